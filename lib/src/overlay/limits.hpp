@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+
+/// Bounds on link-state records and on the database that keeps them. Decoders refuse what exceeds
+/// them (`valid` in link_state.hpp), and whoever makes a record keeps within them.
+namespace bzmq::overlay {
+
+/// Bytes of an endpoint's display name.
+constexpr std::size_t name_bytes_max = 255;
+/// Links that one topology record claims.
+constexpr std::size_t neighbours_max = 4096;
+/// Prefixes in one filter record, those of its bridges included.
+constexpr std::size_t prefixes_max = 65'536;
+/// Bytes of one prefix, and so of one topic that can still be named by a prefix.
+constexpr std::size_t prefix_bytes_max = 65'535;
+/// Bytes of all prefixes and domain tags in one filter record.
+constexpr std::size_t filter_bytes_max = std::size_t{8} << 20;
+/// Bridges in one filter record.
+constexpr std::size_t bridges_max = 1024;
+/// Bytes of a bridge's domain tag.
+constexpr std::size_t domain_tag_bytes_max = 255;
+/// Endpoints that one database knows or has heard named. Records beyond that are refused.
+constexpr std::size_t nodes_max = std::size_t{1} << 18;
+
+}  // namespace bzmq::overlay
