@@ -1,0 +1,311 @@
+#include "node/hub.hpp"
+
+#include <algorithm>
+
+#include "node/hub_impl.hpp"
+
+namespace bzmq::node {
+
+hub_impl::hub_impl(hub_options options, hub_output& output)
+    : options_(std::move(options)), output_(output), random_(options_.seed), db_(options_.self) {
+    own_topology_.origin = own_filter_.origin = options_.self;
+    own_topology_.sequence = own_filter_.sequence = 1;
+    own_topology_.name = options_.name;
+    own_topology_.flags = options_.forwarding ? 0 : overlay::flag_no_relay;
+    db_.apply(own_topology_, instant{});
+    db_.apply(own_filter_, instant{});
+    paths_.recompute(db_);
+}
+
+void hub_impl::flush(instant now) {
+    compute_paths_if_due(now);
+    tick_streams(now);
+    const auto hash = db_.digest_hash();
+    std::vector<link_record*> up;
+    for (const auto& [id, link] : links_) {
+        if (link->up()) {
+            up.push_back(link.get());
+        }
+    }
+    for (auto* link : up) {
+        if (!link->ended) {
+            link->channel->flush(now, hash, *link);
+        }
+    }
+}
+
+void hub_impl::tick(instant now) {
+    tick_links(now);
+    tick_queries(now);
+    check_views(now);
+    update_costs(now);
+    forget(now);
+    flush(now);
+}
+
+instant hub_impl::next_deadline() const {
+    instant due = never;
+    const auto sooner = [&due](instant when) { due = std::min(due, when); };
+    if (paths_dirty_) {
+        sooner(paths_due_);
+    }
+    for (const auto& [id, target] : targets_) {
+        if (!target.link && !target.dialling && !target.covered) {
+            sooner(target.due);
+        }
+    }
+    for (const auto& [id, link] : links_) {
+        sooner(link->phase_deadline);
+        sooner(link->hello_again);
+        sooner(link->closing_deadline);
+        if (link->up()) {
+            sooner(link->channel->next_deadline());
+            if (link->closing && link->channel->drained()) {
+                sooner(now_);
+            }
+        }
+    }
+    for (const auto& key : busy_streams_) {
+        if (const auto at = incoming_.find(key); at != incoming_.end()) {
+            sooner(at->second.skip_at);
+            sooner(at->second.ack_at);
+            if (at->second.gap_to_tell) {
+                sooner(at->second.gap_told_at + std::chrono::milliseconds{20});
+            }
+        }
+    }
+    for (const auto& id : unacknowledged_) {
+        const auto& destinations = outgoing_[1].destinations;
+        if (const auto at = destinations.find(id); at != destinations.end()) {
+            const auto& state = at->second;
+            sooner(state.unreachable_since == never
+                       ? state.resend_at
+                       : state.unreachable_since + options_.reliable_hold);
+        }
+    }
+    for (const auto& [request, query] : queries_) {
+        sooner(query.ask_at);
+    }
+    if (!limbo_.empty()) {
+        sooner(limbo_.front().until);
+    }
+    sooner(db_.next_expiry(options_.forget_after));
+    return due;
+}
+
+std::size_t hub_impl::buffered_bytes() const {
+    std::size_t total = limbo_bytes_;
+    for (const auto& [id, link] : links_) {
+        if (link->channel) {
+            total += link->channel->queued_bytes() + link->channel->unacknowledged_bytes();
+        }
+    }
+    for (const auto& [key, stream] : incoming_) {
+        total += stream.waiting_bytes;
+    }
+    for (const auto& [id, state] : outgoing_[1].destinations) {
+        total += state.unacknowledged_bytes;
+    }
+    return total;
+}
+
+// -- The facade: notes the time, lets ended links go at the end of each call ----------------------
+
+namespace {
+
+class turn {
+  public:
+    turn(hub_impl& hub, instant now) : hub_(hub) { hub_.now_ = now; }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    ~turn() { hub_.bury(); }
+
+  private:
+    hub_impl& hub_;
+};
+
+}  // namespace
+
+hub::hub(hub_options options, hub_output& output)
+    : impl_(std::make_unique<hub_impl>(std::move(options), output)) {}
+hub::~hub() = default;
+
+void hub::link_opened(instant now, link_id link, target_id target, std::string_view address,
+                      std::string_view public_key) {
+    turn here{*impl_, now};
+    impl_->link_opened(now, link, target, address, public_key);
+}
+void hub::link_closed(instant now, link_id link, const error& reason) {
+    turn here{*impl_, now};
+    impl_->link_closed(now, link, reason);
+}
+void hub::connect_failed(instant now, target_id target, const error& reason) {
+    turn here{*impl_, now};
+    impl_->connect_failed(now, target, reason);
+}
+void hub::frame_received(instant now, link_id link, const shared_bytes& frame) {
+    turn here{*impl_, now};
+    impl_->frame_received(now, link, frame);
+}
+void hub::add_target(instant now, target_id target, std::string_view address, bool retry) {
+    turn here{*impl_, now};
+    impl_->add_target(now, target, address, retry);
+}
+bool hub::remove_target(instant now, target_id target) {
+    turn here{*impl_, now};
+    return impl_->remove_target(now, target);
+}
+hub::target_report hub::target_status(target_id target) const {
+    const auto at = impl_->targets_.find(target);
+    if (at == impl_->targets_.end()) {
+        return {};
+    }
+    return {at->second.progress, at->second.peer, at->second.last_error};
+}
+
+void hub::add_subscriber(instant now, subscriber_id id, std::vector<std::string> prefixes) {
+    set_filter(now, id, std::move(prefixes));
+}
+void hub::set_filter(instant now, subscriber_id id, std::vector<std::string> prefixes) {
+    turn here{*impl_, now};
+    impl_->subscribers_[id] = overlay::minimise(std::move(prefixes));
+    impl_->own_filter_changed(now);
+}
+void hub::remove_subscriber(instant now, subscriber_id id) {
+    turn here{*impl_, now};
+    impl_->subscribers_.erase(id);
+    impl_->release_blocker(id);
+    impl_->own_filter_changed(now);
+}
+void hub::subscriber_drained(instant now, subscriber_id id) {
+    turn here{*impl_, now};
+    impl_->subscriber_drained(now, id);
+}
+void hub::set_forwarded(instant now, std::vector<std::string> prefixes) {
+    turn here{*impl_, now};
+    impl_->forwarded_ = std::move(prefixes);
+    impl_->own_filter_changed(now);
+}
+
+std::size_t hub::publish(instant now, timestamp wall, delivery_mode mode,
+                         const shared_bytes& records, std::size_t offset) {
+    turn here{*impl_, now};
+    return impl_->publish(now, wall, mode, records, offset);
+}
+bool hub::publish_ready(delivery_mode mode) const { return impl_->publish_ready(mode); }
+error hub::publish_to(instant now, timestamp wall, const endpoint_id& destination,
+                      delivery_mode mode, const shared_bytes& records) {
+    turn here{*impl_, now};
+    return impl_->publish_to(now, wall, destination, mode, records);
+}
+
+void hub::flush(instant now) {
+    turn here{*impl_, now};
+    impl_->flush(now);
+}
+void hub::tick(instant now) {
+    turn here{*impl_, now};
+    impl_->tick(now);
+}
+instant hub::next_deadline() const { return impl_->next_deadline(); }
+
+void hub::shutdown(instant now) {
+    turn here{*impl_, now};
+    impl_->shutdown(now);
+}
+bool hub::drained() const { return impl_->links_.empty(); }
+
+void hub::ping(instant now, request_id request, const endpoint_id& destination) {
+    turn here{*impl_, now};
+    impl_->ping(now, request, destination);
+}
+void hub::confirm_filter(instant now, request_id request) {
+    turn here{*impl_, now};
+    impl_->confirm_filter(now, request);
+}
+
+std::vector<peer_view> hub::peers() const {
+    std::vector<peer_view> out;
+    const auto fill = [&](peer_view& view, const link_record& link) {
+        view.id = link.peer;
+        view.name = link.peer_name;
+        view.address = link.address;
+        view.outgoing = link.outgoing;
+        view.target = link.target;
+        view.public_key = link.public_key;
+        view.cost = link.cost;
+        view.dropped_messages = link.dropped_messages;
+        view.queue_bytes_high = link.queue_bytes_high;
+        view.state = link.announced ? peer_state::peered : peer_state::handshake;
+        if (link.channel) {
+            const auto& counters = link.channel->counters();
+            view.round_trip = link.channel->round_trip();
+            view.queue_messages = link.channel->queued_messages();
+            view.queue_bytes = link.channel->queued_bytes();
+            view.sent_messages = counters.sent_messages;
+            view.sent_bytes = counters.sent_bytes;
+            view.received_messages = counters.received_messages;
+            view.received_bytes = counters.received_bytes;
+            view.retransmitted_frames = counters.retransmitted_frames;
+        }
+    };
+    for (const auto& [id, link] : impl_->links_) {
+        fill(out.emplace_back(), *link);
+    }
+    for (const auto& [id, target] : impl_->targets_) {
+        if (!target.link && !target.covered) {
+            auto& view = out.emplace_back();
+            view.address = target.address;
+            view.outgoing = true;
+            view.target = id;
+            view.state = target.dialling ? peer_state::connecting : peer_state::waiting;
+        }
+    }
+    return out;
+}
+
+std::vector<topology_node> hub::topology() const {
+    std::vector<topology_node> out;
+    const auto& db = impl_->db_;
+    for (const auto index : db.connected_nodes()) {
+        topology_node node;
+        node.id = db.id_of(index);
+        if (const auto* record = db.topology(index)) {
+            node.name = record->name;
+        }
+        if (const auto* record = db.filter(index)) {
+            node.filter = record->prefixes;
+        }
+        for (const auto& edge : db.graph().edges(index)) {
+            node.links.push_back({db.id_of(edge.to), edge.cost});
+        }
+        if (impl_->paths_.reachable(index) && index != db.self_index()) {
+            node.distance = impl_->paths_[index].hops;
+            node.next_hop = db.id_of(impl_->paths_.first_hop(index));
+        }
+        out.push_back(std::move(node));
+    }
+    return out;
+}
+
+bool hub::reachable(const endpoint_id& id) const {
+    const auto index = impl_->db_.find(id);
+    return index && impl_->paths_.reachable(*index);
+}
+std::size_t hub::receiver_count(std::string_view topic) const {
+    std::vector<overlay::node_index> found;
+    impl_->receivers_.match(topic, found);
+    return static_cast<std::size_t>(
+        std::count_if(found.begin(), found.end(),
+                      [this](auto index) { return impl_->paths_.reachable(index); }));
+}
+std::vector<std::string> hub::filter_of(const endpoint_id& id) const {
+    const auto index = impl_->db_.find(id);
+    const auto* record = index ? impl_->db_.filter(*index) : nullptr;
+    return record != nullptr ? record->prefixes : std::vector<std::string>{};
+}
+const hub_counters& hub::counters() const { return impl_->counters_; }
+std::uint64_t hub::view_hash() const { return impl_->db_.digest_hash(); }
+std::size_t hub::buffered_bytes() const { return impl_->buffered_bytes(); }
+
+}  // namespace bzmq::node

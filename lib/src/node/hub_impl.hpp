@@ -1,0 +1,317 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/prng.hpp"
+#include "node/hub.hpp"
+#include "overlay/filter.hpp"
+#include "overlay/link_state.hpp"
+#include "overlay/paths.hpp"
+#include "overlay/receivers.hpp"
+#include "overlay/tree.hpp"
+#include "session/channel.hpp"
+#include "session/section.hpp"
+#include "wire/frames.hpp"
+
+namespace bzmq::node {
+
+using session::incoming_tree;
+using session::routed_section;
+using session::section_body;
+using session::section_ptr;
+using session::subtree_ptr;
+
+/// Lets hash tables of strings be asked with views.
+struct text_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+        return std::hash<std::string_view>{}(text);
+    }
+};
+template <class T>
+using topic_map = std::unordered_map<std::string, T, text_hash, std::equal_to<>>;
+
+/// Where sections for a set of receivers go: one subtree per first hop.
+struct branch {
+    endpoint_id first_hop;
+    subtree_ptr tree;
+};
+using branches_ptr = std::shared_ptr<const std::vector<branch>>;
+
+struct route {
+    branches_ptr branches;                 ///< never null
+    std::vector<subscriber_id> locals;
+};
+
+/// One link of the transport, from its first frame to its end.
+struct link_record final : session::channel_events {
+    /// connecting side: hello_sent → up; listening side: awaiting_hello → welcomed → up.
+    enum class phase : std::uint8_t { hello_sent, awaiting_hello, welcomed, up };
+
+    link_record(hub_impl& owner_hub, link_id number) : owner(owner_hub), id(number) {}
+
+    hub_impl& owner;
+    link_id id;
+    target_id target = no_target;
+    bool outgoing = false;
+    std::string address;
+    std::string public_key;
+    phase now_in = phase::awaiting_hello;
+    instant phase_deadline = never;
+    instant hello_again = never;
+    endpoint_id peer;
+    std::string peer_name;
+    std::vector<std::byte> peer_topology, peer_filter;  ///< from its hello, until the link is up
+    std::unique_ptr<session::channel> channel;          ///< once up
+    bool announced = false;        ///< peer_added was told
+    bool closing = false;          ///< goodbye follows when the channel is drained
+    bool ended = false;            ///< waits in the graveyard
+    instant closing_deadline = never;
+    std::set<subscriber_id> blockers;  ///< local subscribers that hold its credit
+    std::uint32_t cost = 0;
+    instant digest_sent_at{std::chrono::hours{-1}};
+    instant view_differs_since = never;
+    std::uint64_t dropped_messages = 0;
+    std::size_t queue_bytes_high = 0;
+
+    [[nodiscard]] bool up() const noexcept { return now_in == phase::up && !ended; }
+
+    void send_frame(shared_bytes frame) override;
+    block_ptr allocate(std::size_t capacity) override;
+    void section_received(const std::shared_ptr<const incoming_tree>& tree,
+                          routed_section section) override;
+    void control_received(wire::item_tag tag, std::span<const std::byte> body) override;
+};
+
+struct target_record {
+    std::string address;
+    bool retry = true;
+    bool dialling = false;
+    std::optional<link_id> link;
+    unsigned failures = 0;
+    instant due = instant{0};
+    endpoint_id peer;          ///< whom it last reached
+    bool covered = false;      ///< a link that the peer dialled stands in for ours
+    hub::target_progress progress = hub::target_progress::trying;
+    error last_error;
+};
+
+/// Sections of one mode that we originate.
+struct outgoing_stream {
+    struct retained {
+        std::uint64_t number;
+        std::uint64_t distance;
+        section_ptr body;
+    };
+    struct destination {
+        std::uint64_t last = 0;  ///< number of the newest section for it
+        // Reliable mode only.
+        std::deque<retained> unacknowledged;
+        std::size_t unacknowledged_bytes = 0;
+        std::deque<std::pair<std::uint64_t, std::size_t>> unconsumed;
+        std::size_t unconsumed_bytes = 0;
+        instant resend_at = never;
+        std::chrono::nanoseconds resend_after{};
+        instant unreachable_since = never;
+    };
+    std::uint64_t last = 0;
+    std::unordered_map<endpoint_id, destination> destinations;
+};
+
+struct stream_key {
+    endpoint_id origin;
+    delivery_mode mode = delivery_mode::best_effort;
+    friend auto operator<=>(const stream_key&, const stream_key&) = default;
+};
+
+/// What we receive of one origin in one mode.
+struct incoming_stream {
+    struct held {
+        section_ptr body;
+        std::uint64_t previous;
+        std::uint16_t path_tag;
+        std::uint8_t hops;
+        link_id from;
+    };
+    std::uint64_t last = 0;        ///< delivered up to here
+    std::uint64_t consumed = 0;    ///< taken by the subscribers up to here
+    std::uint16_t path_tag = 0;
+    bool known = false;            ///< something was delivered since we met the origin
+    std::map<std::uint64_t, held> waiting;
+    std::size_t waiting_bytes = 0;
+    instant skip_at = never;       ///< best effort: when to give up on a hole
+    // Reliable mode only.
+    std::set<subscriber_id> blockers;
+    instant ack_at = never;
+    bool gap_to_tell = false;
+    instant gap_told_at{std::chrono::hours{-1}};
+    std::size_t unacked_sections = 0, unacked_bytes = 0;
+};
+
+struct filter_query_state {
+    std::uint64_t sequence = 0;
+    std::set<endpoint_id> waiting_for;
+    instant ask_at{};
+};
+
+class hub_impl {
+  public:
+    hub_impl(hub_options options, hub_output& output);
+
+    // Links and peerings (hub_links.cpp).
+    void link_opened(instant now, link_id id, target_id target, std::string_view address,
+                     std::string_view public_key);
+    void link_closed(instant now, link_id id, const error& reason);
+    void connect_failed(instant now, target_id target, const error& reason);
+    void frame_received(instant now, link_id id, const shared_bytes& frame);
+    void add_target(instant now, target_id target, std::string_view address, bool retry);
+    bool remove_target(instant now, target_id target);
+    void shutdown(instant now);
+    void send_hello(instant now, link_record& link, wire::frame_type type);
+    void handle_hello(instant now, link_record& link, byte_reader& in);
+    void handle_welcome(instant now, link_record& link, byte_reader& in);
+    void handle_goodbye(instant now, link_record& link, byte_reader& in);
+    bool wins_over(const link_record& fresh, const link_record& old) const;
+    /// False where another link to the same peer was kept instead.
+    bool bring_up(instant now, link_record& link);
+    void refuse(instant now, link_record& link, ec code, const std::string& text);
+    void end_link(instant now, link_record& link, sc how, const error& reason);
+    void close_orderly(instant now, link_record& link);
+    void target_failed(instant now, target_id id, const error& reason);
+    void target_link_ended(instant now, link_record& link);
+    void tick_links(instant now);
+    link_record* link_to(const endpoint_id& peer) {
+        const auto at = by_peer_.find(peer);
+        return at == by_peer_.end() ? nullptr : at->second;
+    }
+    void bury();
+
+    // Link state (hub_overlay.cpp).
+    void own_topology_changed(instant now);
+    void own_filter_changed(instant now);
+    void flood(wire::item_tag tag, std::span<const std::byte> record, const link_record* except);
+    void control_received(link_record& link, wire::item_tag tag, std::span<const std::byte> body);
+    bool apply_record(instant now, wire::item_tag tag, std::span<const std::byte> body,
+                      const link_record* from);
+    void send_digest(instant now, link_record& link);
+    void answer_digest(link_record& link, std::span<const std::byte> body);
+    void compute_paths(instant now);
+    void compute_paths_if_due(instant now);
+    void announce_peers();
+    void check_views(instant now);
+    void update_costs(instant now);
+    void forget(instant now);
+    branches_ptr branches_for(std::vector<overlay::node_index> receivers);
+    const branches_ptr& branches_to(const endpoint_id& one);
+
+    // Messages (hub_streams.cpp).
+    std::size_t publish(instant now, timestamp wall, delivery_mode mode,
+                        const shared_bytes& records, std::size_t offset);
+    bool publish_ready(delivery_mode mode) const;
+    error publish_to(instant now, timestamp wall, const endpoint_id& destination,
+                     delivery_mode mode, const shared_bytes& records);
+    const route& route_for(std::string_view topic);
+    bool may_send(delivery_mode mode, const std::vector<branch>& branches);
+    void originate(instant now, timestamp wall, std::uint8_t flags,
+                   const std::vector<branch>& branches, shared_bytes payload,
+                   std::uint32_t records);
+    void send_on(instant now, link_record& link, routed_section section, bool local);
+    void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,
+                          routed_section section);
+    void reroute(instant now, const routed_section& section);
+    void retry_limbo(instant now);
+    void accept(instant now, const section_ptr& body, std::uint64_t distance,
+                std::uint16_t path_tag, std::uint8_t hops, link_id from);
+    void drain_waiting(instant now, incoming_stream& stream, bool skip_holes);
+    void deliver(instant now, incoming_stream& stream, const section_ptr& body, std::uint8_t hops,
+                 link_id from);
+    void deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full);
+    void subscriber_drained(instant now, subscriber_id id);
+    void release_blocker(subscriber_id id);
+    void tick_streams(instant now);
+    void send_stream_ack(instant now, const stream_key& key, incoming_stream& stream);
+    void handle_stream_ack(instant now, const endpoint_id& from, const wire::stream_ack& ack);
+    void resend(instant now, const endpoint_id& to, outgoing_stream::destination& state);
+    void drop_acknowledged(outgoing_stream::destination& state, std::uint64_t received,
+                           std::uint64_t consumed);
+
+    // Control messages between endpoints (hub_control.cpp).
+    void send_control(instant now, const endpoint_id& to, wire::section_kind kind,
+                      std::vector<std::byte> payload);
+    void handle_control(instant now, const section_body& body);
+    void ping(instant now, request_id request, const endpoint_id& destination);
+    void confirm_filter(instant now, request_id request);
+    void ask_filters(instant now, request_id request, filter_query_state& query);
+    void tick_queries(instant now);
+
+    void flush(instant now);
+    void tick(instant now);
+    instant next_deadline() const;
+    std::size_t buffered_bytes() const;
+
+    hub_options options_;
+    hub_output& output_;
+    prng random_;
+    instant now_{};
+    hub_counters counters_;
+
+    std::map<link_id, std::unique_ptr<link_record>> links_;
+    std::unordered_map<endpoint_id, link_record*> by_peer_;  // links that are up; never iterated
+    std::vector<std::unique_ptr<link_record>> graveyard_;
+    std::map<target_id, target_record> targets_;
+    bool shutting_down_ = false;
+
+    overlay::link_state_db db_;
+    overlay::path_table paths_;
+    overlay::receiver_table receivers_;
+    overlay::tree_builder builder_;
+    overlay::topology_record own_topology_;
+    overlay::filter_record own_filter_;
+    std::map<subscriber_id, std::vector<std::string>> subscribers_;
+    std::vector<std::string> forwarded_;
+    bool paths_dirty_ = false;
+    instant paths_due_{};
+    instant paths_computed_at_{std::chrono::hours{-1}};
+    std::chrono::nanoseconds paths_hold_{};
+
+    topic_map<route> routes_;
+    topic_map<std::vector<subscriber_id>> local_matches_;
+    std::map<std::vector<overlay::node_index>, branches_ptr> branches_cache_;
+    std::unordered_map<endpoint_id, branches_ptr> branches_to_;
+    struct repair {
+        subtree_ptr of;  // keeps the key alive
+        struct part {
+            endpoint_id first_hop;
+            subtree_ptr tree;
+            std::vector<std::size_t> receivers;  // positions in the old tree
+        };
+        std::vector<part> parts;
+        std::vector<std::size_t> lost;
+    };
+    std::unordered_map<const session::subtree*, repair> repairs_;
+    struct limbo_entry {
+        routed_section section;
+        instant until;
+    };
+    std::deque<limbo_entry> limbo_;
+    std::size_t limbo_bytes_ = 0;
+
+    outgoing_stream outgoing_[2];
+    std::map<stream_key, incoming_stream> incoming_;
+    std::set<stream_key> busy_streams_;              // with a hole, or an acknowledgement to send
+    std::set<endpoint_id> unacknowledged_;           // reliable destinations with a resend timer
+    std::set<subscriber_id> publish_blockers_;       // local subscribers that hold publishers up
+    endpoint_id blocked_on_[2];                      // what stopped the last publish, by mode
+    std::map<request_id, filter_query_state> queries_;
+    std::vector<subscriber_id> full_scratch_;
+    std::vector<overlay::node_index> receivers_scratch_;
+};
+
+}  // namespace bzmq::node

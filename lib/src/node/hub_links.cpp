@@ -1,0 +1,490 @@
+// Links and peerings: hello, duplicate links, goodbye, dialling again.
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "node/hub_impl.hpp"
+#include "overlay/record_codec.hpp"
+
+namespace bzmq::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto hello_interval = 500ms;
+// How long an orderly end waits for what is queued.
+constexpr auto closing_max = 2s;
+
+std::string version_range(unsigned lowest, unsigned highest) {
+    return std::to_string(lowest) + ".." + std::to_string(highest);
+}
+
+}  // namespace
+
+void link_record::send_frame(shared_bytes frame) { owner.output_.send(id, std::move(frame)); }
+block_ptr link_record::allocate(std::size_t capacity) { return owner.output_.allocate(capacity); }
+void link_record::section_received(const std::shared_ptr<const incoming_tree>& tree,
+                                   routed_section section) {
+    owner.section_received(*this, tree, std::move(section));
+}
+void link_record::control_received(wire::item_tag tag, std::span<const std::byte> body) {
+    owner.control_received(*this, tag, body);
+}
+
+// -- What the transport reports -------------------------------------------------------------------
+
+void hub_impl::link_opened(instant now, link_id id, target_id target, std::string_view address,
+                           std::string_view public_key) {
+    BZMQ_ASSERT(links_.find(id) == links_.end());
+    auto& link = *links_.emplace(id, std::make_unique<link_record>(*this, id)).first->second;
+    link.target = target;
+    link.outgoing = target != no_target;
+    link.address = address;
+    link.public_key = public_key;
+    link.phase_deadline = now + options_.handshake_timeout;
+    if (!link.outgoing) {
+        return;
+    }
+    link.now_in = link_record::phase::hello_sent;
+    const auto at = targets_.find(target);
+    if (at == targets_.end() || shutting_down_) {
+        end_link(now, link, sc::unspecified, error{ec::cancelled, "no longer wanted"});
+        output_.close(id);
+        return;
+    }
+    at->second.dialling = false;
+    at->second.link = id;
+    send_hello(now, link, wire::frame_type::hello);
+}
+
+void hub_impl::link_closed(instant now, link_id id, const error& reason) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+        return;
+    }
+    auto& link = *at->second;
+    if (link.up()) {
+        end_link(now, link, link.closing ? sc::peer_removed : sc::peer_lost, reason);
+    } else {
+        end_link(now, link, sc::unspecified,
+                 error{ec::peer_disconnect_during_handshake,
+                       link.address + " hung up before the handshake was complete: "
+                           + reason.message()});
+    }
+}
+
+void hub_impl::connect_failed(instant now, target_id target, const error& reason) {
+    if (const auto at = targets_.find(target); at != targets_.end()) {
+        at->second.dialling = false;
+        target_failed(now, target, reason);
+    }
+}
+
+void hub_impl::frame_received(instant now, link_id id, const shared_bytes& frame) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+        return;
+    }
+    auto& link = *at->second;
+    byte_reader in{frame.span()};
+    const auto type = static_cast<wire::frame_type>(in.u8());
+    switch (type) {
+        case wire::frame_type::hello:
+            handle_hello(now, link, in);
+            return;
+        case wire::frame_type::welcome:
+            handle_welcome(now, link, in);
+            return;
+        case wire::frame_type::ready:
+            if (link.now_in == link_record::phase::welcomed) {
+                bring_up(now, link);
+            }
+            return;
+        case wire::frame_type::goodbye:
+            handle_goodbye(now, link, in);
+            return;
+        default:
+            break;
+    }
+    if (link.now_in == link_record::phase::welcomed && !bring_up(now, link)) {
+        return;  // Its READY was lost; these frames say as much.
+    }
+    if (link.now_in == link_record::phase::awaiting_hello) {
+        ++counters_.malformed;
+        refuse(now, link, ec::peer_incompatible, "expected a hello of the bzmq protocol");
+        return;
+    }
+    if (!link.up()) {
+        return;  // Batches may overtake a welcome on a link that reorders; they are sent again.
+    }
+    if (!link.channel->receive(now, frame.span(), frame, link) && !link.ended) {
+        ++counters_.malformed;
+        refuse(now, link, ec::peer_invalid, "malformed frame");
+    }
+}
+
+// -- Handshake ------------------------------------------------------------------------------------
+
+void hub_impl::send_hello(instant now, link_record& link, wire::frame_type type) {
+    wire::hello_frame hello;
+    hello.id = options_.self;
+    hello.domain = options_.domain;
+    hello.name = options_.name;
+    hello.topology = overlay::encode(own_topology_);
+    hello.filter = overlay::encode(own_filter_);
+    link.send_frame(shared_bytes::copy_of(wire::encode(type, hello)));
+    if (type == wire::frame_type::hello) {
+        link.hello_again = now + hello_interval;
+    }
+}
+
+void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
+    if (link.outgoing || link.up()) {
+        return;  // A late copy, or a connector's frame where none belongs.
+    }
+    const auto hello = wire::decode_hello(in);
+    if (!hello) {
+        ++counters_.malformed;
+        refuse(now, link, ec::peer_incompatible, "malformed hello");
+        return;
+    }
+    if (hello->version_lowest > wire::version_max || hello->version_highest < wire::version_min) {
+        refuse(now, link, ec::peer_incompatible,
+               "protocol versions " + version_range(hello->version_lowest, hello->version_highest)
+                   + " offered, " + version_range(wire::version_min, wire::version_max)
+                   + " spoken here");
+        return;
+    }
+    if (hello->domain != options_.domain) {
+        refuse(now, link, ec::peer_incompatible,
+               "domain \"" + hello->domain + "\" offered, \"" + options_.domain + "\" here");
+        return;
+    }
+    if (hello->id == options_.self) {
+        refuse(now, link, ec::peer_invalid, "an endpoint cannot peer with itself");
+        return;
+    }
+    if (shutting_down_) {
+        refuse(now, link, ec::shutting_down, "shutting down");
+        return;
+    }
+    link.peer = hello->id;
+    link.peer_name = hello->name;
+    link.peer_topology = hello->topology;
+    link.peer_filter = hello->filter;
+    link.now_in = link_record::phase::welcomed;
+    send_hello(now, link, wire::frame_type::welcome);
+}
+
+void hub_impl::handle_welcome(instant now, link_record& link, byte_reader& in) {
+    if (!link.outgoing || link.now_in != link_record::phase::hello_sent) {
+        return;
+    }
+    const auto welcome = wire::decode_hello(in);
+    if (!welcome || welcome->version_lowest > wire::version_max
+        || welcome->version_highest < wire::version_min) {
+        ++counters_.malformed;
+        refuse(now, link, ec::peer_incompatible, "malformed welcome");
+        return;
+    }
+    if (welcome->domain != options_.domain) {
+        refuse(now, link, ec::peer_incompatible,
+               "domain \"" + welcome->domain + "\" there, \"" + options_.domain + "\" here");
+        return;
+    }
+    if (welcome->id == options_.self) {
+        refuse(now, link, ec::peer_invalid, "an endpoint cannot peer with itself");
+        return;
+    }
+    link.peer = welcome->id;
+    link.peer_name = welcome->name;
+    link.peer_topology = welcome->topology;
+    link.peer_filter = welcome->filter;
+    if (const auto at = targets_.find(link.target); at != targets_.end()) {
+        at->second.peer = link.peer;
+    }
+    bring_up(now, link);
+}
+
+bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const {
+    if (fresh.outgoing == old.outgoing) {
+        // Twice the same way: the side that dialled knows whether its old link still stands.
+        return !fresh.outgoing;
+    }
+    const auto& fresh_dialler = fresh.outgoing ? options_.self : fresh.peer;
+    const auto& old_dialler = old.outgoing ? options_.self : old.peer;
+    return fresh_dialler < old_dialler;
+}
+
+bool hub_impl::bring_up(instant now, link_record& link) {
+    auto* old = link_to(link.peer);
+    if (old != nullptr && !wins_over(link, *old)) {
+        link.send_frame(shared_bytes::copy_of(
+            wire::encode(wire::goodbye_frame{ec::redundant_connection, "already connected"})));
+        output_.close(link.id);
+        end_link(now, link, sc::unspecified, error{ec::redundant_connection});
+        return false;
+    }
+    if (link.outgoing) {
+        link.send_frame(shared_bytes::copy_of(wire::encode_ready()));
+    }
+    link.now_in = link_record::phase::up;
+    link.phase_deadline = never;
+    link.hello_again = never;
+    session::channel_options options;
+    options.self = options_.self;
+    options.frame_bytes = options_.frame_bytes;
+    options.window_bytes = options_.link_window_bytes;
+    options.heartbeat_interval = options_.heartbeat_interval;
+    options.peer_timeout = options_.peer_timeout;
+    link.channel = std::make_unique<session::channel>(options, now);
+    link.cost = options_.link_cost != 0 ? options_.link_cost : overlay::default_cost;
+    std::vector<routed_section> unsent;
+    if (old != nullptr) {
+        // The new link takes over where the old one stands, unseen by anybody above.
+        link.announced = old->announced;
+        unsent = old->channel->take_undelivered();
+        old->send_frame(shared_bytes::copy_of(
+            wire::encode(wire::goodbye_frame{ec::redundant_connection, "already connected"})));
+        output_.close(old->id);
+        by_peer_[link.peer] = &link;
+        end_link(now, *old, sc::unspecified, error{ec::redundant_connection});
+    }
+    by_peer_[link.peer] = &link;
+    for (auto& [id, target] : targets_) {
+        if (target.link == link.id || (target.covered && target.peer == link.peer)) {
+            target.progress = hub::target_progress::trying;  // Until peer_added is told.
+            target.failures = 0;
+        }
+    }
+    apply_record(now, wire::item_tag::topology, link.peer_topology, &link);
+    apply_record(now, wire::item_tag::filter, link.peer_filter, &link);
+    link.peer_topology.clear();
+    link.peer_filter.clear();
+    own_topology_changed(now);
+    send_digest(now, link);
+    for (auto& section : unsent) {
+        link.channel->push(now, std::move(section));
+    }
+    return true;
+}
+
+void hub_impl::refuse(instant now, link_record& link, ec code, const std::string& text) {
+    link.send_frame(shared_bytes::copy_of(wire::encode(wire::goodbye_frame{code, text})));
+    output_.close(link.id);
+    end_link(now, link, sc::peer_lost, error{code, link.address + ": " + text});
+}
+
+void hub_impl::handle_goodbye(instant now, link_record& link, byte_reader& in) {
+    const auto goodbye = wire::decode_goodbye(in);
+    const auto code = goodbye ? goodbye->code : ec::peer_invalid;
+    const auto text = goodbye ? goodbye->text : std::string{"malformed goodbye"};
+    if (code == ec::redundant_connection && link.up() && link_to(link.peer) == &link) {
+        // The peer has taken up another link to us whose READY has not come yet.
+        for (auto& [id, other] : links_) {
+            if (other->now_in == link_record::phase::welcomed && other->peer == link.peer
+                && !other->ended) {
+                other->now_in = link_record::phase::welcomed;
+                bring_up(now, *other);
+                break;
+            }
+        }
+        if (link.ended) {
+            return;
+        }
+    }
+    output_.close(link.id);
+    if (link.up() && (code == ec::none || code == ec::shutting_down)) {
+        end_link(now, link, sc::peer_removed, error{code, text});
+    } else {
+        end_link(now, link, sc::peer_lost, error{code, link.address + ": " + text});
+    }
+}
+
+// -- The end of a link ----------------------------------------------------------------------------
+
+void hub_impl::end_link(instant now, link_record& link, sc how, const error& reason) {
+    if (link.ended) {
+        return;
+    }
+    const bool was_up = link.up();
+    const bool current = was_up && link_to(link.peer) == &link;
+    link.ended = true;
+    std::vector<routed_section> orphans;
+    if (was_up) {
+        orphans = link.channel->take_undelivered();
+    }
+    const auto at = links_.find(link.id);
+    graveyard_.push_back(std::move(at->second));
+    links_.erase(at);
+
+    // Tell of it before the routes change: peer_lost precedes endpoint_unreachable.
+    if (current) {
+        by_peer_.erase(link.peer);
+        if (link.announced) {
+            output_.notify(status{how == sc::unspecified ? sc::peer_lost : how,
+                                  {link.peer, link.peer_name, link.address},
+                                  reason.message()});
+        }
+    }
+    const bool silent = reason.code() == ec::redundant_connection
+                        || reason.code() == ec::cancelled;
+    if (!was_up && !link.outgoing && !silent) {
+        output_.notify(reason);
+    }
+    if (link.target != no_target) {
+        const auto target = targets_.find(link.target);
+        if (target != targets_.end() && target->second.link == link.id) {
+            target->second.link.reset();
+            if (reason.code() == ec::redundant_connection && link_to(link.peer) != nullptr) {
+                target->second.covered = true;
+                target->second.peer = link.peer;
+                if (link_to(link.peer)->announced) {
+                    target->second.progress = hub::target_progress::peered;
+                }
+            } else if (was_up) {
+                target->second.covered = false;
+                target->second.progress = hub::target_progress::trying;
+                target_failed(now, link.target, error{ec::none});
+            } else {
+                target_failed(now, link.target, reason);
+            }
+        }
+    }
+    if (current) {
+        // Peerings of ours for which this link stood in must dial for themselves now.
+        for (auto& [id, target] : targets_) {
+            if (target.covered && target.peer == link.peer) {
+                target.covered = false;
+                target.progress = hub::target_progress::trying;
+                target_failed(now, id, error{ec::none});
+            }
+        }
+        own_topology_changed(now);
+        compute_paths(now);
+    }
+    for (auto& orphan : orphans) {
+        reroute(now, orphan);
+    }
+}
+
+void hub_impl::close_orderly(instant now, link_record& link) {
+    if (!link.up()) {
+        link.send_frame(shared_bytes::copy_of(
+            wire::encode(wire::goodbye_frame{ec::cancelled, "no longer wanted"})));
+        output_.close(link.id);
+        end_link(now, link, sc::unspecified, error{ec::cancelled, "no longer wanted"});
+        return;
+    }
+    if (!link.closing) {
+        link.closing = true;
+        link.closing_deadline = now + closing_max;
+    }
+}
+
+void hub_impl::bury() { graveyard_.clear(); }
+
+// -- Peerings -------------------------------------------------------------------------------------
+
+void hub_impl::add_target(instant now, target_id target, std::string_view address, bool retry) {
+    BZMQ_ASSERT(target != no_target);
+    target_record record;
+    record.address = address;
+    record.retry = retry;
+    record.due = now;
+    targets_[target] = std::move(record);
+}
+
+bool hub_impl::remove_target(instant now, target_id target) {
+    const auto at = targets_.find(target);
+    if (at == targets_.end()) {
+        return false;
+    }
+    const auto record = at->second;
+    targets_.erase(at);
+    if (record.link) {
+        close_orderly(now, *links_.at(*record.link));
+    } else if (record.covered) {
+        if (auto* link = link_to(record.peer)) {
+            close_orderly(now, *link);
+        }
+    }
+    return true;
+}
+
+void hub_impl::target_failed(instant now, target_id id, const error& reason) {
+    auto& target = targets_.at(id);
+    if (reason) {
+        target.last_error = reason;
+        output_.notify(reason);
+        if (!target.retry) {
+            target.progress = hub::target_progress::failed;
+            target.due = never;
+            return;
+        }
+        ++target.failures;
+    }
+    // Exponential with full jitter over its upper half, so that a restart storm spreads out.
+    const auto factor = std::uint64_t{1} << std::min(target.failures > 0 ? target.failures - 1 : 0,
+                                                     20u);
+    auto delay = std::min<std::chrono::nanoseconds>(
+        options_.retry_max, options_.retry_min * static_cast<std::int64_t>(factor));
+    delay = delay / 2
+            + std::chrono::nanoseconds{static_cast<std::int64_t>(
+                random_.below(static_cast<std::uint64_t>(delay.count() / 2 + 1)))};
+    target.due = now + delay;
+}
+
+void hub_impl::shutdown(instant now) {
+    shutting_down_ = true;
+    targets_.clear();
+    std::vector<link_record*> all;
+    for (auto& [id, link] : links_) {
+        all.push_back(link.get());
+    }
+    for (auto* link : all) {
+        if (!link->ended) {
+            close_orderly(now, *link);
+        }
+    }
+}
+
+void hub_impl::tick_links(instant now) {
+    for (auto& [id, target] : targets_) {
+        if (!target.link && !target.dialling && !target.covered && now >= target.due) {
+            target.dialling = true;
+            target.due = never;
+            output_.connect(id);
+        }
+    }
+    std::vector<link_record*> all;
+    for (auto& [id, link] : links_) {
+        all.push_back(link.get());
+    }
+    for (auto* link : all) {
+        if (link->ended) {
+            continue;
+        }
+        if (now >= link->phase_deadline) {
+            refuse(now, *link, ec::peer_timeout,
+                   "no handshake within "
+                       + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                            options_.handshake_timeout)
+                                            .count())
+                       + " ms");
+        } else if (now >= link->hello_again) {
+            send_hello(now, *link, wire::frame_type::hello);
+        } else if (link->up() && link->channel->timed_out(now)) {
+            output_.close(link->id);
+            end_link(now, *link, sc::peer_lost,
+                     error{ec::peer_timeout, link->address + " is silent"});
+        } else if (link->closing
+                   && (link->channel->drained() || now >= link->closing_deadline)) {
+            link->send_frame(shared_bytes::copy_of(wire::encode(wire::goodbye_frame{
+                shutting_down_ ? ec::shutting_down : ec::none, "goodbye"})));
+            output_.close(link->id);
+            end_link(now, *link, sc::peer_removed, error{ec::none, "closed here"});
+        }
+    }
+}
+
+}  // namespace bzmq::node

@@ -1,0 +1,504 @@
+#include "session/channel.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+
+namespace bzmq::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+// With this many frames on their way the link counts as busy: what waits is packed until a frame
+// is full, an acknowledgement comes, or `hold_max` has passed.
+constexpr std::size_t busy_frames = 4;
+constexpr auto hold_max = 500us;
+// An acknowledgement waits this long for a batch to ride on, unless two frames wait for it.
+constexpr auto ack_delay = 1ms;
+constexpr auto retransmit_pause = 20ms;
+constexpr auto round_trip_memory = 30s;
+// Control records in flight; beyond it they wait for acknowledgements.
+constexpr std::size_t unacknowledged_frames_max = 256;
+
+}  // namespace
+
+/// Grows one frame in a block from the events' allocator.
+struct channel::frame_builder {
+    channel_events& events;
+    block_ptr block;
+    std::size_t size = 0;
+
+    frame_builder(channel_events& source, std::size_t capacity)
+        : events(source), block(source.allocate(capacity)) {}
+
+    std::byte* room(std::size_t count) {
+        if (size + count > block->capacity) {
+            block_ptr larger = events.allocate(std::max(size + count, 2 * block->capacity));
+            std::memcpy(larger->data, block->data, size);
+            block = std::move(larger);
+        }
+        return block->data + size;
+    }
+    void wrote_to(const std::byte* end) { size = static_cast<std::size_t>(end - block->data); }
+    shared_bytes finish() {
+        const auto* data = block->data;
+        return {std::move(block), data, size};
+    }
+};
+
+// -- Sending --------------------------------------------------------------------------------------
+
+void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) {
+    control_.push_back({tag, {body.begin(), body.end()}});
+    control_bytes_ += body.size();
+}
+
+void channel::push(instant now, routed_section section) {
+    if (queue_.empty()) {
+        oldest_queued_ = now;
+    }
+    queued_bytes_ += section.size();
+    queued_messages_ += section.body->records;
+    queue_.push_back(std::move(section));
+}
+
+std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
+    std::uint64_t dropped = 0;
+    for (auto at = queue_.begin();
+         at != queue_.end() && (queued_bytes_ > bytes_max || queued_messages_ > messages_max);) {
+        if (at->body->kind() != wire::section_kind::best_effort) {
+            ++at;
+            continue;
+        }
+        dropped += at->body->records;
+        queued_bytes_ -= at->size();
+        queued_messages_ -= at->body->records;
+        at = queue_.erase(at);
+    }
+    return dropped;
+}
+
+std::vector<routed_section> channel::take_undelivered() {
+    std::vector<routed_section> out;
+    for (auto& frame : unacknowledged_) {
+        std::move(frame.sections.begin(), frame.sections.end(), std::back_inserter(out));
+    }
+    std::move(queue_.begin(), queue_.end(), std::back_inserter(out));
+    unacknowledged_.clear();
+    queue_.clear();
+    unacknowledged_bytes_ = queued_bytes_ = queued_messages_ = 0;
+    return out;
+}
+
+void channel::flush(instant now, std::uint64_t view_hash, channel_events& events) {
+    send_batches(now, events);
+    if (echo_due_) {
+        echo_due_ = false;
+        events.send_frame(shared_bytes::copy_of(wire::encode_echo(echo_clock_)));
+    }
+    if (now >= heartbeat_due_) {
+        heartbeat_due_ = now + options_.heartbeat_interval;
+        wire::heartbeat_frame beat;
+        beat.at = my_progress();
+        beat.last_sent = sent_;
+        beat.clock = static_cast<std::uint64_t>(now.count());
+        beat.view_hash = view_hash;
+        events.send_frame(shared_bytes::copy_of(wire::encode(beat)));
+    }
+    const auto at = my_progress();
+    const bool news = at.received != told_received_ || at.consumed != told_consumed_;
+    if (gap_to_tell_) {
+        send_ack(events, true);
+    } else if (news) {
+        // A peer that waits for credit or keeps a busy link must hear at once.
+        if (at.received >= told_received_ + 2 || at.received == told_received_
+            || untold_bytes_ >= options_.window_bytes / 8 || now >= ack_due_) {
+            send_ack(events, false);
+        } else if (ack_due_ == never) {
+            ack_due_ = now + ack_delay;
+        }
+    }
+}
+
+void channel::send_batches(instant now, channel_events& events) {
+    while (unacknowledged_.size() < unacknowledged_frames_max) {
+        const bool credit = unconsumed_bytes_ < options_.window_bytes
+                            && unacknowledged_bytes_ < options_.window_bytes;
+        const bool sections = !queue_.empty() && credit;
+        if (control_.empty() && !sections) {
+            return;
+        }
+        if (control_.empty() && unacknowledged_.size() >= busy_frames
+            && queued_bytes_ < options_.frame_bytes && now < oldest_queued_ + hold_max) {
+            return;
+        }
+        send_one_batch(events, sections);
+        if (!queue_.empty()) {
+            oldest_queued_ = now;
+        }
+    }
+}
+
+void channel::send_one_batch(channel_events& events, bool with_sections) {
+    frame_builder out{events, options_.frame_bytes + 8 * 1024};
+    sent_frame frame{++sent_, {}, {}};
+    {
+        auto* to = out.room(1 + 3 * varint_bytes_max);
+        *to++ = static_cast<std::byte>(wire::frame_type::batch);
+        const auto at = my_progress();
+        to = put_varint(to, sent_);
+        to = put_varint(to, at.received);
+        to = put_varint(to, at.consumed);
+        out.wrote_to(to);
+        told_received_ = at.received;
+        told_consumed_ = at.consumed;
+        untold_bytes_ = 0;
+        ack_due_ = never;
+    }
+    while (!control_.empty() && out.size < options_.frame_bytes) {
+        auto& item = control_.front();
+        auto* to = out.room(1 + varint_bytes_max + item.body.size());
+        *to++ = static_cast<std::byte>(item.tag);
+        to = put_varint(to, item.body.size());
+        std::memcpy(to, item.body.data(), item.body.size());
+        out.wrote_to(to + item.body.size());
+        control_bytes_ -= item.body.size();
+        control_.pop_front();
+    }
+    wire::section_head head;
+    bool first = true;
+    while (with_sections && !queue_.empty()) {
+        auto& section = queue_.front();
+        if (!first && out.size + section.body->payload.size() > options_.frame_bytes) {
+            break;
+        }
+        first = false;
+        const auto& body = *section.body;
+        head.slot = slot_of(section.tree, out);
+        head.flags = body.flags;
+        head.number = body.number;
+        head.distances.swap(section.distances);
+        if (head.distances.size() == 1) {
+            head.flags |= wire::section_uniform;
+        }
+        head.sent_at = body.sent_at;
+        head.hops = section.hops;
+        head.path_tag = section.path_tag;
+        head.records = body.records;
+        auto* to = out.room(wire::section_head_bytes_max(head.distances.size())
+                            + body.payload.size());
+        to = wire::put_section_head(to, head, body.payload.size());
+        if (!body.payload.empty()) {
+            std::memcpy(to, body.payload.data(), body.payload.size());
+        }
+        out.wrote_to(to + body.payload.size());
+        head.distances.swap(section.distances);
+        queued_bytes_ -= section.size();
+        queued_messages_ -= body.records;
+        counters_.sent_messages += body.records;
+        frame.sections.push_back(std::move(section));
+        queue_.pop_front();
+    }
+    frame.bytes = out.finish();
+    counters_.sent_bytes += frame.bytes.size();
+    unacknowledged_bytes_ += frame.bytes.size();
+    unconsumed_bytes_ += frame.bytes.size();
+    unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
+    events.send_frame(frame.bytes);
+    unacknowledged_.push_back(std::move(frame));
+}
+
+std::uint32_t channel::node_of(const endpoint_id& id, frame_builder& out) {
+    const auto [at, is_new] = tx_nodes_.try_emplace(id, static_cast<std::uint32_t>(tx_nodes_.size()));
+    if (is_new) {
+        auto* to = out.room(1 + varint_bytes_max + 16);
+        *to++ = static_cast<std::byte>(wire::item_tag::node);
+        to = put_varint(to, at->second);
+        std::memcpy(to, id.bytes().data(), 16);
+        out.wrote_to(to + 16);
+    }
+    return at->second;
+}
+
+std::uint32_t channel::slot_of(const subtree_ptr& tree, frame_builder& out) {
+    ++slot_clock_;
+    if (const auto known = tx_slot_of_.find(tree.get()); known != tx_slot_of_.end()) {
+        tx_slots_[known->second].used = slot_clock_;
+        return known->second;
+    }
+    std::uint32_t slot = 0;
+    if (tx_slots_.size() < wire::tree_slots_max) {
+        slot = static_cast<std::uint32_t>(tx_slots_.size());
+        tx_slots_.emplace_back();
+    } else {
+        const auto oldest = std::min_element(
+            tx_slots_.begin(), tx_slots_.end(),
+            [](const tree_slot& a, const tree_slot& b) { return a.used < b.used; });
+        slot = static_cast<std::uint32_t>(oldest - tx_slots_.begin());
+        tx_slot_of_.erase(oldest->tree.get());
+    }
+    tx_slots_[slot] = {tree, slot_clock_};
+    tx_slot_of_[tree.get()] = slot;
+    // Indexes first: their definitions must precede the tree that uses them.
+    if (tx_nodes_.size() + tree->nodes.size() + 1 > wire::nodes_per_link_max) {
+        tx_nodes_.clear();  // Start over; the receiver overwrites its entries.
+    }
+    const auto origin = node_of(tree->origin, out);
+    std::vector<std::uint32_t> indexes;
+    indexes.reserve(tree->nodes.size());
+    for (const auto& node : tree->nodes) {
+        indexes.push_back(node_of(node.id, out));
+    }
+    auto* to = out.room(1 + (3 + 2 * indexes.size()) * varint_bytes_max);
+    *to++ = static_cast<std::byte>(wire::item_tag::tree);
+    to = put_varint(to, slot);
+    to = put_varint(to, origin);
+    to = put_varint(to, indexes.size());
+    for (std::size_t i = 0; i < indexes.size(); ++i) {
+        to = put_varint(to, std::uint64_t{indexes[i]} << 1 | (tree->nodes[i].receiver ? 1 : 0));
+        to = put_varint(to, tree->nodes[i].children);
+    }
+    out.wrote_to(to);
+    return slot;
+}
+
+void channel::acknowledged(const wire::progress& at) {
+    peer_at_.received = std::max(peer_at_.received, std::min(at.received, sent_));
+    peer_at_.consumed = std::max(peer_at_.consumed, std::min(at.consumed, sent_));
+    while (!unacknowledged_.empty() && unacknowledged_.front().sequence <= peer_at_.received) {
+        unacknowledged_bytes_ -= unacknowledged_.front().bytes.size();
+        unacknowledged_.pop_front();
+    }
+    while (!unconsumed_.empty() && unconsumed_.front().first <= peer_at_.consumed) {
+        unconsumed_bytes_ -= unconsumed_.front().second;
+        unconsumed_.pop_front();
+    }
+}
+
+void channel::retransmit(instant now, channel_events& events) {
+    if (now < retransmitted_at_ + retransmit_pause) {
+        return;
+    }
+    retransmitted_at_ = now;
+    for (const auto& frame : unacknowledged_) {
+        events.send_frame(frame.bytes);
+        ++counters_.retransmitted_frames;
+    }
+}
+
+// -- Receiving ------------------------------------------------------------------------------------
+
+wire::progress channel::my_progress() {
+    if (!paused_) {
+        consumed_ = received_;
+    }
+    return {received_, consumed_};
+}
+
+void channel::send_ack(channel_events& events, bool gap) {
+    const wire::ack_frame ack{my_progress(), gap};
+    told_received_ = ack.at.received;
+    told_consumed_ = ack.at.consumed;
+    untold_bytes_ = 0;
+    ack_due_ = never;
+    gap_to_tell_ = false;
+    events.send_frame(shared_bytes::copy_of(wire::encode(ack)));
+}
+
+bool channel::receive(instant now, std::span<const std::byte> frame, const shared_bytes& whole,
+                      channel_events& events) {
+    last_heard_ = now;
+    byte_reader in{frame};
+    switch (static_cast<wire::frame_type>(in.u8())) {
+        case wire::frame_type::batch:
+            return receive_batch(now, in, whole, events);
+        case wire::frame_type::ack: {
+            const auto ack = wire::decode_ack(in);
+            if (!ack) {
+                return false;
+            }
+            acknowledged(ack->at);
+            if (ack->gap && !unacknowledged_.empty()) {
+                retransmit(now, events);
+            }
+            return true;
+        }
+        case wire::frame_type::heartbeat: {
+            const auto beat = wire::decode_heartbeat(in);
+            if (!beat) {
+                return false;
+            }
+            acknowledged(beat->at);
+            peer_view_hash_ = beat->view_hash;
+            echo_due_ = true;
+            echo_clock_ = beat->clock;
+            gap_to_tell_ = gap_to_tell_ || beat->last_sent > received_;
+            return true;
+        }
+        case wire::frame_type::heartbeat_echo: {
+            const auto clock = wire::decode_echo(in);
+            if (!clock) {
+                return false;
+            }
+            note_round_trip(now, *clock);
+            return true;
+        }
+        default:
+            return false;
+    }
+}
+
+void channel::note_round_trip(instant now, std::uint64_t clock) {
+    const auto sample = now - instant{static_cast<std::int64_t>(clock)};
+    if (sample < 0ns || sample > 10 * options_.peer_timeout) {
+        return;
+    }
+    // The minimum tells the path's length; everything above it is queueing and scheduling.
+    if (round_trip_ == 0ns || sample <= round_trip_ || now >= round_trip_at_ + round_trip_memory) {
+        round_trip_ = std::max<std::chrono::nanoseconds>(sample, 1ns);
+        round_trip_at_ = now;
+    }
+}
+
+bool channel::receive_batch(instant now, byte_reader& in, const shared_bytes& whole,
+                            channel_events& events) {
+    const auto head = wire::decode_batch_head(in);
+    if (!head) {
+        return false;
+    }
+    acknowledged(head->at);
+    if (head->sequence != received_ + 1) {
+        // Sent again although it had come: say so. From the future: one is missing.
+        const bool gap = head->sequence > received_;
+        if (!gap) {
+            ack_due_ = now;
+            told_received_ = std::min(told_received_, received_ - 1);
+        } else if (now >= gap_told_at_ + retransmit_pause) {
+            gap_told_at_ = now;
+            gap_to_tell_ = true;
+        }
+        return true;
+    }
+    received_ = head->sequence;
+    untold_bytes_ += whole.size();
+    counters_.received_bytes += whole.size();
+    while (!in.done()) {
+        if (!receive_item(in, whole, events)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool channel::receive_item(byte_reader& in, const shared_bytes& whole, channel_events& events) {
+    const auto tag = static_cast<wire::item_tag>(in.u8());
+    switch (tag) {
+        case wire::item_tag::node: {
+            const auto index = in.varint_up_to(wire::nodes_per_link_max - 1);
+            const auto id = in.id();
+            // Definitions come in order, so that a peer cannot make us allocate ahead.
+            if (in.failed() || index > rx_nodes_.size()) {
+                return false;
+            }
+            if (index == rx_nodes_.size()) {
+                rx_nodes_.push_back(id);
+            } else {
+                rx_nodes_[index] = id;
+            }
+            return true;
+        }
+        case wire::item_tag::tree:
+            return define_tree(in);
+        case wire::item_tag::section: {
+            wire::section_head head;
+            head.distances = std::move(distances_scratch_);
+            const bool ok = wire::read_section(
+                in, head, [this](std::uint32_t slot) -> std::optional<std::size_t> {
+                    if (slot >= rx_slots_.size() || !rx_slots_[slot]) {
+                        return std::nullopt;
+                    }
+                    return rx_slots_[slot]->tree->receivers.size();
+                });
+            if (!ok) {
+                return false;
+            }
+            counters_.received_messages += head.records;
+            const auto& tree = rx_slots_[head.slot];
+            auto body = std::make_shared<section_body>();
+            body->origin = tree->tree->origin;
+            body->number = head.number;
+            body->sent_at = head.sent_at;
+            body->records = head.records;
+            body->flags = head.flags & (wire::section_kind_mask | wire::section_direct);
+            body->payload = whole.slice(
+                static_cast<std::size_t>(head.payload.data() - whole.data()), head.payload.size());
+            events.section_received(tree, {std::move(body), tree->tree, head.distances,
+                                           head.path_tag, head.hops});
+            distances_scratch_ = std::move(head.distances);
+            return true;
+        }
+        case wire::item_tag::topology:
+        case wire::item_tag::filter:
+        case wire::item_tag::digest: {
+            const auto body = in.bytes(in.varint_up_to(wire::control_record_bytes_max));
+            if (in.failed()) {
+                return false;
+            }
+            events.control_received(tag, body);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool channel::define_tree(byte_reader& in) {
+    const auto slot = in.varint_up_to(wire::tree_slots_max - 1);
+    const auto origin = in.varint();
+    const auto count = in.varint_up_to(wire::tree_nodes_max);
+    if (in.failed() || slot > rx_slots_.size() || origin >= rx_nodes_.size() || count == 0
+        || count > in.remaining()) {
+        return false;
+    }
+    auto tree = std::make_shared<subtree>();
+    tree->origin = rx_nodes_[origin];
+    tree->nodes.reserve(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const auto code = in.varint();
+        const auto children = in.varint_up_to(count);
+        if (in.failed() || code >> 1 >= rx_nodes_.size()) {
+            return false;
+        }
+        tree->nodes.push_back({rx_nodes_[code >> 1], static_cast<std::uint32_t>(children),
+                               (code & 1) != 0});
+        if ((code & 1) != 0) {
+            tree->receivers.push_back(tree->nodes.back().id);
+        }
+    }
+    if (tree->nodes[0].id != options_.self) {
+        return false;
+    }
+    auto incoming = split(std::move(tree));
+    if (!incoming) {
+        return false;
+    }
+    if (slot == rx_slots_.size()) {
+        rx_slots_.emplace_back();
+    }
+    rx_slots_[slot] = std::move(incoming);
+    return true;
+}
+
+// -- Time -----------------------------------------------------------------------------------------
+
+instant channel::next_deadline() const noexcept {
+    auto due = std::min({heartbeat_due_, last_heard_ + options_.peer_timeout, ack_due_});
+    if (!queue_.empty() && unconsumed_bytes_ < options_.window_bytes
+        && unacknowledged_bytes_ < options_.window_bytes
+        && unacknowledged_.size() < unacknowledged_frames_max) {
+        due = std::min(due, oldest_queued_ + hold_max);
+    }
+    return due;
+}
+
+}  // namespace bzmq::session
