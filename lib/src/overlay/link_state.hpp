@@ -5,6 +5,7 @@
 #include "base/time.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -118,7 +119,7 @@ struct missing_records {
     friend bool operator==(const missing_records&, const missing_records&) = default;
 };
 
-/// A node whose records are gone. Its index may name another node from the next call on.
+/// A node whose records are gone. Its index may come to name another node.
 struct forgotten_node {
     endpoint_id id;
     node_index index = 0;
@@ -184,9 +185,10 @@ class link_state_db {
 
     // -- Ageing ---------------------------------------------------------------------------------
 
-    /// Forgets the nodes that have not been connected for longer than `max_age`, and returns them
-    /// in the order of their ids. The index of a node stays its own, without records, while a
-    /// record of somebody else claims a link to it.
+    /// Forgets the nodes that have not been connected for `max_age`, and returns them in the order
+    /// of their ids. While a record of somebody else claims a link to a node, its index stays its
+    /// own, without records; the node is returned again when the index is given up. The age counts
+    /// from when the loss was found out, with the first question after the records told of it.
     std::vector<forgotten_node> forget_stale(instant now, std::chrono::nanoseconds max_age);
     /// When `forget_stale` will have something to do; `never` where nothing ages.
     [[nodiscard]] instant next_expiry(std::chrono::nanoseconds max_age) const;
@@ -199,11 +201,14 @@ class link_state_db {
         std::vector<node_index> links;  ///< the indices of topology->neighbours, in their order
         std::uint32_t claims = 0;       ///< records of others that name this node
         mutable bool connected = false;
-        mutable instant lost{};  ///< when it was last seen to be no longer connected
+        mutable instant lost{};  ///< when it was found to be no longer connected
+
+        [[nodiscard]] bool has_records() const noexcept { return topology || filter; }
     };
 
-    [[nodiscard]] bool has_records(const node& of) const noexcept {
-        return of.topology.has_value() || of.filter.has_value();
+    [[nodiscard]] static digest_entry digest_of(const node& of) {
+        return {of.id, of.topology ? of.topology->sequence : 0,
+                of.filter ? of.filter->sequence : 0};
     }
     [[nodiscard]] bool may_age(node_index index) const noexcept;
     [[nodiscard]] bool room_for(const topology_record& record) const;
@@ -224,12 +229,17 @@ class link_state_db {
     mutable std::uint64_t graph_version_ = 0;  ///< the topology_version_ of what follows
     mutable link_graph graph_;
     mutable std::vector<node_index> connected_;
-    mutable std::vector<std::uint32_t> scratch_;
-    mutable std::vector<link_graph::edge> claims_scratch_;
+    mutable bool connected_sorted_ = false;
     mutable bool hash_known_ = false;
     mutable std::uint64_t hash_ = 0;
     mutable bool oldest_known_ = false;
     mutable instant oldest_ = never;  ///< the earliest `lost` of nodes that may age
+
+    // Buffers of build_graph and mark_connected.
+    mutable std::vector<link_graph::edge> incoming_;  ///< claims by the node named: from whom, cost
+    mutable std::vector<std::uint32_t> incoming_first_;
+    mutable std::vector<link_graph::edge> claimed_;  ///< by node named: by whom last, cost
+    mutable std::vector<std::uint8_t> was_connected_;
 };
 
 }  // namespace bzmq::overlay

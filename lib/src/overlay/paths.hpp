@@ -32,11 +32,12 @@ class path_table {
         node_index first_hop = no_node;  ///< `no_node` for self
     };
 
-    /// Brings the table up to date: nothing to do where the topology version is that of last time.
-    /// Returns whether anything was computed. O((nodes + links) log nodes), buffers are kept.
+    /// Brings the table up to date with `db`, which must be the same each time. Where the topology
+    /// version is that of last time there is nothing to do: false. O((nodes + links) log nodes),
+    /// buffers are kept.
     bool recompute(const link_state_db& db);
 
-    /// Changes since the recompute before the last one, in the order of ids; self is never listed.
+    /// What the last recompute changed, in the order of ids; self is never listed.
     /// The index of a node lost may already name another node.
     [[nodiscard]] std::span<const node_ref> newly_reachable() const noexcept { return gained_; }
     [[nodiscard]] std::span<const node_ref> newly_unreachable() const noexcept { return lost_; }

@@ -47,7 +47,7 @@ class receiver_table {
     };
 
     void set_bridges(node_index node, const std::vector<bridge>& bridges);
-    void free_bridge(std::uint32_t slot);
+    std::uint32_t new_bridge(node_index node, const std::string& domain_tag);
 
     std::vector<node_state> nodes_;
     prefix_trie topics_;

@@ -46,7 +46,7 @@ class tree_builder {
         bool is_receiver = false;
     };
 
-    mark& touch(node_index node);
+    bool touch(node_index node);
     void add_receiver(const path_table& paths, node_index receiver);
     [[nodiscard]] branch write_branch(node_index first_hop);
 
