@@ -322,8 +322,8 @@ void hub_impl::section_received(link_record& link,
         return;
     }
     ++section.hops;
-    if (section.body->origin == options_.self) {
-        ++counters_.malformed;
+    if (section.body->origin == options_.self && tree->deliver_here) {
+        ++counters_.malformed;  // A repaired tree may lead back through us, but not to us.
         return;
     }
     if (paths_dirty_) {

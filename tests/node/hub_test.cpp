@@ -1,0 +1,253 @@
+// The hub over perfect pipes: what must hold even before anything goes wrong. Faults are the
+// simulator's business (tests/sim).
+#include "node/hub.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "wire/records.hpp"
+
+namespace bzmq::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+shared_bytes one_record(std::string_view topic, std::string_view payload) {
+    std::vector<std::byte> bytes(wire::record_size(topic, payload.size(), false));
+    auto* to = wire::put_record_head(bytes.data(), topic, payload.size(), false);
+    std::memcpy(to, payload.data(), payload.size());
+    return shared_bytes::copy_of(bytes);
+}
+
+/// A few hubs in one process whose frames arrive at once and in order.
+class pipes {
+  public:
+    struct host final : hub_output {
+        pipes& net;
+        std::size_t index;
+        std::unique_ptr<hub> machine;
+        std::vector<std::string> notices;
+        std::vector<std::string> received;
+        std::vector<std::vector<endpoint_id>> pongs;
+        std::size_t confirmed = 0;
+
+        host(pipes& owner, std::size_t number) : net(owner), index(number) {}
+        void send(link_id link, shared_bytes frame) override {
+            net.queue.push_back([this, link, frame = std::move(frame)] {
+                net.arrive(index, link, frame);
+            });
+        }
+        void close(link_id link) override {
+            net.queue.push_back([this, link] { net.hang_up(index, link); });
+        }
+        void connect(target_id target) override {
+            net.queue.push_back([this, target] { net.dial(index, target); });
+        }
+        void deliver(std::span<const subscriber_id>, const batch_ptr& batch,
+                     std::vector<subscriber_id>&) override {
+            wire::record_cursor cursor{batch->records.span()};
+            for (wire::record r; cursor.next(r);) {
+                received.push_back(std::string{r.topic} + "="
+                                   + std::string{reinterpret_cast<const char*>(r.payload.data()),
+                                                 r.payload.size()});
+            }
+        }
+        void notify(status_variant what) override { notices.push_back(to_string(what)); }
+        block_ptr allocate(std::size_t capacity) override {
+            return block_ptr{new_heap_block(capacity)};
+        }
+        void pong(request_id, std::chrono::nanoseconds, std::vector<endpoint_id> path) override {
+            pongs.push_back(std::move(path));
+        }
+        void filter_confirmed(request_id) override { ++confirmed; }
+    };
+
+    explicit pipes(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            hosts.push_back(std::make_unique<host>(*this, i));
+            hub_options options;
+            options.self = id(i);
+            options.name = "n" + std::to_string(i);
+            hosts[i]->machine = std::make_unique<hub>(options, *hosts[i]);
+        }
+    }
+    static endpoint_id id(std::size_t i) {
+        endpoint_id::bytes_type bytes{};
+        bytes[0] = static_cast<std::uint8_t>(i + 1);
+        return endpoint_id{bytes};
+    }
+    hub& at(std::size_t i) { return *hosts[i]->machine; }
+
+    void peer(std::size_t from, std::size_t to) {
+        const target_id target = ++last_target;
+        dials[target] = to;
+        at(from).add_target(now, target, "n" + std::to_string(to), true);
+        run();
+    }
+    void dial(std::size_t from, target_id target) {
+        const auto to = dials.at(target);
+        const auto a = ++last_link;
+        const auto b = ++last_link;
+        far[{from, a}] = {to, b};
+        far[{to, b}] = {from, a};
+        at(from).link_opened(now, a, target, "n" + std::to_string(to), "");
+        at(to).link_opened(now, b, no_target, "from n" + std::to_string(from), "");
+    }
+    void arrive(std::size_t from, link_id link, const shared_bytes& frame) {
+        if (const auto end = far.find({from, link}); end != far.end()) {
+            at(end->second.first).frame_received(now, end->second.second, frame);
+        }
+    }
+    void hang_up(std::size_t from, link_id link) {
+        const auto end = far.find({from, link});
+        if (end == far.end()) {
+            return;
+        }
+        const auto other = end->second;
+        far.erase(end);
+        far.erase({other.first, other.second});
+        at(other.first).link_closed(now, other.second, error{ec::peer_unavailable});
+    }
+    void cut(std::size_t a, std::size_t b) {
+        for (const auto& [from, to] : std::map{far}) {
+            if (from.first == a && to.first == b) {
+                far.erase({to.first, to.second});
+                far.erase(from);
+                at(a).link_closed(now, from.second, error{ec::peer_unavailable});
+                at(b).link_closed(now, to.second, error{ec::peer_unavailable});
+            }
+        }
+    }
+    void run(std::chrono::nanoseconds span = 300ms) {
+        for (const auto end = now + span; now < end; now += 1ms) {
+            for (auto& each : hosts) {
+                each->machine->tick(now);
+            }
+            while (!queue.empty()) {
+                auto next = std::move(queue.front());
+                queue.pop_front();
+                next();
+                for (auto& each : hosts) {
+                    each->machine->flush(now);
+                }
+            }
+        }
+    }
+    void publish(std::size_t from, std::string_view topic, std::string_view payload,
+                 delivery_mode mode = delivery_mode::best_effort) {
+        const auto bytes = one_record(topic, payload);
+        EXPECT_EQ(at(from).publish(now, timestamp{}, mode, bytes, 0), bytes.size());
+        at(from).flush(now);
+    }
+
+    instant now = 1s;
+    std::vector<std::unique_ptr<host>> hosts;
+    std::deque<std::function<void()>> queue;
+    std::map<std::pair<std::size_t, link_id>, std::pair<std::size_t, link_id>> far;
+    std::map<target_id, std::size_t> dials;
+    target_id last_target = 0;
+    link_id last_link = 0;
+};
+
+TEST(hub, discovers_then_adds_a_peer_and_delivers) {
+    pipes net{2};
+    net.at(1).add_subscriber(net.now, 1, {"/a"});
+    net.peer(0, 1);
+    ASSERT_EQ(net.hosts[0]->notices.size(), 2U) << net.hosts[0]->notices.front();
+    EXPECT_EQ(net.hosts[0]->notices[0].substr(0, 19), "endpoint_discovered");
+    EXPECT_EQ(net.hosts[0]->notices[1].substr(0, 10), "peer_added");
+    EXPECT_EQ(net.at(0).receiver_count("/a/b"), 1U);
+    net.publish(0, "/a/b", "x");
+    net.publish(0, "/b", "y");
+    net.run();
+    EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"/a/b=x"});
+}
+
+TEST(hub, keeps_one_link_when_both_sides_peer) {
+    pipes net{2};
+    net.peer(0, 1);
+    net.peer(1, 0);
+    net.run(3s);
+    EXPECT_EQ(net.far.size(), 2U);
+    EXPECT_EQ(net.at(0).peers().size(), 1U);
+    EXPECT_EQ(net.at(1).peers().size(), 1U);
+    EXPECT_EQ(net.hosts[0]->notices.size(), 2U);
+    EXPECT_EQ(net.hosts[1]->notices.size(), 2U);
+}
+
+TEST(hub, routes_across_a_ring_once_and_around_a_cut) {
+    pipes net{5};
+    for (std::size_t i = 0; i < 5; ++i) {
+        net.peer(i, (i + 1) % 5);
+    }
+    net.at(2).add_subscriber(net.now, 1, {"t"});
+    net.at(3).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    for (std::size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(net.at(i).view_hash(), net.at(0).view_hash());
+    }
+    net.publish(0, "t", "1");
+    net.run();
+    EXPECT_EQ(net.hosts[2]->received, std::vector<std::string>{"t=1"});
+    EXPECT_EQ(net.hosts[3]->received, std::vector<std::string>{"t=1"});
+    net.cut(1, 2);
+    net.publish(0, "t", "2");
+    net.run();
+    EXPECT_EQ(net.hosts[2]->received, (std::vector<std::string>{"t=1", "t=2"}));
+    EXPECT_EQ(net.hosts[3]->received, (std::vector<std::string>{"t=1", "t=2"}));
+}
+
+TEST(hub, pings_across_hops_and_tells_the_path) {
+    pipes net{3};
+    net.peer(0, 1);
+    net.peer(1, 2);
+    net.run();
+    net.at(0).ping(net.now, 7, pipes::id(2));
+    net.run();
+    ASSERT_EQ(net.hosts[0]->pongs.size(), 1U);
+    EXPECT_EQ(net.hosts[0]->pongs[0], (std::vector<endpoint_id>{pipes::id(1), pipes::id(2)}));
+    net.at(0).confirm_filter(net.now, 9);
+    net.run();
+    EXPECT_EQ(net.hosts[0]->confirmed, 1U);
+}
+
+TEST(hub, reliable_messages_survive_a_relay_that_vanishes) {
+    pipes net{4};
+    net.peer(0, 1);
+    net.peer(1, 3);
+    net.peer(0, 2);
+    net.peer(2, 3);
+    net.at(3).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    std::vector<std::string> expected;
+    for (int i = 0; i < 100; ++i) {
+        net.publish(0, "t", std::to_string(i), delivery_mode::reliable);
+        expected.push_back("t=" + std::to_string(i));
+        if (i == 50) {
+            net.cut(1, 3);
+            net.cut(0, 1);
+        }
+    }
+    net.run(3s);
+    EXPECT_EQ(net.hosts[3]->received, expected);
+}
+
+TEST(hub, shuts_down_with_a_goodbye_after_its_data) {
+    pipes net{2};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.publish(0, "t", "last");
+    net.at(0).shutdown(net.now);
+    net.run();
+    EXPECT_TRUE(net.at(0).drained());
+    EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"t=last"});
+    ASSERT_EQ(net.hosts[1]->notices.size(), 4U);
+    EXPECT_EQ(net.hosts[1]->notices[2].substr(0, 12), "peer_removed");
+    EXPECT_EQ(net.hosts[1]->notices[3].substr(0, 20), "endpoint_unreachable");
+}
+
+}  // namespace
+}  // namespace bzmq::node
