@@ -235,6 +235,23 @@ TEST(hub, reliable_messages_survive_a_relay_that_vanishes) {
     EXPECT_EQ(net.hosts[3]->received, expected);
 }
 
+TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {
+    pipes net{3};
+    net.peer(0, 1);
+    net.peer(1, 2);
+    net.at(2).set_bridge(net.now, 1, "west", {"/west"});
+    net.at(1).add_subscriber(net.now, 1, {"/mid"});
+    net.run();
+    EXPECT_TRUE(net.at(0).filter_of(pipes::id(2)).empty());
+    EXPECT_EQ(net.at(0).gateways_to("west"), std::vector<endpoint_id>{pipes::id(2)});
+    EXPECT_EQ(net.at(0).aggregate_filter(""), (std::vector<std::string>{"/mid", "/west"}));
+    EXPECT_EQ(net.at(0).aggregate_filter("west"), std::vector<std::string>{"/mid"});
+    net.publish(0, "/west/1", "x");
+    net.run();
+    EXPECT_EQ(net.hosts[2]->received, std::vector<std::string>{"/west/1=x"});
+    EXPECT_TRUE(net.hosts[1]->received.empty());
+}
+
 TEST(hub, shuts_down_with_a_goodbye_after_its_data) {
     pipes net{2};
     net.at(1).add_subscriber(net.now, 1, {"t"});

@@ -174,6 +174,7 @@ void hub::set_filter(instant now, subscriber_id id, std::vector<std::string> pre
 void hub::remove_subscriber(instant now, subscriber_id id) {
     turn here{*impl_, now};
     impl_->subscribers_.erase(id);
+    impl_->bridges_.erase(id);
     impl_->release_blocker(id);
     impl_->own_filter_changed(now);
 }
@@ -185,6 +186,52 @@ void hub::set_forwarded(instant now, std::vector<std::string> prefixes) {
     turn here{*impl_, now};
     impl_->forwarded_ = std::move(prefixes);
     impl_->own_filter_changed(now);
+}
+
+void hub::set_bridge(instant now, subscriber_id id, std::string tag,
+                     std::vector<std::string> prefixes) {
+    turn here{*impl_, now};
+    if (tag.empty()) {
+        impl_->subscribers_.erase(id);
+        impl_->bridges_.erase(id);
+    } else {
+        impl_->subscribers_[id] = overlay::minimise(std::move(prefixes));
+        impl_->bridges_[id] = std::move(tag);
+    }
+    impl_->own_filter_changed(now);
+}
+std::vector<std::string> hub::aggregate_filter(std::string_view except_tag) const {
+    std::vector<std::string> all;
+    const auto& db = impl_->db_;
+    for (const auto index : db.connected_nodes()) {
+        const auto* record = index == db.self_index() ? nullptr : db.filter(index);
+        if (record == nullptr) {
+            continue;
+        }
+        all.insert(all.end(), record->prefixes.begin(), record->prefixes.end());
+        for (const auto& bridge : record->bridges) {
+            if (bridge.domain_tag != except_tag) {
+                all.insert(all.end(), bridge.prefixes.begin(), bridge.prefixes.end());
+            }
+        }
+    }
+    return overlay::minimise(std::move(all));
+}
+std::vector<endpoint_id> hub::gateways_to(std::string_view tag) const {
+    std::vector<endpoint_id> out;
+    const auto& db = impl_->db_;
+    for (const auto index : db.connected_nodes()) {
+        const auto* record = db.filter(index);
+        if (record != nullptr
+            && std::any_of(record->bridges.begin(), record->bridges.end(),
+                           [&](const auto& bridge) { return bridge.domain_tag == tag; })) {
+            out.push_back(db.id_of(index));
+        }
+    }
+    return out;
+}
+std::uint64_t hub::routing_version() const {
+    return impl_->db_.topology_version() + impl_->db_.filter_version();
 }
 
 std::size_t hub::publish(instant now, timestamp wall, delivery_mode mode,

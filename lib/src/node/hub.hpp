@@ -173,6 +173,20 @@ class hub {
     /// Topics that this endpoint subscribes to without consuming them.
     void set_forwarded(instant now, std::vector<std::string> prefixes);
 
+    // -- Gateways: this endpoint takes topics for another domain ----------------------------------
+
+    /// Makes the local consumer `id` the bridge to the domain `tag`: its prefixes are told to this
+    /// domain as that domain's, and replace what the bridge took before. An empty tag ends it.
+    void set_bridge(instant now, subscriber_id id, std::string tag,
+                    std::vector<std::string> prefixes);
+    /// What the other endpoints of this domain subscribe to, and what their gateways take for
+    /// domains other than `except_tag`; minimised.
+    [[nodiscard]] std::vector<std::string> aggregate_filter(std::string_view except_tag) const;
+    /// The reachable endpoints, this one included, that are gateways to the domain `tag`, by id.
+    [[nodiscard]] std::vector<endpoint_id> gateways_to(std::string_view tag) const;
+    /// Grows whenever the answers of the two calls above may have changed.
+    [[nodiscard]] std::uint64_t routing_version() const;
+
     // -- Publishing -----------------------------------------------------------------------------
 
     /// Publishes records (see wire/records.hpp; trusted, they come from our own encoder) from byte

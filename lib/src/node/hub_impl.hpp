@@ -275,6 +275,7 @@ class hub_impl {
     overlay::topology_record own_topology_;
     overlay::filter_record own_filter_;
     std::map<subscriber_id, std::vector<std::string>> subscribers_;
+    std::map<subscriber_id, std::string> bridges_;  // of these, the bridges with their domain tags
     std::vector<std::string> forwarded_;
     bool paths_dirty_ = false;
     instant paths_due_{};
@@ -312,6 +313,7 @@ class hub_impl {
     std::map<request_id, filter_query_state> queries_;
     std::vector<subscriber_id> full_scratch_;
     std::vector<overlay::node_index> receivers_scratch_;
+    std::vector<overlay::bridge_match> bridges_scratch_;
 };
 
 }  // namespace bzmq::node

@@ -39,16 +39,22 @@ void hub_impl::own_topology_changed(instant now) {
 
 void hub_impl::own_filter_changed(instant now) {
     std::vector<std::string> all = forwarded_;
+    std::vector<overlay::bridge> bridges;
     for (const auto& [id, prefixes] : subscribers_) {
-        all.insert(all.end(), prefixes.begin(), prefixes.end());
+        if (const auto bridge = bridges_.find(id); bridge != bridges_.end()) {
+            bridges.push_back({bridge->second, prefixes});
+        } else {
+            all.insert(all.end(), prefixes.begin(), prefixes.end());
+        }
     }
     all = overlay::minimise(std::move(all));
     local_matches_.clear();
     routes_.clear();
-    if (all == own_filter_.prefixes) {
+    if (all == own_filter_.prefixes && bridges == own_filter_.bridges) {
         return;
     }
     own_filter_.prefixes = std::move(all);
+    own_filter_.bridges = std::move(bridges);
     ++own_filter_.sequence;
     db_.apply(own_filter_, now);
     flood(wire::item_tag::filter, overlay::encode(own_filter_), nullptr);

@@ -57,6 +57,15 @@ const route& hub_impl::route_for(std::string_view topic) {
     route fresh;
     receivers_scratch_.clear();
     receivers_.match(topic, receivers_scratch_);
+    receivers_.match_bridges(topic, bridges_scratch_);
+    for (const auto& bridge : bridges_scratch_) {
+        receivers_scratch_.push_back(bridge.node);
+    }
+    if (!bridges_scratch_.empty()) {
+        std::sort(receivers_scratch_.begin(), receivers_scratch_.end());
+        receivers_scratch_.erase(std::unique(receivers_scratch_.begin(), receivers_scratch_.end()),
+                                 receivers_scratch_.end());
+    }
     std::erase_if(receivers_scratch_,
                   [this](overlay::node_index index) { return !paths_.reachable(index); });
     fresh.branches = branches_for(receivers_scratch_);
