@@ -1,0 +1,367 @@
+#include "sim/scenario.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "sim/checkers.hpp"
+#include "sim/network.hpp"
+#include "sim/random.hpp"
+#include "sim/workload.hpp"
+
+namespace bzmq::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+enum fault : unsigned {
+    fault_break,
+    fault_crash,
+    fault_leave,
+    fault_partition,
+    fault_freeze,
+    fault_slow,
+    fault_retarget,
+    fault_clog,
+    fault_kinds
+};
+
+/// What one seed draws.
+struct plan {
+    topology_kind kind = topology_kind::ring;
+    std::uint32_t nodes = 3;
+    unsigned both_sides = 0;         ///< edges of 10,000 that are dialled from both ends
+    bool equal_costs = true;
+    node::hub_options hub;
+    link_conditions calm;
+    link_conditions stormy;
+    unsigned weights[fault_kinds]{}; ///< how often each fault comes, beside the others
+    nanoseconds fault_gap = 500ms;
+    nanoseconds storm = 20s;
+    workload_options traffic;
+    unsigned blocking = 0;           ///< subscribers of 10,000 that block
+};
+
+plan draw(const run_options& options, prng& random) {
+    plan out;
+    out.kind = static_cast<topology_kind>(random.below(topology_kinds));
+    const auto nodes = between(random, 3, random.chance(1, 3) ? 20 : 8);
+    out.nodes = options.nodes.value_or(static_cast<std::uint32_t>(nodes));
+    static constexpr unsigned both[] = {0, 0, 2'000, 10'000};
+    out.both_sides = both[random.below(std::size(both))];
+    out.equal_costs = random.chance(2, 3);
+    out.hub.link_cost = out.equal_costs ? 1 : 0;
+    out.hub.retry_max = 2s;
+    out.hub.local_delivery = random.chance(3, 4);
+    if (random.chance(1, 3)) {
+        // Small bounds make rare things common.
+        out.hub.frame_bytes = 1'024;
+        out.hub.link_window_bytes = 8 * 1'024;
+        out.hub.reliable_window_bytes = 8 * 1'024;
+    }
+    if (random.chance(1, 4)) {
+        out.hub.reliable_hold = 4s;
+    }
+    static constexpr nanoseconds delays[] = {100us, 1ms, 20ms};
+    out.calm.delay_mean = delays[random.below(std::size(delays))];
+    out.calm.delay_min = out.calm.delay_mean / 4;
+    out.stormy = out.calm;
+    if (random.chance(1, 4)) {
+        static constexpr unsigned rates[] = {0, 10, 200, 2'000};
+        out.stormy.lost = rates[random.below(std::size(rates))];
+        out.stormy.duplicated = rates[random.below(std::size(rates))];
+        out.stormy.reordered = rates[random.below(std::size(rates))];
+    }
+    for (auto& weight : out.weights) {
+        static constexpr unsigned weights[] = {0, 0, 1, 3, 10};
+        weight = weights[random.below(std::size(weights))];
+    }
+    static constexpr nanoseconds gaps[] = {50ms, 300ms, 1s, 4s};
+    out.fault_gap = gaps[random.below(std::size(gaps))];
+    out.storm = between(random, nanoseconds{3s}, nanoseconds{20s});
+    static constexpr nanoseconds publish_gaps[] = {3ms, 20ms, 100ms};
+    out.traffic.publish_gap = publish_gaps[random.below(std::size(publish_gaps))];
+    static constexpr nanoseconds filter_gaps[] = {0ns, 100ms, 1s};
+    out.traffic.filter_gap = filter_gaps[random.below(std::size(filter_gaps))];
+    static constexpr unsigned reliable[] = {0, 5'000, 10'000};
+    out.traffic.reliable = reliable[random.below(std::size(reliable))];
+    static constexpr unsigned unicast[] = {0, 1'000, 5'000};
+    out.traffic.unicast = unicast[random.below(std::size(unicast))];
+    static constexpr std::size_t paddings[] = {0, 100, 3'000};
+    out.traffic.padding = paddings[random.below(std::size(paddings))];
+    out.blocking = random.chance(1, 5) ? 3'000 : 0;
+    return out;
+}
+
+class swarm {
+  public:
+    explicit swarm(const run_options& options)
+        : random_(options.seed),
+          plan_(draw(options, random_)),
+          net_(random_.next()),
+          book_(net_),
+          load_(net_, book_, random_.next()) {
+        net_.set_verbose(options.verbose);
+    }
+
+    run_report run() {
+        build();
+        if (storm() && heal() && calm()) {
+            questions();
+        }
+        load_.stop();
+        run_report out;
+        out.trace_hash = net_.trace_hash();
+        out.events = net_.events();
+        out.published = book_.prepared();
+        out.deliveries = book_.deliveries();
+        out.failures = book_.failures();
+        if (!net_.complaint().empty()) {
+            out.failures.push_back(net_.complaint());
+        }
+        out.summary = fmt::format(
+            "{} of {} nodes, {}, hostile {}/{}/{}, faults {} each {} ms, traffic each {} ms",
+            to_string(plan_.kind), plan_.nodes, plan_.equal_costs ? "equal costs" : "measured costs",
+            plan_.stormy.lost, plan_.stormy.duplicated, plan_.stormy.reordered,
+            fmt::join(plan_.weights, "/"), plan_.fault_gap / 1ms, plan_.traffic.publish_gap / 1ms);
+        return out;
+    }
+
+  private:
+    [[nodiscard]] bool sound() const { return book_.failures().empty() && net_.complaint().empty(); }
+    node_index any_node() { return static_cast<node_index>(random_.below(net_.size())); }
+
+    void build() {
+        net_.set_conditions(plan_.calm);
+        for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
+            const auto at = net_.add_node(plan_.hub);
+            for (auto count = random_.below(3); count > 0; --count) {
+                subscriber_options subscriber{random_filter(random_), 0, {}};
+                if (chance(random_, plan_.blocking)) {
+                    subscriber.queue_batches = between(random_, 1, 20);
+                    subscriber.pace = between(random_, nanoseconds{100us}, nanoseconds{30ms});
+                }
+                net_.add_subscriber(at, std::move(subscriber));
+            }
+        }
+        for (const auto& [from, to] : make_topology(plan_.kind, plan_.nodes, 4, random_)) {
+            const bool turned = random_.chance(1, 4);
+            net_.add_target(turned ? to : from, turned ? from : to);
+            if (chance(random_, plan_.both_sides)) {
+                net_.add_target(turned ? from : to, turned ? to : from);
+            }
+            if (random_.chance(1, 3)) {
+                net_.run_for(between(random_, nanoseconds{0ns}, nanoseconds{50ms}));
+            }
+        }
+        if (random_.chance(1, 2)) {
+            net_.run_for(2s);
+        }
+    }
+
+    bool storm() {
+        net_.set_conditions(plan_.stormy);
+        load_.start(plan_.traffic);
+        strike_again();
+        const auto end = net_.now() + plan_.storm;
+        while (net_.now() < end && sound()) {
+            net_.run_for(200ms);
+        }
+        storming_ = false;
+        load_.stop();
+        return sound();
+    }
+
+    void strike_again() {
+        net_.after(between(random_, nanoseconds{1us}, 2 * plan_.fault_gap), [this] {
+            if (storming_) {
+                strike();
+                strike_again();
+            }
+        });
+    }
+
+    void strike() {
+        unsigned sum = 0;
+        for (const auto weight : plan_.weights) {
+            sum += weight;
+        }
+        if (sum == 0) {
+            return;
+        }
+        auto pick = random_.below(sum);
+        unsigned kind = 0;
+        while (pick >= plan_.weights[kind]) {
+            pick -= plan_.weights[kind++];
+        }
+        switch (kind) {
+            case fault_break:
+                net_.break_random_connection(static_cast<telling>(random_.below(4)));
+                break;
+            case fault_crash: {
+                const auto at = any_node();
+                net_.crash(at, random_.chance(2, 3));
+                net_.after(between(random_, nanoseconds{1ms}, nanoseconds{6s}),
+                           [this, at] { net_.restart(at); });
+                break;
+            }
+            case fault_leave: {
+                const auto at = any_node();
+                net_.leave(at, 2s);
+                net_.after(between(random_, nanoseconds{2100ms}, nanoseconds{6s}),
+                           [this, at] { net_.restart(at); });
+                break;
+            }
+            case fault_partition:
+                cut_network();
+                break;
+            case fault_freeze:
+                net_.freeze(any_node(), between(random_, nanoseconds{10ms}, nanoseconds{8s}));
+                break;
+            case fault_slow:
+                net_.set_pace(any_node(), random_.chance(1, 2)
+                                              ? nanoseconds{10us}
+                                              : between(random_, nanoseconds{1ms}, nanoseconds{400ms}));
+                break;
+            case fault_retarget:
+                retarget();
+                break;
+            case fault_clog: {
+                auto conditions = plan_.stormy;
+                if (random_.chance(1, 2)) {
+                    conditions.bytes_per_second = between(random_, 20'000, 2'000'000);
+                    conditions.delay_mean *= 10;
+                }
+                net_.set_conditions(conditions);
+                break;
+            }
+            default:
+                break;
+        }
+    }
+
+    void cut_network() {
+        std::vector<unsigned> groups(net_.size(), 0);
+        if (random_.chance(1, 2)) {
+            groups[any_node()] = 1;
+        } else {
+            for (auto& group : groups) {
+                group = static_cast<unsigned>(random_.below(2));
+            }
+        }
+        net_.partition(std::move(groups), static_cast<cut>(random_.below(4)));
+        const auto number = ++partitions_;
+        net_.after(between(random_, nanoseconds{100ms}, nanoseconds{12s}), [this, number] {
+            if (number == partitions_) {
+                net_.heal_partition();
+            }
+        });
+    }
+
+    void retarget() {
+        const auto from = any_node();
+        const auto to = any_node();
+        if (from == to) {
+            return;
+        }
+        if (net_.dials(from, to)) {
+            net_.remove_target(from, to);
+        } else if (random_.chance(1, 3)) {
+            net_.add_target(from, to);
+        }
+    }
+
+    bool heal() {
+        ++partitions_;
+        net_.heal_partition();
+        net_.set_conditions(plan_.calm);
+        for (node_index at = 0; at < net_.size(); ++at) {
+            net_.set_pace(at, 10us);
+        }
+        // Those that leave are gone after 2 s, and frozen ones thaw after 8 s.
+        net_.run_for(8s);
+        for (node_index at = 0; at < net_.size(); ++at) {
+            net_.restart(at);
+        }
+        return settle();
+    }
+
+    /// Waits until views agree with the truth and every message due has come.
+    bool settle() {
+        const auto views_agree = [this] {
+            return !sound() || check_views(net_, plan_.equal_costs).empty();
+        };
+        if (!net_.run_until(views_agree, 60s, 500ms)) {
+            for (const auto& problem : check_views(net_, plan_.equal_costs)) {
+                book_.fail("after quiet " + problem);
+            }
+        }
+        const auto all_came = [this] { return !sound() || (load_.idle() && book_.outstanding() == 0); };
+        if (!net_.run_until(all_came, 60s, 200ms)) {
+            for (const auto& one : book_.missing(5)) {
+                book_.fail(one);
+            }
+            if (!load_.idle()) {
+                book_.fail("a hub never took what was to be published");
+            }
+        }
+        return sound();
+    }
+
+    bool calm() {
+        net_.run_for(2s);
+        if (const auto wrong = check_flood_cost(net_, any_node())) {
+            book_.fail(*wrong);
+        }
+        // Blocking subscribers push back on best effort too, where peers drop: not when calm.
+        book_.set_calm(plan_.blocking == 0);
+        auto traffic = plan_.traffic;
+        traffic.filter_gap = 0ns;
+        traffic.publish_gap = 10ms;
+        load_.start(traffic);
+        net_.run_for(3s);
+        load_.stop();
+        book_.set_calm(false);
+        return sound() && settle();
+    }
+
+    void questions() {
+        const auto from = any_node();
+        const auto before = net_.confirmations().size();
+        net_.with(from, [&](node::hub& hub) { hub.confirm_filter(net_.now(), 77); });
+        std::size_t asked = 0;
+        for (const auto& one : net_.hub_of(from).topology()) {
+            if (one.id != net_.id_of(net_.life_of(from))) {
+                net_.with(from, [&](node::hub& hub) { hub.ping(net_.now(), 100 + asked, one.id); });
+                ++asked;
+            }
+        }
+        const auto answered = [&] {
+            return net_.pongs().size() == asked && net_.confirmations().size() == before + 1;
+        };
+        if (!net_.run_until(answered, 10s, 50ms)) {
+            book_.fail(fmt::format("n{} got {} of {} pongs and {} confirmations", from,
+                                   net_.pongs().size(), asked, net_.confirmations().size() - before));
+        }
+        for (const auto& pong : net_.pongs()) {
+            if (pong.path.empty() || net_.find_life(pong.path.back()) == no_life) {
+                book_.fail(fmt::format("n{} got a pong without a path", from));
+            }
+        }
+    }
+
+    prng random_;
+    plan plan_;
+    network net_;
+    ledger book_;
+    workload load_;
+    bool storming_ = true;
+    unsigned partitions_ = 0;
+};
+
+}  // namespace
+
+run_report run_swarm(const run_options& options) { return swarm{options}.run(); }
+
+}  // namespace bzmq::sim
