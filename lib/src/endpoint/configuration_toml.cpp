@@ -1,10 +1,10 @@
-#define TOML_HEADER_ONLY 1
 #include "bzmq/network_info.hpp"
 
 #include "endpoint/configuration_sources.hpp"
 #include "endpoint/configuration_table.hpp"
-#include <toml++/toml.h>
+#include "endpoint/toml_parser.hpp"
 
+#include <algorithm>
 #include <array>
 #include <type_traits>
 #include <utility>
@@ -26,7 +26,8 @@ class toml_source {
             if (what == nullptr) {
                 return unknown(key, nearest_option(key.str()));
             }
-            auto done = std::visit([&](auto member) { return set(*what, to_.*member, node); },
+            const toml::node& value = node;  // clang 14 captures no structured binding.
+            auto done = std::visit([&](auto member) { return set(*what, to_.*member, value); },
                                    what->member);
             if (!done) {
                 return done;
@@ -163,6 +164,32 @@ class toml_source {
     std::string_view file_name_;
 };
 
+/// True where the parser gives up on the document without saying where.
+bool trips_parser(std::string_view document) {
+    try {
+        static_cast<void>(toml::parse(document));
+    } catch (const toml::parse_error&) {
+        return false;
+    } catch (const parser_flaw&) {
+        return true;
+    }
+    return false;
+}
+
+/// The line on which the parser gives up, found by bisection: it does as soon as it gets that far.
+toml::source_position flaw_position(std::string_view document) {
+    std::vector<std::size_t> line_ends;
+    for (std::size_t at = 0; at < document.size(); ++at) {
+        if (document[at] == '\n' || at + 1 == document.size()) {
+            line_ends.push_back(at + 1);
+        }
+    }
+    const auto first = std::partition_point(
+        line_ends.begin(), line_ends.end(),
+        [&](std::size_t end) { return !trips_parser(document.substr(0, end)); });
+    return {static_cast<toml::source_index>(first - line_ends.begin()) + 1, 1};
+}
+
 }  // namespace
 
 expected<void> apply_toml(endpoint_options& to, std::string_view document,
@@ -172,6 +199,8 @@ expected<void> apply_toml(endpoint_options& to, std::string_view document,
         return source.apply(toml::parse(document, file_name));
     } catch (const toml::parse_error& failure) {
         return source.invalid(failure.source().begin, printable(failure.description()));
+    } catch (const parser_flaw&) {
+        return source.invalid(flaw_position(document), "expected well-formed TOML");
     }
 }
 
