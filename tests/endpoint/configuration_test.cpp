@@ -226,6 +226,7 @@ TEST_F(configuration_test, an_error_in_a_file_names_line_key_and_expectation) {
     EXPECT_THAT(toml_error("name = 'a\nx"), HasSubstr("a.toml:1:"));
     EXPECT_EQ(toml_error("name = 'a'\n[:"), "a.toml:2:1: expected well-formed TOML")
         << "toml++ asserts";
+    EXPECT_THAT(toml_error("\u00e9 = 1"), HasSubstr("a.toml:1:1:")) << "toml++ calls it unreachable";
     EXPECT_THAT(toml_error("name = 'a'\nname = 'b'"), HasSubstr("a.toml:2:"));
 }
 
