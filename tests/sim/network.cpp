@@ -413,6 +413,7 @@ void network::leave(node_index at, nanoseconds patience) {
     }
     say(fmt::format("{} leaves", at));
     nodes_[at].leaving = true;
+    nodes_[at].targets.clear();
     with(at, [this](node::hub& hub) { hub.shutdown(now_); });
     const auto life = nodes_[at].life;
     const auto deadline = now_ + patience;

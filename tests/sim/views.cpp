@@ -229,8 +229,8 @@ std::optional<std::string> check_flood_cost(network& net, node_index at) {
             ends += now.links[to].size();
         }
     }
-    if (nodes < 2) {
-        return std::nullopt;
+    if (nodes < 2 || matches(net.true_filter(at), "/flood/cost")) {
+        return std::nullopt;  // Nobody to tell, or nothing new to say.
     }
     const auto own = [&] { return net.hub_of(at).counters().control_bytes; };
     const auto before = control_bytes(net);

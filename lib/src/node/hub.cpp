@@ -89,12 +89,15 @@ instant hub_impl::next_deadline() const {
     if (!limbo_.empty()) {
         sooner(limbo_.front().until);
     }
+    if (!early_.empty()) {
+        sooner(early_.front().until);
+    }
     sooner(db_.next_expiry(options_.forget_after));
     return due;
 }
 
 std::size_t hub_impl::buffered_bytes() const {
-    std::size_t total = limbo_bytes_;
+    std::size_t total = limbo_bytes_ + early_bytes_;
     for (const auto& [id, link] : links_) {
         if (link->channel) {
             total += link->channel->queued_bytes() + link->channel->unacknowledged_bytes();

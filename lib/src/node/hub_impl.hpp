@@ -227,6 +227,9 @@ class hub_impl {
                           routed_section section);
     void reroute(instant now, const routed_section& section);
     void retry_limbo(instant now);
+    struct early_entry;
+    void hold_early(early_entry entry);
+    void retry_early(instant now);
     void accept(instant now, const section_ptr& body, std::uint64_t distance,
                 std::uint16_t path_tag, std::uint8_t hops, link_id from);
     void drain_waiting(instant now, incoming_stream& stream, bool skip_holes);
@@ -303,6 +306,17 @@ class hub_impl {
     };
     std::deque<limbo_entry> limbo_;
     std::size_t limbo_bytes_ = 0;
+    /// Came before we knew a path to its origin: waits until that is discovered.
+    struct early_entry {
+        section_ptr body;
+        std::uint64_t distance;
+        std::uint16_t path_tag;
+        std::uint8_t hops;
+        link_id from;
+        instant until;
+    };
+    std::deque<early_entry> early_;
+    std::size_t early_bytes_ = 0;
 
     outgoing_stream outgoing_[2];
     std::map<stream_key, incoming_stream> incoming_;

@@ -246,9 +246,16 @@ void hub_impl::compute_paths(instant now) {
             at->second.unreachable_since = now;
             unacknowledged_.insert(id);
         }
+        if (auto* link = link_to(id); link != nullptr && link->announced) {
+            // It does not claim our link any more: to it the peering has ended already.
+            link->announced = false;
+            output_.notify(status{sc::peer_lost, {id, link->peer_name, link->address},
+                                  "the peer gave up the link"});
+        }
         output_.notify(status{sc::endpoint_unreachable, info(node)});
     }
     retry_limbo(now);
+    retry_early(now);
 }
 
 /// A peering counts once data can take it: both ends claim the link.

@@ -474,11 +474,40 @@ void hub_impl::retry_limbo(instant now) {
 
 // -- Receiving ------------------------------------------------------------------------------------
 
+void hub_impl::hold_early(early_entry entry) {
+    const auto size = entry.body->payload.size() + sizeof(early_entry);
+    if (early_bytes_ + size > options_.peer_queue_bytes) {
+        ++counters_.dropped_late;
+        return;
+    }
+    early_bytes_ += size;
+    early_.push_back(std::move(entry));
+}
+
+void hub_impl::retry_early(instant now) {
+    auto waiting = std::move(early_);
+    early_.clear();
+    early_bytes_ = 0;
+    for (auto& entry : waiting) {
+        if (now >= entry.until) {
+            ++counters_.dropped_late;
+        } else {
+            accept(now, entry.body, entry.distance, entry.path_tag, entry.hops, entry.from);
+        }
+    }
+}
+
 void hub_impl::accept(instant now, const section_ptr& body, std::uint64_t distance,
                       std::uint16_t path_tag, std::uint8_t hops, link_id from) {
     const auto kind = body->kind();
     if (kind == wire::section_kind::control || kind == wire::section_kind::trace) {
         handle_control(now, *body);
+        return;
+    }
+    const auto known_origin = db_.find(body->origin);
+    if (!known_origin || !paths_.reachable(*known_origin)) {
+        // Data may be faster than the news of who sends it.
+        hold_early({body, distance, path_tag, hops, from, now + limbo_max});
         return;
     }
     const auto mode = static_cast<delivery_mode>(kind);
@@ -790,6 +819,9 @@ void hub_impl::tick_streams(instant now) {
         limbo_bytes_ -= limbo_.front().section.size();
         ++counters_.dropped_no_path;
         limbo_.pop_front();
+    }
+    if (!early_.empty() && now >= early_.front().until) {
+        retry_early(now);
     }
 }
 
