@@ -143,6 +143,7 @@ freshness link_state_db::apply(topology_record record, instant now) {
         nodes_[origin].links = std::move(links);
     }
     nodes_[origin].topology = std::move(record);
+    nodes_[origin].lost = now_;  // Heard of just now: its age starts anew.
     hash_known_ = oldest_known_ = false;
     return freshness::newer;
 }
@@ -169,6 +170,7 @@ freshness link_state_db::apply(filter_record record, instant now) {
         ++filter_version_;
     }
     held = std::move(record);
+    nodes_[origin].lost = now_;
     hash_known_ = oldest_known_ = false;
     return freshness::newer;
 }

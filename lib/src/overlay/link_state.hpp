@@ -185,10 +185,13 @@ class link_state_db {
 
     // -- Ageing ---------------------------------------------------------------------------------
 
-    /// Forgets the nodes that have not been connected for `max_age`, and returns them in the order
+    /// Forgets the nodes that have been out of reach for `max_age`, and returns them in the order
     /// of their ids. While a record of somebody else claims a link to a node, its index stays its
-    /// own, without records; the node is returned again when the index is given up. The age counts
-    /// from when the loss was found out, with the first question after the records told of it.
+    /// own, without records; the node is returned again when the index is given up.
+    ///
+    /// The age counts from the node's last newer record or, where that is later, from when the loss
+    /// was found out: with the first question about what follows from the records, or the call of
+    /// this, after the record that told of it.
     std::vector<forgotten_node> forget_stale(instant now, std::chrono::nanoseconds max_age);
     /// When `forget_stale` will have something to do; `never` where nothing ages.
     [[nodiscard]] instant next_expiry(std::chrono::nanoseconds max_age) const;
@@ -201,7 +204,7 @@ class link_state_db {
         std::vector<node_index> links;  ///< the indices of topology->neighbours, in their order
         std::uint32_t claims = 0;       ///< records of others that name this node
         mutable bool connected = false;
-        mutable instant lost{};  ///< when it was found to be no longer connected
+        mutable instant lost{};  ///< while not connected: what its age counts from
 
         [[nodiscard]] bool has_records() const noexcept { return topology || filter; }
     };
