@@ -1,0 +1,48 @@
+#pragma once
+
+#include "bzmq/error.hpp"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bzmq::transport {
+
+/// The public keys that may come in. Source: a file with one Z85 key a line (`#` starts a comment),
+/// a certificate file, or a directory, of which every `*.key` file is one of the two.
+class allow_list {
+  public:
+    /// `cannot_open_file`, or `invalid_certificate` naming file and line.
+    static expected<allow_list> load(std::string path);
+
+    [[nodiscard]] bool contains(std::string_view public_key_z85) const {
+        return keys_.contains(public_key_z85);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+    /// Reads the source again where it changed (one stat a file). True where it did. On an error
+    /// the keys stay as they were, and the next call tries again.
+    expected<bool> reload_if_changed();
+
+  private:
+    using key_set = std::set<std::string, std::less<>>;
+    /// What tells one state of a file from another.
+    struct fingerprint {
+        std::string path;
+        std::uint64_t device = 0, inode = 0, size = 0;
+        std::int64_t modified_ns = 0, changed_ns = 0;
+        friend bool operator==(const fingerprint&, const fingerprint&) = default;
+    };
+    static expected<std::vector<fingerprint>> look(const std::string& path);
+    static expected<void> read_keys(const std::string& path, key_set& into);
+
+    std::string path_;
+    key_set keys_;
+    std::vector<fingerprint> seen_;
+    bool settled_ = false;  ///< no file was so young that another change could bear the same stamp
+};
+
+}  // namespace bzmq::transport
