@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 // A hub whose deadline has passed again right after its tick, so many times running, is stuck.
 constexpr unsigned spins_max = 1000;
 constexpr auto dial_timeout = 2s;
+constexpr auto clog_max = 2s;
 
 /// The simulator's side of one hub.
 struct network::hub_shell final : node::hub_output {
@@ -668,6 +669,8 @@ void network::transmit(std::uint32_t index, unsigned direction, bool end, shared
     if (conditions_.bytes_per_second > 0) {
         out.free_at = std::max(out.free_at, now_)
                       + nanoseconds{frame.size() * 1'000'000'000 / conditions_.bytes_per_second};
+        // What is under way stays bounded, as the buffers of a kernel do.
+        out.free_at = std::min(out.free_at, now_ + clog_max);
         arrival = out.free_at;
     }
     arrival += delay(random_, conditions_.delay_min, conditions_.delay_mean);

@@ -240,6 +240,10 @@ void hub_impl::compute_paths(instant now) {
     announce_peers();
     for (const auto& node : paths_.newly_unreachable()) {
         const auto& id = node.id;
+        // What waits for a hole to fill has come before this news and goes out before it.
+        if (const auto at = incoming_.find({id, delivery_mode::best_effort}); at != incoming_.end()) {
+            drain_waiting(now, at->second, true);
+        }
         outgoing_[0].destinations.erase(id);
         auto& reliable = outgoing_[1].destinations;
         if (const auto at = reliable.find(id); at != reliable.end()) {
