@@ -23,7 +23,7 @@ ALLOWED = {
     "session": {"base", "wire"},
     "node": {"base", "wire", "overlay", "session"},
     "transport": {"base"},
-    "endpoint": {"base", "data", "wire", "node", "transport"},
+    "endpoint": {"base", "data", "wire", "overlay", "node", "transport"},
 }
 PURE = {"base", "data", "wire", "overlay", "session", "node"}
 IMPURE = re.compile(

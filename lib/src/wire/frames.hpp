@@ -105,7 +105,7 @@ enum class item_tag : std::uint8_t {
 constexpr std::size_t nodes_per_link_max = 65'536;
 constexpr std::size_t tree_slots_max = 1'024;
 constexpr std::size_t tree_nodes_max = 65'536;
-constexpr unsigned hops_max = 64;
+constexpr unsigned hops_max = 250;
 
 enum class section_kind : std::uint8_t { best_effort = 0, reliable = 1, control = 2, trace = 3 };
 constexpr std::uint8_t section_kind_mask = 0x03;
