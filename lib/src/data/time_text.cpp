@@ -4,7 +4,6 @@
 
 #include <array>
 #include <charconv>
-#include <cstdio>
 #include <limits>
 
 namespace bzmq {
@@ -55,6 +54,14 @@ std::optional<int> take_field(std::string_view& text, std::size_t width, char se
         text.remove_prefix(1);
     }
     return value;
+}
+
+/// Appends `value` with at least `width` digits, and `separator` behind it.
+void append_padded(std::string& out, std::int64_t value, std::size_t width, char separator) {
+    const auto digits = std::to_string(value);
+    out.append(width > digits.size() ? width - digits.size() : 0, '0');
+    out += digits;
+    out += separator;
 }
 
 /// The optional fraction ".25" at the start of `text`, in nanoseconds.
@@ -157,7 +164,7 @@ std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
         return std::nullopt;
     }
     const std::int64_t days = std::chrono::sys_days{date}.time_since_epoch().count();
-    return join({days * 86400 + *hour * 3600 + *minute * 60 + *second, *fraction});
+    return join({((days * 24 + *hour) * 60 + *minute) * 60 + *second, *fraction});
 }
 
 std::string to_string(timespan value) {
@@ -177,13 +184,14 @@ std::string to_string(timestamp value) {
     const auto midnight = std::chrono::floor<std::chrono::days>(point);
     const std::chrono::year_month_day date{midnight};
     const std::chrono::hh_mm_ss time{point - midnight};
-    char raw[64];
-    const int size = std::snprintf(
-        raw, sizeof raw, "%04d-%02u-%02uT%02d:%02d:%02d.%09u", static_cast<int>(date.year()),
-        static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-        static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-        static_cast<int>(time.seconds().count()), nanoseconds);
-    std::string text{raw, static_cast<std::size_t>(size)};
+    std::string text;
+    append_padded(text, static_cast<int>(date.year()), 4, '-');
+    append_padded(text, static_cast<unsigned>(date.month()), 2, '-');
+    append_padded(text, static_cast<unsigned>(date.day()), 2, 'T');
+    append_padded(text, time.hours().count(), 2, ':');
+    append_padded(text, time.minutes().count(), 2, ':');
+    append_padded(text, time.seconds().count(), 2, '.');
+    append_padded(text, nanoseconds, 9, '0');  // One more zero, which goes with the others.
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') {
         text.pop_back();
