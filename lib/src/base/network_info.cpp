@@ -1,7 +1,6 @@
 #include "bzmq/network_info.hpp"
 
 #include <arpa/inet.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +12,7 @@ namespace {
 
 constexpr std::string_view tcp_scheme = "tcp://";
 constexpr std::string_view ipc_scheme = "ipc://";
-constexpr std::size_t ipc_path_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
+constexpr std::size_t ipc_path_bytes_max = 107;  // unix(7): sun_path has 108, a NUL ends it
 constexpr std::size_t host_bytes_max = 253;  // RFC 1035, section 2.3.4
 constexpr std::size_t label_bytes_max = 63;
 
