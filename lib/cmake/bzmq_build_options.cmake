@@ -7,7 +7,10 @@ find_program(MOLD_PROGRAM mold)
 
 add_library(bzmq_options INTERFACE)
 target_compile_options(bzmq_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -fno-omit-frame-pointer)
+  -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Wimplicit-fallthrough -fno-omit-frame-pointer)
+# bzmq::count and the like are types: GCC would have no local variable of that name, clang knows better.
+target_compile_options(bzmq_options INTERFACE
+  $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
 if(BZMQ_DEVELOPER_MODE)
   target_compile_options(bzmq_options INTERFACE -Werror)
 endif()

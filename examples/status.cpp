@@ -1,0 +1,35 @@
+// Listens, and prints what happens in the overlay until it is interrupted.
+//
+//     example_status [--bzmq.<option>=VALUE]...
+//
+// Connect something to it: example_pubsub tcp://127.0.0.1:9999
+#include <cstdio>
+
+#include "bzmq/bzmq.hpp"
+
+using namespace bzmq;
+
+int main(int argc, char** argv) {
+    configuration cfg;
+    cfg.init(argc, argv);
+    endpoint ep{std::move(cfg)};
+    auto ssub = ep.make_status_subscriber(true);
+    auto port = ep.listen("127.0.0.1", 9999);
+    if (port == 0) {
+        std::fputs("cannot listen at 127.0.0.1:9999\n", stderr);
+        return 1;
+    }
+    std::printf("%s listens at port %u\n", to_string(ep.node_id()).c_str(), port);
+    for (;;) {
+        auto stat = ssub.get();
+        if (is<status>(stat)) {
+            std::printf("status %s\n", to_string(get<status>(stat)).c_str());
+        } else {
+            std::printf("error %s\n", to_string(get<error>(stat)).c_str());
+            if (get<error>(stat) == ec::shutting_down) {
+                return 0;
+            }
+        }
+        std::fflush(stdout);
+    }
+}

@@ -1,0 +1,216 @@
+#pragma once
+
+#include "bzmq/configuration.hpp"
+#include "bzmq/data.hpp"
+#include "bzmq/endpoint_id.hpp"
+#include "bzmq/error.hpp"
+#include "bzmq/export.hpp"
+#include "bzmq/fwd.hpp"
+#include "bzmq/message.hpp"
+#include "bzmq/network_info.hpp"
+#include "bzmq/overlay_info.hpp"
+#include "bzmq/publisher.hpp"
+#include "bzmq/status_subscriber.hpp"
+#include "bzmq/subscriber.hpp"
+#include "bzmq/time.hpp"
+#include "bzmq/topic.hpp"
+#include "bzmq/worker.hpp"
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bzmq {
+
+/// Thrown where an endpoint cannot be made: its configuration is wrong, a key file is unreadable,
+/// one of the configured listeners cannot be opened, or the system has no resources for it.
+class BZMQ_EXPORT endpoint_error : public std::runtime_error {
+  public:
+    explicit endpoint_error(error why);
+    [[nodiscard]] const error& why() const noexcept { return why_; }
+
+  private:
+    error why_;
+};
+
+/// How to reach one peer.
+struct peering_options {
+    /// The listener's public key (Z85) or the path of its `.key` file; empty for the endpoint's
+    /// option `server_key`, and where that is empty too, for our own key.
+    std::string server_key = {};
+    /// Zero: one attempt only. Otherwise attempts go on until they succeed or `unpeer` ends them,
+    /// with a pause that grows, with jitter, from `retry_min` to this (or the option `retry_max`).
+    timespan retry = std::chrono::seconds{10};
+    /// Longest wait of the blocking calls; when it is over the attempts end. Unset: no limit.
+    std::optional<timespan> timeout = {};
+};
+
+/// A message to publish, for batches.
+struct outgoing_message {
+    std::string topic;
+    data value;
+};
+
+/// One node of the overlay: peers with others, publishes and subscribes, relays. Any number may
+/// live in a process. Thread-safe. One thread of its own does all the work.
+///
+/// After fork() an endpoint belongs to the parent: in the child every call fails with
+/// `ec::shutting_down` or its like, and nothing of it may be used but its destructor.
+class BZMQ_EXPORT endpoint {
+  public:
+    /// Starts it, opens the configured listeners and begins to connect to the configured peers.
+    /// Throws `endpoint_error`.
+    explicit endpoint(configuration config = {});
+    /// As `shutdown`.
+    ~endpoint();
+    endpoint(endpoint&& other) noexcept;
+    endpoint& operator=(endpoint&& other) noexcept;
+    endpoint(const endpoint&) = delete;
+    endpoint& operator=(const endpoint&) = delete;
+
+    [[nodiscard]] endpoint_id node_id() const noexcept;
+    [[nodiscard]] const std::string& name() const noexcept;
+    [[nodiscard]] const endpoint_options& options() const noexcept;
+
+    // -- Peerings ---------------------------------------------------------------------------------
+
+    /// Accepts peers at an address: a host name, an IP address, "" or "*" for all interfaces, or an
+    /// "ipc://" URL. Port 0 takes any free one. Returns the real port, or 0 with the reason in
+    /// `why`: `address_in_use`, `invalid_address`, `insecure_listener` (other machines could
+    /// connect, there are no keys, and the option `allow_insecure_listen` is off). May be called
+    /// several times. An ipc listener has no port; use `listen_url`.
+    std::uint16_t listen(const std::string& address = {}, std::uint16_t port = default_port,
+                         error* why = nullptr);
+    /// The same with a URL ("tcp://host:port", "ipc://path"); the port is 0 for ipc.
+    expected<std::uint16_t> listen_url(std::string_view url);
+    /// The URLs at which it listens, with their real ports.
+    [[nodiscard]] std::vector<std::string> listeners() const;
+
+    /// Connects to a peer and keeps the peering up from then on. Waits until the peering stands; or
+    /// until the only attempt failed, where `retry` is zero. False also after `unpeer`, shutdown,
+    /// or where the address is malformed; `why` gets the reason.
+    bool peer(const std::string& address, std::uint16_t port,
+              timespan retry = std::chrono::seconds{10}, error* why = nullptr);
+    /// The same, at most `timeout` long; then the attempts end.
+    bool peer(const std::string& address, std::uint16_t port, timespan retry, timespan timeout,
+              error* why = nullptr);
+    bool peer(const network_info& info, error* why = nullptr);
+    /// The same with a URL; yields whom it reached.
+    expected<endpoint_id> peer_url(std::string_view url, const peering_options& how = {});
+    /// Begins to connect and returns; progress shows at status subscribers and in `peers`.
+    void peer_nosync(const std::string& address, std::uint16_t port,
+                     timespan retry = std::chrono::seconds{10});
+    expected<void> peer_url_nosync(std::string_view url, const peering_options& how = {});
+    /// Ends a peering that this endpoint began, after what is queued for it, or the attempts. False
+    /// where there is none with this address.
+    bool unpeer(const std::string& address, std::uint16_t port);
+    bool unpeer_url(std::string_view url);
+    void unpeer_nosync(const std::string& address, std::uint16_t port);
+
+    /// Direct peers and those that are being tried.
+    [[nodiscard]] std::vector<peer_info> peers() const;
+    /// The topic prefixes that some other endpoint within reach subscribes to.
+    [[nodiscard]] std::vector<std::string> peer_subscriptions() const;
+    /// The prefixes that one endpoint within reach subscribes to.
+    [[nodiscard]] std::vector<std::string> subscriptions_of(const endpoint_id& id) const;
+
+    // -- The overlay ------------------------------------------------------------------------------
+
+    /// Every endpoint within reach, this one included.
+    [[nodiscard]] std::vector<topology_node> topology() const;
+    [[nodiscard]] bool reachable(const endpoint_id& id) const;
+    /// Waits until `id` is within reach, over any number of hops.
+    [[nodiscard]] bool await_peer(const endpoint_id& id,
+                                  timespan timeout = std::chrono::seconds{10});
+    /// Waits until this endpoint subscribes to `topic` or a prefix of it and every endpoint within
+    /// reach knows.
+    [[nodiscard]] bool await_filter_entry(std::string_view topic,
+                                          timespan timeout = std::chrono::seconds{10});
+    /// Waits until at least `count` other endpoints would receive a message with this topic.
+    [[nodiscard]] bool wait_for_subscriber(std::string_view topic, std::size_t count = 1,
+                                           timespan timeout = std::chrono::seconds{10});
+    /// A hash over all that is known of the overlay: equal at endpoints whose views agree.
+    [[nodiscard]] std::uint64_t view_hash() const;
+    /// `no_path_to_peer`, `request_timeout`.
+    expected<ping_result> ping(const endpoint_id& id, timespan timeout = std::chrono::seconds{5});
+
+    // -- Publishing -------------------------------------------------------------------------------
+    // One thread's messages arrive in the order in which it published them in one mode. Errors:
+    //   ec::none             it is on its way (or nobody wants it)
+    //   ec::invalid_topic    the topic is empty or longer than 65,535 bytes
+    //   ec::invalid_data     the value is nested deeper than 64 or has more than 2^20 parts
+    //   ec::message_too_big  larger than the option max_message_bytes
+    //   ec::queue_full       not published: no room within the option publish_timeout
+    //   ec::shutting_down    not published
+    // Where the policy `block` or a reliable receiver holds it up, a call waits.
+
+    ec publish(std::string_view topic, const data& value,
+               delivery_mode mode = delivery_mode::best_effort);
+    /// Text goes out without a `data` being made for it.
+    template <class text>
+    requires std::convertible_to<const text&, std::string_view> ec publish(
+        std::string_view topic, const text& value,
+        delivery_mode mode = delivery_mode::best_effort) {
+        return publish_text(topic, value, mode);
+    }
+    /// Many at once. Stops at the first failure; `accepted` gets how many it took.
+    ec publish_batch(std::span<const outgoing_message> batch,
+                     delivery_mode mode = delivery_mode::best_effort,
+                     std::size_t* accepted = nullptr);
+    /// To one endpoint only, anywhere in the overlay, whatever it subscribes to; it reaches those
+    /// of its subscribers that match the topic. Also `ec::no_path_to_peer`. Waits for the endpoint's
+    /// thread, so that it is much slower than the others.
+    ec publish(const endpoint_id& destination, std::string_view topic, const data& value,
+               delivery_mode mode = delivery_mode::best_effort);
+    /// A payload that is encoded already, such as `message::payload()`; it is not checked.
+    ec publish_raw(std::string_view topic, std::span<const std::byte> payload,
+                   delivery_mode mode = delivery_mode::best_effort);
+    [[nodiscard]] publisher make_publisher(std::string topic,
+                                           delivery_mode mode = delivery_mode::best_effort);
+
+    // -- Subscribing ------------------------------------------------------------------------------
+
+    [[nodiscard]] subscriber make_subscriber(std::vector<std::string> topics,
+                                             const queue_options& queue = {});
+    [[nodiscard]] subscriber make_subscriber(const std::vector<topic>& topics,
+                                             const queue_options& queue = {});
+    [[nodiscard]] subscriber make_subscriber(std::initializer_list<const char*> topics,
+                                             const queue_options& queue = {});
+    /// With `receive_statuses` false it yields errors only.
+    [[nodiscard]] status_subscriber make_status_subscriber(bool receive_statuses = false);
+    /// Calls back on a thread of its own: `on_init` once, `on_next` for each message in order,
+    /// `on_end` once, with the reason. What `on_next` throws ends the subscription
+    /// (`ec::unspecified` with the text). Callbacks may be empty.
+    worker subscribe(std::vector<std::string> topics, std::function<void()> on_init,
+                     std::function<void(const message&)> on_next,
+                     std::function<void(const error&)> on_end = {},
+                     const queue_options& queue = {});
+    /// Subscribes to topics without consuming them: their messages come here for this endpoint's
+    /// peers that do not tell what they want. Adds to earlier calls.
+    void forward(std::vector<std::string> topics);
+
+    // -- State ------------------------------------------------------------------------------------
+
+    [[nodiscard]] endpoint_metrics metrics() const;
+
+    /// Hands on what was published, says goodbye to the peers and stops: at most two seconds.
+    /// Subscribers keep what they have; whoever waits in a call returns. Again: does nothing.
+    void shutdown();
+    [[nodiscard]] bool is_shutdown() const noexcept;
+
+  private:
+    ec publish_text(std::string_view topic, std::string_view value, delivery_mode mode);
+
+    std::shared_ptr<endpoint_core> core_;
+};
+
+}  // namespace bzmq

@@ -1,0 +1,23 @@
+#pragma once
+
+/// Names without definitions, for headers that only pass these types on.
+namespace bzmq {
+
+class configuration;
+class data;
+class endpoint;
+class endpoint_core;
+class endpoint_id;
+class error;
+class message;
+class publisher;
+class status;
+class status_queue;
+class status_subscriber;
+class subscriber;
+class subscriber_queue;
+class topic;
+class worker;
+class worker_state;
+
+}  // namespace bzmq

@@ -1,0 +1,376 @@
+// The core's thread: how an endpoint starts, turns and ends. What it is asked for is in
+// core_calls.cpp, what happens to it in core_events.cpp.
+#include "endpoint/core.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "bzmq/certificate.hpp"
+#include "bzmq/network_info.hpp"
+#include "endpoint/clock.hpp"
+#include "endpoint/worker_state.hpp"
+
+namespace bzmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto shutdown_max = 2s;
+// Of which so much may go into passing on what was published.
+constexpr auto shutdown_publish_max = 1s;
+constexpr auto allow_list_interval = 1s;
+// What one turn publishes at most, so that acknowledgements are not kept waiting.
+constexpr std::size_t turn_bytes = std::size_t{1} << 20;
+
+template <class T>
+T random_value() {
+    T value{};
+    if (::getrandom(&value, sizeof value, 0) != static_cast<ssize_t>(sizeof value)) {
+        throw endpoint_error{error{ec::unspecified, "the system gives no random bytes"}};
+    }
+    return value;
+}
+
+endpoint_options checked(endpoint_options options) {
+    if (auto valid = configuration{options}.validate(); !valid) {
+        throw endpoint_error{std::move(valid.error())};
+    }
+    return options;
+}
+
+transport::security security_of(const endpoint_options& options) {
+    transport::security who;
+    if (!options.cert.empty()) {
+        auto own = load_certificate(options.cert);
+        if (!own) {
+            throw endpoint_error{std::move(own.error())};
+        }
+        if (!own->secret) {
+            throw endpoint_error{error{ec::invalid_certificate,
+                                       options.cert + " holds no secret key; expected a file "
+                                                      "NAME.key_secret"}};
+        }
+        who.own = std::move(*own);
+    }
+    if (!options.allow.empty()) {
+        auto allowed = transport::allow_list::load(options.allow);
+        if (!allowed) {
+            throw endpoint_error{std::move(allowed.error())};
+        }
+        who.allowed = std::move(*allowed);
+    }
+    who.allow_any_client = options.allow_any_client;
+    return who;
+}
+
+transport::hub_settings transport_settings(const endpoint_options& options) {
+    transport::hub_settings out;
+    out.handshake_timeout =
+        std::chrono::ceil<std::chrono::milliseconds>(options.handshake_timeout);
+    out.max_frame_bytes = options.max_message_bytes + 2 * options.frame_bytes + (1 << 20);
+    return out;
+}
+
+node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id& self) {
+    node::hub_options to;
+    to.self = self;
+    to.name = from.name;
+    to.domain = from.domain;
+    to.seed = random_value<std::uint64_t>();
+    to.heartbeat_interval = from.heartbeat_interval;
+    to.peer_timeout = from.peer_timeout;
+    to.handshake_timeout = from.handshake_timeout;
+    to.retry_min = from.retry_min;
+    to.retry_max = from.retry_max;
+    to.link_cost = from.link_cost;
+    to.frame_bytes = from.frame_bytes;
+    to.link_window_bytes = from.link_window_bytes;
+    to.peer_queue_bytes = from.peer_queue_bytes;
+    to.peer_queue_messages = from.peer_queue_messages;
+    to.peer_overflow = from.peer_overflow;
+    to.reliable_window_bytes = from.reliable_window_bytes;
+    to.reliable_hold = from.reliable_hold;
+    to.reorder_hold = from.reorder_hold;
+    to.forget_after = from.forget_after;
+    to.local_delivery = from.local_delivery;
+    to.forwarding = from.forwarding;
+    return to;
+}
+
+publish_queue::settings queue_settings(const endpoint_options& options, delivery_mode mode) {
+    publish_queue::settings how;
+    how.chunk_bytes = options.frame_bytes;
+    how.bytes_max = options.publish_queue_bytes;
+    how.message_bytes_max = options.max_message_bytes;
+    how.timeout = options.publish_timeout;
+    how.always_wait = mode == delivery_mode::reliable
+                      || options.peer_overflow == overflow_policy::block;
+    return how;
+}
+
+}  // namespace
+
+endpoint_core::endpoint_core(endpoint_options options)
+    : options_(checked(std::move(options))),
+      self_(random_value<endpoint_id::bytes_type>()),
+      journal_(options_, to_string(self_)),
+      encrypted_(!options_.cert.empty()),
+      pool_(std::max(transport::block_pool::default_block_bytes,
+                     options_.frame_bytes + std::size_t{16} * 1024)) {
+    try {
+        sockets_ = std::make_unique<transport::socket_hub>(*this, security_of(options_),
+                                                           transport_settings(options_));
+    } catch (const endpoint_error&) {
+        throw;
+    } catch (const std::exception& problem) {
+        throw endpoint_error{error{ec::unspecified, problem.what()}};
+    }
+    for (const auto mode : {delivery_mode::best_effort, delivery_mode::reliable}) {
+        lanes_[static_cast<std::size_t>(mode)] =
+            std::make_unique<lane>(queue_settings(options_, mode), pool_, *sockets_);
+    }
+    hub_ = std::make_unique<node::hub>(hub_options_of(options_, self_), *this);
+    now_ = monotonic_now();
+    // Signals are the program's business: they must not land on this thread.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        thread_ = std::thread{[this] { run(); }};
+    } catch (const std::system_error& problem) {
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw endpoint_error{error{ec::unspecified, problem.what()}};
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+endpoint_core::~endpoint_core() { shutdown(); }
+
+void endpoint_core::shutdown() {
+    if (in_child()) {
+        return;
+    }
+    const std::lock_guard lock{shutdown_mutex_};
+    if (!thread_.joinable()) {
+        return;
+    }
+    post([this](bool) { stopping_ = true; });
+    thread_.join();
+    stopped_ = true;
+    std::vector<std::shared_ptr<worker_state>> workers;
+    {
+        const std::lock_guard workers_lock{workers_mutex_};
+        workers.swap(workers_);
+    }
+    const auto deadline = deadline_in(shutdown_max);
+    for (const auto& each : workers) {
+        each->join_until(deadline);
+    }
+}
+
+// -- Commands -------------------------------------------------------------------------------------
+
+bool endpoint_core::post(command what) {
+    const std::lock_guard lock{commands_mutex_};
+    if (closed_) {
+        return false;
+    }
+    commands_.push_back(std::move(what));
+    if (commands_.size() == 1) {
+        sockets_->wake();  // Under the lock, as in `publish_queue::push`.
+    }
+    return true;
+}
+
+void endpoint_core::run_commands(bool alive) {
+    {
+        const std::lock_guard lock{commands_mutex_};
+        running_.swap(commands_);
+    }
+    for (auto& each : running_) {
+        each(alive);
+    }
+    running_.clear();
+}
+
+// -- The loop -------------------------------------------------------------------------------------
+
+void endpoint_core::run() {
+    ::pthread_setname_np(::pthread_self(), "bzmq-core");
+    bool busy = false;
+    while (!stopping_) {
+        sockets_->poll(time_to_sleep(busy));
+        busy = turn();
+    }
+    wind_down();
+}
+
+bool endpoint_core::turn() {
+    now_ = monotonic_now();
+    for (auto& [target, reason] : std::exchange(failed_dials_, {})) {
+        hub_->connect_failed(now_, target, reason);
+    }
+    // In this order: who subscribes and then publishes must find both in this order here.
+    take_published();
+    run_commands(true);
+    bool busy = publish_taken(delivery_mode::best_effort);
+    busy = publish_taken(delivery_mode::reliable) || busy;
+    end_disconnected();
+    if (now_ >= hub_->next_deadline()) {
+        hub_->tick(now_);
+    } else {
+        hub_->flush(now_);
+    }
+    again_ = false;
+    run_pending(pending::why::asked);
+    if (now_ >= allow_list_due_ && !options_.allow.empty()) {
+        allow_list_due_ = now_ + allow_list_interval;
+        if (auto done = sockets_->reload_allowed(); !done) {
+            journal_.warning(to_string(done.error()));
+        }
+    }
+    return busy || again_ || !failed_dials_.empty();
+}
+
+timespan endpoint_core::time_to_sleep(bool busy) const {
+    if (busy) {
+        return timespan{0};
+    }
+    auto due = hub_->next_deadline();
+    for (const auto& each : pending_) {
+        due = std::min(due, each.deadline);
+    }
+    if (!options_.allow.empty()) {
+        due = std::min(due, allow_list_due_);
+    }
+    // No need to be asked after the end of the world.
+    return std::clamp<timespan>(due - std::max(now_, instant{0}), timespan{0}, 1h);
+}
+
+void endpoint_core::take_published() {
+    for (auto& each : lanes_) {
+        each->queue.take(each->taken);
+    }
+}
+
+/// Publishes what was taken, up to a bound; true where more could go at once.
+bool endpoint_core::publish_taken(delivery_mode mode) {
+    auto& from = lane_of(mode);
+    if (from.next == from.taken.size()) {
+        return false;
+    }
+    const auto wall = wall_now();
+    std::size_t done = 0;
+    bool held_up = false;
+    while (from.next < from.taken.size() && done < turn_bytes) {
+        if (!hub_->publish_ready(mode)) {
+            held_up = true;
+            break;
+        }
+        auto& chunk = from.taken[from.next];
+        const auto end = hub_->publish(now_, wall, mode, chunk.records, chunk.offset);
+        done += end - chunk.offset;
+        chunk.offset = end;
+        if (end < chunk.records.size()) {
+            held_up = true;
+            break;
+        }
+        chunk = {};
+        ++from.next;
+    }
+    if (from.next == from.taken.size()) {
+        from.taken.clear();
+        from.next = 0;
+    } else if (from.next > 1024) {
+        from.taken.erase(from.taken.begin(),
+                         from.taken.begin() + static_cast<std::ptrdiff_t>(from.next));
+        from.next = 0;
+    }
+    if (held_up != from.held_up) {
+        from.held_up = held_up;
+        from.queue.held_up(held_up);
+    }
+    if (done > 0) {
+        from.queue.release(done);
+    }
+    return from.next < from.taken.size() && !held_up;
+}
+
+void endpoint_core::run_pending(pending::why why) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < pending_.size(); ++i) {
+        auto& each = pending_[i];
+        bool done = each.step(why);
+        if (!done && why == pending::why::asked && now_ >= each.deadline) {
+            each.step(pending::why::late);
+            done = true;
+        }
+        if (!done && why != pending::why::closing) {
+            if (kept != i) {
+                pending_[kept] = std::move(each);
+            }
+            ++kept;
+        }
+    }
+    pending_.resize(kept);
+}
+
+void endpoint_core::end_disconnected() {
+    for (const auto id : std::exchange(disconnected_, {})) {
+        hub_->remove_subscriber(now_, id);
+    }
+}
+
+// -- The end --------------------------------------------------------------------------------------
+
+void endpoint_core::wind_down() {
+    const auto began = monotonic_now();
+    for (auto& each : lanes_) {
+        each->queue.close();
+    }
+    const auto left = [this] {
+        std::size_t bytes = 0;
+        for (const auto& each : lanes_) {
+            bytes += each->queue.bytes();
+        }
+        return bytes;
+    };
+    bool busy = turn();
+    while (left() > 0 && now_ < began + shutdown_publish_max) {
+        sockets_->poll(busy ? timespan{0} : std::min<timespan>(time_to_sleep(false), 10ms));
+        busy = turn();
+    }
+    if (const auto bytes = left(); bytes > 0) {
+        journal_.warning("shutting down with " + std::to_string(bytes)
+                         + " published bytes that nobody took in time");
+    }
+    hub_->shutdown(now_);
+    hub_->flush(now_);
+    while (!hub_->drained() && now_ < began + shutdown_max) {
+        sockets_->poll(std::min<timespan>(time_to_sleep(false), 10ms));
+        turn();
+    }
+    {
+        const std::lock_guard lock{commands_mutex_};
+        closed_ = true;
+    }
+    run_commands(false);
+    run_pending(pending::why::closing);
+    for (auto& [id, each] : subscribers_) {
+        each.queue->end({ec::shutting_down, "the endpoint has shut down"});
+    }
+    subscribers_.clear();
+    for (auto& each : status_queues_) {
+        each->end();
+    }
+    status_queues_.clear();
+    sockets_.reset();
+    hub_.reset();
+}
+
+}  // namespace bzmq

@@ -1,0 +1,243 @@
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "base/time.hpp"
+#include "bzmq/configuration.hpp"
+#include "bzmq/data.hpp"
+#include "bzmq/endpoint.hpp"
+#include "bzmq/overlay_info.hpp"
+#include "data/msgpack_codec.hpp"
+#include "endpoint/fork_guard.hpp"
+#include "endpoint/journal.hpp"
+#include "endpoint/publish_queue.hpp"
+#include "endpoint/status_queue.hpp"
+#include "endpoint/subscriber_queue.hpp"
+#include "node/hub.hpp"
+#include "transport/block_pool.hpp"
+#include "transport/socket_hub.hpp"
+
+namespace bzmq {
+
+/// An endpoint's inside: the thread that owns sockets and hub, and what crosses to and from it.
+///
+/// Calls come in as commands, which the thread runs between two polls, or as records in the publish
+/// queues. What must wait for something to happen is a `pending` entry, which the thread tries in
+/// every turn. Handles hold the core by shared_ptr; after `shutdown` it is an empty shell that
+/// refuses everything.
+class endpoint_core final : public transport::events, public node::hub_output {
+  public:
+    /// Throws `endpoint_error`.
+    explicit endpoint_core(endpoint_options options);
+    ~endpoint_core();
+    endpoint_core(const endpoint_core&) = delete;
+    endpoint_core& operator=(const endpoint_core&) = delete;
+
+    // -- Any thread -------------------------------------------------------------------------------
+
+    [[nodiscard]] const endpoint_options& options() const noexcept { return options_; }
+    [[nodiscard]] const endpoint_id& self() const noexcept { return self_; }
+    /// Not stopped, and not in a forked child.
+    [[nodiscard]] error usable() const;
+    [[nodiscard]] bool in_child() const noexcept { return forked_.in_child(); }
+    void shutdown();
+    [[nodiscard]] bool is_shutdown() const noexcept { return stopped_.load(); }
+
+    expected<transport::listener_info> listen(std::string_view url);
+    std::vector<std::string> listeners() const;
+    /// Waits for the peering where `wait`; nil where it does not.
+    expected<endpoint_id> peer(std::string_view url, const peering_options& how, bool wait);
+    bool unpeer(std::string_view url, bool wait);
+
+    template <class encoder>
+    ec publish(std::string_view topic, std::size_t size, delivery_mode mode, encoder&& encode) {
+        if (in_child()) {
+            return ec::shutting_down;
+        }
+        return lane_of(mode).queue.push(topic, size, std::forward<encoder>(encode));
+    }
+    ec publish(std::string_view topic, const data& value, delivery_mode mode);
+    ec publish_text(std::string_view topic, std::string_view value, delivery_mode mode) {
+        if (value.size() > data_bytes_max) {
+            return ec::message_too_big;
+        }
+        return publish(topic, encoded_string_size(value.size()), mode,
+                       [value](std::byte* to) { encode_string_to(to, value); });
+    }
+    ec publish_raw(std::string_view topic, std::span<const std::byte> payload,
+                   delivery_mode mode) {
+        return publish(topic, payload.size(), mode, [payload](std::byte* to) {
+            if (!payload.empty()) {
+                std::memcpy(to, payload.data(), payload.size());
+            }
+        });
+    }
+    ec publish(const endpoint_id& destination, std::string_view topic, const data& value,
+               delivery_mode mode);
+
+    std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> subscribe(
+        std::vector<std::string> topics, const queue_options& how);
+    void set_topics(node::subscriber_id id, std::vector<std::string> topics);
+    void unsubscribe(node::subscriber_id id);
+    void drained(node::subscriber_id id);
+    std::shared_ptr<status_queue> subscribe_status(bool statuses);
+    void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
+    void forward(std::vector<std::string> topics);
+    void add_worker(std::shared_ptr<worker_state> worker);
+
+    /// Waits until `ready`, which the core's thread asks in every turn.
+    bool await(std::function<bool(const node::hub&)> ready, timespan timeout);
+    /// Waits until all reachable endpoints know our filter.
+    bool confirm_filter(timespan timeout);
+    expected<ping_result> ping(const endpoint_id& id, timespan timeout);
+    /// `question(hub)` on the core's thread; a default value after the end.
+    template <class F>
+    auto ask(F question) const -> decltype(question(std::declval<const node::hub&>())) {
+        using result = decltype(question(std::declval<const node::hub&>()));
+        auto* self = const_cast<endpoint_core*>(this);
+        return self->call<result>([self, question = std::move(question)](bool alive) {
+            return alive ? question(std::as_const(*self->hub_)) : result{};
+        });
+    }
+    endpoint_metrics metrics() const;
+    std::vector<peer_info> peers() const;
+
+  private:
+    struct lane {
+        lane(publish_queue::settings how, transport::block_pool& pool,
+             transport::socket_hub& sockets)
+            : queue(how, pool, sockets) {}
+        publish_queue queue;
+        std::vector<publish_queue::chunk> taken;  // not published yet, oldest first from `next`
+        std::size_t next = 0;
+        bool held_up = false;
+    };
+    /// Asked in every turn until it is done, its deadline passes or the endpoint ends.
+    struct pending {
+        enum class why : std::uint8_t { asked, late, closing };
+        instant deadline = never;
+        std::function<bool(why)> step;  ///< true: done; ignored unless `asked`
+    };
+    struct target {
+        std::string url;
+        std::string server_key;
+    };
+    struct subscription {
+        std::shared_ptr<subscriber_queue> queue;
+        std::vector<std::string> topics;
+    };
+    using command = std::function<void(bool alive)>;
+
+    // Crossing to the core's thread.
+    bool post(command what);
+    template <class R>
+    R call(std::function<R(bool)> what) {
+        // Shared with the command, which may outlive this call by a moment.
+        auto answer = std::make_shared<std::promise<R>>();
+        auto future = answer->get_future();
+        if (in_child() || !post([answer, what](bool alive) { answer->set_value(what(alive)); })) {
+            return what(false);
+        }
+        return future.get();
+    }
+    error wait(std::function<std::optional<error>()> ready, timespan timeout);
+    instant after(timespan timeout) const;
+
+    // The thread.
+    void run();
+    /// Does all that is to be done; true where more can be done at once.
+    bool turn();
+    void run_commands(bool alive);
+    void take_published();
+    bool publish_taken(delivery_mode mode);
+    void run_pending(pending::why why);
+    void end_disconnected();
+    [[nodiscard]] timespan time_to_sleep(bool busy) const;
+    void wind_down();
+    void say(const status_variant& what);
+
+    node::target_id add_target(const std::string& url, const std::string& server_key, bool retry);
+    void drop_target(node::target_id id);
+
+    // transport::events
+    void link_opened(transport::link_id link, bool outgoing, std::uint32_t from,
+                     std::string_view remote_address, std::string_view public_key) override;
+    void link_closed(transport::link_id link, const error& reason) override;
+    void connect_failed(std::uint32_t target, const error& reason) override;
+    void frame_received(transport::link_id link, shared_bytes frame) override;
+    void peer_refused(std::string_view address, std::string_view public_key,
+                      std::string_view why) override;
+
+    // node::hub_output
+    void send(node::link_id link, shared_bytes frame) override;
+    void close(node::link_id link) override;
+    void connect(node::target_id target) override;
+    void deliver(std::span<const node::subscriber_id> to, const batch_ptr& batch,
+                 std::vector<node::subscriber_id>& full) override;
+    void notify(status_variant what) override;
+    block_ptr allocate(std::size_t capacity) override;
+    void pong(node::request_id request, std::chrono::nanoseconds round_trip,
+              std::vector<endpoint_id> path) override;
+    void filter_confirmed(node::request_id request) override;
+
+    lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
+
+    const endpoint_options options_;
+    endpoint_id self_;
+    fork_guard forked_;
+    journal journal_;
+    bool encrypted_ = false;
+    transport::block_pool pool_;
+    std::unique_ptr<transport::socket_hub> sockets_;
+    std::unique_ptr<lane> lanes_[2];
+    std::atomic<node::subscriber_id> last_subscriber_{0};
+    std::atomic<bool> stopped_{false};
+
+    // Crossing.
+    mutable std::mutex commands_mutex_;
+    std::vector<command> commands_;
+    bool closed_ = false;
+    bool stopping_ = false;
+    mutable std::mutex workers_mutex_;
+    std::vector<std::shared_ptr<worker_state>> workers_;
+    std::mutex shutdown_mutex_;
+
+    // Only the thread's from here on.
+    std::unique_ptr<node::hub> hub_;
+    instant now_{};
+    std::vector<command> running_;
+    std::vector<pending> pending_;
+    std::unordered_map<node::subscriber_id, subscription> subscribers_;
+    std::vector<node::subscriber_id> disconnected_;
+    std::uint64_t dropped_by_ended_ = 0;  // by subscribers that are gone
+    std::vector<std::shared_ptr<status_queue>> status_queues_;
+    std::vector<std::string> forwarded_;
+    std::map<node::target_id, target> targets_;
+    std::map<std::string, node::target_id, std::less<>> target_by_url_;
+    node::target_id last_target_ = 0;
+    std::vector<std::pair<node::target_id, error>> failed_dials_;
+    std::vector<std::string> listener_urls_;
+    node::request_id last_request_ = 0;
+    std::map<node::request_id, std::optional<ping_result>> pings_;
+    std::map<node::request_id, bool> confirmations_;
+    instant allow_list_due_{};
+    bool again_ = false;  // a pending entry wants another turn at once
+
+    std::thread thread_;
+};
+
+}  // namespace bzmq

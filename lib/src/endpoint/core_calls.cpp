@@ -1,0 +1,531 @@
+// What other threads ask of the core.
+#include <algorithm>
+#include <set>
+
+#include "bzmq/certificate.hpp"
+#include "bzmq/network_info.hpp"
+#include "data/msgpack_codec.hpp"
+#include "endpoint/clock.hpp"
+#include "endpoint/core.hpp"
+#include "endpoint/worker_state.hpp"
+#include "overlay/filter.hpp"
+
+namespace bzmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Longest wait of `unpeer` for the goodbye; the hub gives up earlier.
+constexpr auto goodbye_max = 3s;
+
+error gone() { return {ec::shutting_down, "the endpoint has shut down"}; }
+
+/// A server's key, given as such or as the path of its file.
+expected<std::string> key_of(const std::string& text) {
+    if (text.empty() || is_key_text(text)) {
+        return text;
+    }
+    return load_certificate(text).map([](const certificate& from) { return from.public_key; });
+}
+
+peer_info public_view(node::peer_view&& from) {
+    peer_info to;
+    to.peer = {from.id, std::move(from.name), std::move(from.address)};
+    to.state = static_cast<peer_status>(from.state);
+    to.outgoing = from.outgoing;
+    to.public_key = std::move(from.public_key);
+    to.round_trip = from.round_trip;
+    to.cost = from.cost;
+    to.queue_messages = from.queue_messages;
+    to.queue_bytes = from.queue_bytes;
+    to.queue_bytes_high = from.queue_bytes_high;
+    to.sent_messages = from.sent_messages;
+    to.sent_bytes = from.sent_bytes;
+    to.received_messages = from.received_messages;
+    to.received_bytes = from.received_bytes;
+    to.dropped_messages = from.dropped_messages;
+    to.retransmitted_frames = from.retransmitted_frames;
+    return to;
+}
+static_assert(static_cast<int>(peer_status::connecting)
+              == static_cast<int>(node::peer_state::connecting));
+static_assert(static_cast<int>(peer_status::waiting)
+              == static_cast<int>(node::peer_state::waiting));
+
+}  // namespace
+
+error endpoint_core::usable() const {
+    if (in_child()) {
+        return {ec::shutting_down,
+                "this endpoint belongs to the process before the fork; make a new one"};
+    }
+    return stopped_ ? gone() : error{};
+}
+
+instant endpoint_core::after(timespan timeout) const {
+    const auto now = monotonic_now();
+    return timeout >= never - now ? never : now + timeout;
+}
+
+/// Waits until the core's thread gets an answer from `ready`; `request_timeout`, `shutting_down`.
+error endpoint_core::wait(std::function<std::optional<error>()> ready, timespan timeout) {
+    if (in_child()) {
+        return usable();
+    }
+    auto answer = std::make_shared<std::promise<error>>();
+    auto future = answer->get_future();
+    auto step = [answer, ready = std::move(ready)](pending::why why) {
+        if (why == pending::why::asked) {
+            const auto result = ready();
+            if (result) {
+                answer->set_value(*result);
+            }
+            return result.has_value();
+        }
+        answer->set_value(why == pending::why::late ? error{ec::request_timeout} : gone());
+        return true;
+    };
+    const auto deadline = after(timeout);
+    const bool posted = post([this, answer, deadline, step = std::move(step)](bool alive) {
+        if (alive) {
+            pending_.push_back({deadline, step});
+        } else {
+            answer->set_value(gone());
+        }
+    });
+    return posted ? future.get() : gone();
+}
+
+bool endpoint_core::await(std::function<bool(const node::hub&)> ready, timespan timeout) {
+    const auto result = wait(
+        [this, ready = std::move(ready)]() -> std::optional<error> {
+            return ready(*hub_) ? std::optional{error{}} : std::nullopt;
+        },
+        timeout);
+    return !result;
+}
+
+// -- Peerings -------------------------------------------------------------------------------------
+
+expected<transport::listener_info> endpoint_core::listen(std::string_view url) {
+    auto place = normalise_url(url);
+    if (!place) {
+        return tl::unexpected{std::move(place.error())};
+    }
+    if (!encrypted_ && !options_.allow_insecure_listen && !is_loopback_url(*place)) {
+        return fail(ec::insecure_listener,
+                    "other machines could connect to " + *place
+                        + " without keys; set `cert`, or `allow_insecure_listen` if that is meant");
+    }
+    return call<expected<transport::listener_info>>(
+        [this, place = *place](bool alive) -> expected<transport::listener_info> {
+            if (!alive) {
+                return tl::unexpected{gone()};
+            }
+            auto done = sockets_->listen(place);
+            if (done) {
+                listener_urls_.push_back(done->url);
+                journal_.info("listening at " + done->url);
+            }
+            return done;
+        });
+}
+
+std::vector<std::string> endpoint_core::listeners() const {
+    return ask([this](const node::hub&) { return listener_urls_; });
+}
+
+expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_options& how,
+                                          bool wait_for_it) {
+    if (auto problem = usable()) {
+        return tl::unexpected{std::move(problem)};
+    }
+    auto place = normalise_url(url);
+    if (!place) {
+        return tl::unexpected{std::move(place.error())};
+    }
+    auto key = key_of(how.server_key.empty() ? options_.server_key : how.server_key);
+    if (!key) {
+        return tl::unexpected{std::move(key.error())};
+    }
+    const bool retry = how.retry.count() > 0;
+    const auto added = call<node::target_id>(
+        [this, place = *place, key = *key, retry](bool alive) {
+            return alive ? add_target(place, key, retry) : node::no_target;
+        });
+    if (added == node::no_target) {
+        return tl::unexpected{gone()};
+    }
+    if (!wait_for_it) {
+        return endpoint_id{};
+    }
+    auto reached = std::make_shared<endpoint_id>();
+    auto result = wait(
+        [this, added, reached]() -> std::optional<error> {
+            const auto report = hub_->target_status(added);
+            switch (report.progress) {
+                case node::hub::target_progress::trying:
+                    return std::nullopt;
+                case node::hub::target_progress::peered:
+                    *reached = report.peer;
+                    return error{};
+                case node::hub::target_progress::failed:
+                    drop_target(added);
+                    return report.last_error ? report.last_error : error{ec::peer_unavailable};
+                case node::hub::target_progress::unknown:
+                    break;
+            }
+            return error{ec::cancelled, "the peering was ended meanwhile"};
+        },
+        how.timeout.value_or(timespan::max()));
+    if (result == ec::request_timeout) {
+        result = call<error>([this, added, place = *place](bool alive) {
+            if (!alive) {
+                return gone();
+            }
+            auto last = hub_->target_status(added).last_error;
+            drop_target(added);
+            return last ? last : error{ec::peer_timeout, "no peering with " + place + " in time"};
+        });
+    }
+    if (result) {
+        return tl::unexpected{std::move(result)};
+    }
+    return *reached;
+}
+
+node::target_id endpoint_core::add_target(const std::string& url, const std::string& server_key,
+                                          bool retry) {
+    if (const auto at = target_by_url_.find(url); at != target_by_url_.end()) {
+        const auto known = at->second;
+        const auto progress = hub_->target_status(known).progress;
+        if (progress == node::hub::target_progress::trying
+            || progress == node::hub::target_progress::peered) {
+            return known;
+        }
+        drop_target(known);
+    }
+    const auto id = ++last_target_;
+    targets_[id] = {url, server_key};
+    target_by_url_[url] = id;
+    hub_->add_target(now_, id, url, retry);
+    return id;
+}
+
+void endpoint_core::drop_target(node::target_id id) {
+    const auto at = targets_.find(id);
+    if (at == targets_.end()) {
+        return;
+    }
+    if (const auto named = target_by_url_.find(at->second.url);
+        named != target_by_url_.end() && named->second == id) {
+        target_by_url_.erase(named);
+    }
+    targets_.erase(at);
+    sockets_->cancel(id);
+    hub_->remove_target(now_, id);
+}
+
+bool endpoint_core::unpeer(std::string_view url, bool wait_for_it) {
+    const auto place = normalise_url(url);
+    if (!place) {
+        return false;
+    }
+    const auto dropped = call<node::target_id>([this, place = *place](bool alive) {
+        const auto at = alive ? target_by_url_.find(place) : target_by_url_.end();
+        if (!alive || at == target_by_url_.end()) {
+            return node::no_target;
+        }
+        const auto id = at->second;
+        drop_target(id);
+        return id;
+    });
+    if (dropped == node::no_target) {
+        return false;
+    }
+    if (wait_for_it) {
+        await(
+            [dropped](const node::hub& hub) {
+                const auto all = hub.peers();
+                return std::none_of(all.begin(), all.end(), [dropped](const auto& each) {
+                    return each.target == dropped;
+                });
+            },
+            goodbye_max);
+    }
+    return true;
+}
+
+// -- Messages -------------------------------------------------------------------------------------
+
+ec endpoint_core::publish(std::string_view topic, const data& value, delivery_mode mode) {
+    const auto size = encoded_size(value);
+    if (size == 0) {
+        return ec::invalid_data;
+    }
+    return publish(topic, size, mode, [&value](std::byte* to) { encode_to(to, value); });
+}
+
+ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic,
+                          const data& value, delivery_mode mode) {
+    if (topic.empty() || topic.size() > topic_bytes_max) {
+        return ec::invalid_topic;
+    }
+    const auto size = encoded_size(value);
+    if (size == 0) {
+        return ec::invalid_data;
+    }
+    if (size > options_.max_message_bytes) {
+        return ec::message_too_big;
+    }
+    block_ptr block{pool_.take(wire::record_size(topic, size, false))};
+    const auto* begin = block->data;
+    const auto* end = encode_to(wire::put_record_head(block->data, topic, size, false), value);
+    const shared_bytes record{std::move(block), begin, static_cast<std::size_t>(end - begin)};
+    const auto timeout =
+        options_.publish_timeout.count() == 0 ? timespan::max() : options_.publish_timeout;
+    // What this thread published before is taken at the latest in the turn after the command.
+    const auto result = wait(
+        [this, destination, mode, record, next_turn = false]() mutable -> std::optional<error> {
+            if (!next_turn) {
+                next_turn = again_ = true;
+                return std::nullopt;
+            }
+            const auto& before = lane_of(mode);
+            if (before.next < before.taken.size()) {
+                return std::nullopt;
+            }
+            auto done = hub_->publish_to(now_, wall_now(), destination, mode, record);
+            if (done == ec::queue_full) {
+                return std::nullopt;
+            }
+            again_ = true;  // Its frames leave with the next flush.
+            return done;
+        },
+        timeout);
+    return result == ec::request_timeout ? ec::queue_full : result.code();
+}
+
+std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> endpoint_core::subscribe(
+    std::vector<std::string> topics, const queue_options& how) {
+    const subscriber_queue::limits limits{
+        how.messages.value_or(options_.subscriber_queue_messages),
+        how.bytes.value_or(options_.subscriber_queue_bytes),
+        how.overflow.value_or(options_.subscriber_overflow)};
+    auto queue = std::make_shared<subscriber_queue>(limits, topics);
+    const auto id = ++last_subscriber_;
+    const bool posted = !in_child() && post([this, id, queue, topics](bool alive) {
+        if (alive) {
+            subscribers_[id] = {queue, topics};
+            hub_->add_subscriber(now_, id, topics);
+        } else {
+            queue->end(gone());
+        }
+    });
+    if (!posted) {
+        queue->end(in_child() ? usable() : gone());
+    }
+    return {id, std::move(queue)};
+}
+
+void endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string> topics) {
+    if (in_child()) {
+        return;
+    }
+    post([this, id, topics = std::move(topics)](bool alive) {
+        const auto at = alive ? subscribers_.find(id) : subscribers_.end();
+        if (alive && at != subscribers_.end() && !at->second.queue->ended()) {
+            at->second.topics = topics;
+            hub_->set_filter(now_, id, topics);
+        }
+    });
+}
+
+void endpoint_core::unsubscribe(node::subscriber_id id) {
+    if (in_child()) {
+        return;
+    }
+    post([this, id](bool alive) {
+        if (!alive) {
+            return;
+        }
+        if (const auto at = subscribers_.find(id); at != subscribers_.end()) {
+            dropped_by_ended_ += at->second.queue->look().dropped;
+            subscribers_.erase(at);
+            hub_->remove_subscriber(now_, id);
+        }
+    });
+}
+
+void endpoint_core::drained(node::subscriber_id id) {
+    if (in_child()) {
+        return;
+    }
+    post([this, id](bool alive) {
+        if (alive) {
+            hub_->subscriber_drained(now_, id);
+        }
+    });
+}
+
+std::shared_ptr<status_queue> endpoint_core::subscribe_status(bool statuses) {
+    auto queue = std::make_shared<status_queue>(statuses);
+    // Waits: what happens after the return must be in it.
+    const bool alive = call<bool>([this, queue](bool running) {
+        if (running) {
+            status_queues_.push_back(queue);
+        }
+        return running;
+    });
+    if (!alive) {
+        queue->end();
+    }
+    return queue;
+}
+
+void endpoint_core::unsubscribe_status(const std::shared_ptr<status_queue>& queue) {
+    if (in_child()) {
+        return;
+    }
+    post([this, queue](bool) { std::erase(status_queues_, queue); });
+}
+
+void endpoint_core::forward(std::vector<std::string> topics) {
+    if (in_child()) {
+        return;
+    }
+    post([this, topics = std::move(topics)](bool alive) {
+        if (alive) {
+            forwarded_.insert(forwarded_.end(), topics.begin(), topics.end());
+            forwarded_ = overlay::minimise(std::move(forwarded_));
+            hub_->set_forwarded(now_, forwarded_);
+        }
+    });
+}
+
+void endpoint_core::add_worker(std::shared_ptr<worker_state> worker) {
+    const std::lock_guard lock{workers_mutex_};
+    std::erase_if(workers_, [](const auto& each) {
+        const bool finished = each->finished();
+        if (finished) {
+            each->join_until(deadline_in(0s));
+        }
+        return finished;
+    });
+    worker->start();
+    workers_.push_back(std::move(worker));
+}
+
+// -- The overlay ----------------------------------------------------------------------------------
+
+bool endpoint_core::confirm_filter(timespan timeout) {
+    auto request = std::make_shared<node::request_id>(0);
+    const auto result = wait(
+        [this, request]() -> std::optional<error> {
+            if (*request == 0) {
+                *request = ++last_request_;
+                confirmations_[*request] = false;
+                hub_->confirm_filter(now_, *request);
+                again_ = true;
+            }
+            return confirmations_[*request] ? std::optional{error{}} : std::nullopt;
+        },
+        timeout);
+    if (!in_child()) {
+        post([this, request](bool) { confirmations_.erase(*request); });
+    }
+    return !result;
+}
+
+expected<ping_result> endpoint_core::ping(const endpoint_id& id, timespan timeout) {
+    struct state {
+        node::request_id request = 0;
+        ping_result answer;
+    };
+    auto shared = std::make_shared<state>();
+    auto result = wait(
+        [this, id, shared]() -> std::optional<error> {
+            if (shared->request == 0) {
+                if (!hub_->reachable(id)) {
+                    return error{ec::no_path_to_peer, "no path to " + to_string(id)};
+                }
+                shared->request = ++last_request_;
+                pings_[shared->request] = std::nullopt;
+                hub_->ping(now_, shared->request, id);
+                again_ = true;
+            }
+            const auto& answer = pings_[shared->request];
+            if (!answer) {
+                return std::nullopt;
+            }
+            shared->answer = *answer;
+            return error{};
+        },
+        timeout);
+    if (!in_child()) {
+        post([this, shared](bool) { pings_.erase(shared->request); });
+    }
+    if (result) {
+        return result == ec::request_timeout
+                   ? expected<ping_result>{fail(ec::request_timeout,
+                                                "no answer from " + to_string(id))}
+                   : expected<ping_result>{tl::unexpected{std::move(result)}};
+    }
+    return std::move(shared->answer);
+}
+
+std::vector<peer_info> endpoint_core::peers() const {
+    return ask([](const node::hub& hub) {
+        std::vector<peer_info> out;
+        for (auto& each : hub.peers()) {
+            out.push_back(public_view(std::move(each)));
+        }
+        return out;
+    });
+}
+
+endpoint_metrics endpoint_core::metrics() const {
+    return ask([this](const node::hub& hub) {
+        endpoint_metrics out;
+        const auto& counters = hub.counters();
+        out.published = counters.published;
+        out.no_receiver = counters.no_receiver;
+        out.delivered = counters.delivered;
+        out.relayed = counters.relayed;
+        out.repaired = counters.repaired;
+        out.dropped_overflow = counters.dropped_overflow;
+        out.dropped_no_path = counters.dropped_no_path;
+        out.dropped_late = counters.dropped_late;
+        out.gaps = counters.gaps;
+        out.retransmitted = counters.retransmitted;
+        out.malformed = counters.malformed;
+        out.control_bytes = counters.control_bytes;
+        out.route_computations = counters.route_computations;
+        out.buffered_bytes = hub.buffered_bytes();
+        for (const auto& each : lanes_) {
+            out.publish_refused += each->queue.refused();
+            out.publish_queue_bytes += each->queue.bytes();
+        }
+        const auto& wire = sockets_->counters();
+        out.sent_frames = wire.sent_frames;
+        out.sent_bytes = wire.sent_bytes;
+        out.received_frames = wire.received_frames;
+        out.received_bytes = wire.received_bytes;
+        out.accepted_connections = wire.accepted_connections;
+        out.failed_handshakes = wire.failed_handshakes;
+        out.refused_peers = wire.refused_peers;
+        for (auto& each : hub.peers()) {
+            out.peers.push_back(public_view(std::move(each)));
+        }
+        out.dropped_by_subscribers = dropped_by_ended_;
+        for (const auto& [id, each] : subscribers_) {
+            const auto gauges = each.queue->look();
+            out.dropped_by_subscribers += gauges.dropped;
+            out.subscribers.push_back({each.topics, gauges.messages, gauges.bytes,
+                                       gauges.bytes_high, gauges.dropped});
+        }
+        return out;
+    });
+}
+
+}  // namespace bzmq

@@ -1,0 +1,108 @@
+// What sockets and hub report to the core, and pass on through it to each other.
+#include "endpoint/clock.hpp"
+#include "endpoint/core.hpp"
+
+namespace bzmq {
+
+// -- From the sockets to the hub ------------------------------------------------------------------
+
+void endpoint_core::link_opened(transport::link_id link, bool outgoing, std::uint32_t from,
+                                std::string_view remote_address, std::string_view public_key) {
+    now_ = monotonic_now();
+    hub_->link_opened(now_, link, outgoing ? from : node::no_target, remote_address, public_key);
+}
+
+void endpoint_core::link_closed(transport::link_id link, const error& reason) {
+    now_ = monotonic_now();
+    hub_->link_closed(now_, link, reason);
+}
+
+void endpoint_core::connect_failed(std::uint32_t target, const error& reason) {
+    now_ = monotonic_now();
+    hub_->connect_failed(now_, target, reason);
+}
+
+void endpoint_core::frame_received(transport::link_id link, shared_bytes frame) {
+    now_ = monotonic_now();
+    hub_->frame_received(now_, link, frame);
+}
+
+void endpoint_core::peer_refused(std::string_view address, std::string_view public_key,
+                                 std::string_view why) {
+    std::string text{"refused a peer"};
+    if (!address.empty()) {
+        text += " at ";
+        text += address;
+    }
+    if (!public_key.empty()) {
+        text += " with public key ";
+        text += public_key;
+    }
+    text += ": ";
+    text += why;
+    say(error{ec::peer_not_authenticated, std::move(text)});
+}
+
+// -- From the hub to the sockets and to subscribers -----------------------------------------------
+
+void endpoint_core::send(node::link_id link, shared_bytes frame) { sockets_->send(link, frame); }
+
+void endpoint_core::close(node::link_id link) { sockets_->close(link); }
+
+void endpoint_core::connect(node::target_id target) {
+    const auto at = targets_.find(target);
+    auto done = at == targets_.end()
+                    ? expected<void>{fail(ec::cancelled, "no longer wanted")}
+                    : sockets_->connect(target, at->second.url, at->second.server_key,
+                                        options_.connect_timeout);
+    if (!done) {
+        failed_dials_.emplace_back(target, std::move(done.error()));
+    }
+}
+
+void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch_ptr& batch,
+                            std::vector<node::subscriber_id>& full) {
+    for (const auto id : to) {
+        const auto at = subscribers_.find(id);
+        if (at == subscribers_.end()) {
+            continue;
+        }
+        switch (at->second.queue->push(batch)) {
+            case subscriber_queue::push_result::accepted:
+                break;
+            case subscriber_queue::push_result::full:
+                full.push_back(id);
+                break;
+            case subscriber_queue::push_result::disconnected:
+                disconnected_.push_back(id);
+                say(error{ec::queue_full, "a subscriber was cut off because its queue was full"});
+                break;
+        }
+    }
+}
+
+void endpoint_core::notify(status_variant what) { say(what); }
+
+void endpoint_core::say(const status_variant& what) {
+    journal_.note(what);
+    for (const auto& each : status_queues_) {
+        each->push(what);
+    }
+}
+
+block_ptr endpoint_core::allocate(std::size_t capacity) { return pool_.take(capacity); }
+
+void endpoint_core::pong(node::request_id request, std::chrono::nanoseconds round_trip,
+                         std::vector<endpoint_id> path) {
+    if (const auto at = pings_.find(request); at != pings_.end()) {
+        at->second = ping_result{round_trip, std::move(path)};
+    }
+}
+
+void endpoint_core::filter_confirmed(node::request_id request) {
+    if (const auto at = confirmations_.find(request); at != confirmations_.end()) {
+        at->second = true;
+    }
+}
+
+}  // namespace bzmq

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "bzmq/configuration.hpp"
+#include "bzmq/error.hpp"
+#include "bzmq/shared_bytes.hpp"
+#include "bzmq/time.hpp"
+#include "endpoint/locking.hpp"
+#include "transport/block_pool.hpp"
+#include "transport/socket_hub.hpp"
+#include "wire/records.hpp"
+
+namespace bzmq {
+
+/// Records on their way from publishing threads to the core, in one delivery mode. A publisher
+/// encodes straight into the open chunk under a short lock; the core takes whole chunks. Bounded in
+/// bytes, those that the core has taken but could not pass on included.
+class publish_queue {
+  public:
+    struct settings {
+        std::size_t chunk_bytes = 64 * 1024;
+        std::size_t bytes_max = 16 * 1024 * 1024;
+        std::size_t message_bytes_max = 64 * 1024 * 1024;
+        timespan timeout{0};  ///< longest wait for room; 0: for ever
+        /// Whether publishers wait as long as that even when only the core is slow.
+        bool always_wait = false;
+    };
+    struct chunk {
+        shared_bytes records;
+        std::size_t offset = 0;  ///< where the part that is not passed on yet begins
+    };
+    /// Publishers under a policy that drops wait so long for the core, which is never held up.
+    static constexpr auto core_patience = std::chrono::milliseconds{200};
+
+    publish_queue(settings how, transport::block_pool& pool, transport::socket_hub& core)
+        : settings_(how), pool_(pool), core_(core) {}
+
+    // -- Any thread -------------------------------------------------------------------------------
+
+    /// Appends one record, whose payload of `size` bytes `encode(to)` writes. ec::none,
+    /// invalid_topic, message_too_big, queue_full, shutting_down.
+    template <class encoder>
+    ec push(std::string_view topic, std::size_t size, encoder&& encode) {
+        if (topic.empty() || topic.size() > topic_bytes_max) {
+            return ec::invalid_topic;
+        }
+        if (size > settings_.message_bytes_max) {
+            return ec::message_too_big;
+        }
+        const auto need = wire::record_size(topic, size, false);
+        auto lock = lock_briefly(mutex_);
+        if (bytes_ + need > settings_.bytes_max || closed_) {
+            if (const auto problem = wait_for_room(lock, need); problem != ec::none) {
+                return problem;
+            }
+        }
+        encode(open_record(topic, size, need));
+        if (!announced_) {
+            announced_ = true;
+            core_.wake();  // Under the lock: after `close` nobody touches the core any more.
+        }
+        return ec::none;
+    }
+    [[nodiscard]] std::size_t bytes() const {
+        const std::lock_guard lock{mutex_};
+        return bytes_;
+    }
+    [[nodiscard]] std::uint64_t refused() const noexcept {
+        return refused_.load(std::memory_order_relaxed);
+    }
+
+    // -- The core ---------------------------------------------------------------------------------
+
+    /// Appends all that waits to `out`; it counts against the bound until `release`.
+    void take(std::vector<chunk>& out);
+    void release(std::size_t bytes);
+    /// A `block` policy or a reliable window holds the core up.
+    void held_up(bool yes);
+    /// From now on `push` fails with `shutting_down`.
+    void close();
+
+  private:
+    ec wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need);
+    /// Room for one record: writes all of it but the payload, and returns where that goes.
+    std::byte* open_record(std::string_view topic, std::size_t size, std::size_t need) {
+        bool same = used_ > begin_ && topic == topic_;
+        if (!block_ || used_ + need > block_->capacity
+            || (used_ > begin_ && used_ - begin_ + need > settings_.chunk_bytes + chunk_slack)) {
+            next_block(need);
+            same = false;
+        }
+        auto* at = block_->data + used_;
+        auto* to = wire::put_record_head(at, topic, size, same);
+        if (!same) {
+            const auto* head_end = to - varint_size(size);
+            topic_ = {reinterpret_cast<const char*>(head_end - topic.size()), topic.size()};
+        }
+        const auto length = static_cast<std::size_t>(to - at) + size;
+        used_ += length;
+        bytes_ += length;
+        return to;
+    }
+    void next_block(std::size_t need);
+    void seal();
+
+    // What a chunk may exceed its size by, so that four 16 KiB messages fit one frame.
+    static constexpr std::size_t chunk_slack = 4096;
+    // Less room than this is not worth keeping a block for.
+    static constexpr std::size_t remainder_min = 2048;
+
+    const settings settings_;
+    transport::block_pool& pool_;
+    transport::socket_hub& core_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable room_;
+    std::size_t waiting_ = 0;
+    bool closed_ = false;
+    bool announced_ = false;
+    bool held_up_ = false;
+    std::size_t bytes_ = 0;
+    std::vector<chunk> sealed_;
+    block_ptr block_;         // the open chunk is [begin_, used_) of it
+    std::size_t begin_ = 0;
+    std::size_t used_ = 0;
+    std::string_view topic_;  // of the last record of the open chunk, where that spells it out
+    std::atomic<std::uint64_t> refused_{0};
+};
+
+}  // namespace bzmq

@@ -1,0 +1,57 @@
+#include "bzmq/status_subscriber.hpp"
+
+#include <limits>
+#include <utility>
+
+#include "endpoint/clock.hpp"
+#include "endpoint/status_subscriber_state.hpp"
+
+namespace bzmq {
+namespace {
+
+constexpr auto for_ever = status_queue::clock::time_point::max();
+constexpr auto all = std::numeric_limits<std::size_t>::max();
+
+}  // namespace
+
+status_subscriber::status_subscriber() = default;
+status_subscriber::status_subscriber(std::unique_ptr<state> own) : state_(std::move(own)) {}
+status_subscriber::~status_subscriber() = default;
+status_subscriber::status_subscriber(status_subscriber&& other) noexcept = default;
+status_subscriber& status_subscriber::operator=(status_subscriber&& other) noexcept = default;
+
+status_variant status_subscriber::get() {
+    auto out = get(std::size_t{1});
+    return out.empty() ? status_variant{error{ec::shutting_down, "the endpoint has shut down"}}
+                       : std::move(out.front());
+}
+
+std::optional<status_variant> status_subscriber::get(timespan timeout) {
+    auto out = get(std::size_t{1}, timeout);
+    return out.empty() ? std::nullopt : std::optional{std::move(out.front())};
+}
+
+std::vector<status_variant> status_subscriber::get(std::size_t count) {
+    return usable() ? state_->queue->take(count, count, for_ever) : std::vector<status_variant>{};
+}
+
+std::vector<status_variant> status_subscriber::get(std::size_t count, timespan timeout) {
+    return usable() ? state_->queue->take(count, count, deadline_in(timeout))
+                    : std::vector<status_variant>{};
+}
+
+std::vector<status_variant> status_subscriber::poll() {
+    return usable() ? state_->queue->take(all, 0, for_ever) : std::vector<status_variant>{};
+}
+
+std::size_t status_subscriber::available() const {
+    return usable() ? state_->queue->available() : 0;
+}
+
+int status_subscriber::fd() { return usable() ? state_->queue->fd() : -1; }
+
+std::uint64_t status_subscriber::dropped() const { return usable() ? state_->queue->dropped() : 0; }
+
+bool status_subscriber::usable() const { return state_ && !state_->core->in_child(); }
+
+}  // namespace bzmq

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "bzmq/error.hpp"
+#include "bzmq/message.hpp"
+#include "bzmq/subscriber.hpp"
+
+namespace bzmq {
+
+/// A subscriber, its callbacks and the thread that calls them. Kept alive by that thread, by the
+/// core (which joins it) and by handles.
+class worker_state : public std::enable_shared_from_this<worker_state> {
+  public:
+    worker_state(subscriber source, std::function<void()> on_init,
+                 std::function<void(const message&)> on_next,
+                 std::function<void(const error&)> on_end);
+    ~worker_state();
+    worker_state(const worker_state&) = delete;
+    worker_state& operator=(const worker_state&) = delete;
+
+    void start();
+    void stop() { source_.close(); }
+    bool wait_until(std::chrono::steady_clock::time_point deadline);
+    [[nodiscard]] bool finished() const;
+    /// Joins the thread if it ends before `deadline`; else leaves it to itself.
+    void join_until(std::chrono::steady_clock::time_point deadline);
+
+  private:
+    void run();
+
+    subscriber source_;
+    std::function<void()> on_init_;
+    std::function<void(const message&)> on_next_;
+    std::function<void(const error&)> on_end_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    bool finished_ = false;
+    std::thread thread_;
+};
+
+}  // namespace bzmq
