@@ -49,8 +49,9 @@ void hub_impl::handle_control(instant now, const section_body& body) {
                 path.push_back(in.id());
             }
             if (!in.failed()) {
-                output_.pong(request, now - instant{static_cast<std::int64_t>(clock)},
-                             std::move(path));
+                // Unsigned: who answers may have made the clock up.
+                const auto passed = static_cast<std::uint64_t>(now.count()) - clock;
+                output_.pong(request, instant{static_cast<std::int64_t>(passed)}, std::move(path));
                 return;
             }
             break;

@@ -108,7 +108,8 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
     }
     const auto at = my_progress();
     const bool news = at.received != told_received_ || at.consumed != told_consumed_;
-    if (gap_to_tell_) {
+    if (newest_seen_ > received_ && now >= gap_told_at_ + retransmit_pause) {
+        gap_told_at_ = now;
         send_ack(events, true);
     } else if (news) {
         // A peer that waits for credit or keeps a busy link must hear at once.
@@ -227,6 +228,13 @@ std::uint32_t channel::slot_of(const subtree_ptr& tree, frame_builder& out) {
         tx_slots_[known->second].used = slot_clock_;
         return known->second;
     }
+    tx_tree_nodes_ += tree->nodes.size();
+    if (tx_tree_nodes_ > wire::slot_nodes_max) {
+        // As the receiver does when it meets this definition.
+        tx_slots_.clear();
+        tx_slot_of_.clear();
+        tx_tree_nodes_ = tree->nodes.size();
+    }
     std::uint32_t slot = 0;
     if (tx_slots_.size() < wire::tree_slots_max) {
         slot = static_cast<std::uint32_t>(tx_slots_.size());
@@ -237,6 +245,7 @@ std::uint32_t channel::slot_of(const subtree_ptr& tree, frame_builder& out) {
             [](const tree_slot& a, const tree_slot& b) { return a.used < b.used; });
         slot = static_cast<std::uint32_t>(oldest - tx_slots_.begin());
         tx_slot_of_.erase(oldest->tree.get());
+        tx_tree_nodes_ -= oldest->tree->nodes.size();
     }
     tx_slots_[slot] = {tree, slot_clock_};
     tx_slot_of_[tree.get()] = slot;
@@ -302,7 +311,6 @@ void channel::send_ack(channel_events& events, bool gap) {
     told_consumed_ = ack.at.consumed;
     untold_bytes_ = 0;
     ack_due_ = never;
-    gap_to_tell_ = false;
     events.send_frame(shared_bytes::copy_of(wire::encode(ack)));
 }
 
@@ -333,7 +341,7 @@ bool channel::receive(instant now, std::span<const std::byte> frame, const share
             peer_view_hash_ = beat->view_hash;
             echo_due_ = true;
             echo_clock_ = beat->clock;
-            gap_to_tell_ = gap_to_tell_ || beat->last_sent > received_;
+            newest_seen_ = std::max(newest_seen_, beat->last_sent);
             return true;
         }
         case wire::frame_type::heartbeat_echo: {
@@ -350,7 +358,9 @@ bool channel::receive(instant now, std::span<const std::byte> frame, const share
 }
 
 void channel::note_round_trip(instant now, std::uint64_t clock) {
-    const auto sample = now - instant{static_cast<std::int64_t>(clock)};
+    // Unsigned: the peer may echo a clock that was never ours.
+    const auto passed = static_cast<std::uint64_t>(now.count()) - clock;
+    const std::chrono::nanoseconds sample{static_cast<std::int64_t>(passed)};
     if (sample < 0ns || sample > 10 * options_.peer_timeout) {
         return;
     }
@@ -374,9 +384,8 @@ bool channel::receive_batch(instant now, byte_reader& in, const shared_bytes& wh
         if (!gap) {
             ack_due_ = now;
             told_received_ = std::min(told_received_, received_ - 1);
-        } else if (now >= gap_told_at_ + retransmit_pause) {
-            gap_told_at_ = now;
-            gap_to_tell_ = true;
+        } else {
+            newest_seen_ = std::max(newest_seen_, head->sequence);
         }
         return true;
     }
@@ -456,8 +465,16 @@ bool channel::define_tree(byte_reader& in) {
     const auto slot = in.varint_up_to(wire::tree_slots_max - 1);
     const auto origin = in.varint();
     const auto count = in.varint_up_to(wire::tree_nodes_max);
-    if (in.failed() || slot > rx_slots_.size() || origin >= rx_nodes_.size() || count == 0
-        || count > in.remaining()) {
+    if (in.failed() || origin >= rx_nodes_.size() || count == 0 || count > in.remaining() / 2) {
+        return false;
+    }
+    // Both sides count alike, so that the sender knows when its definitions are forgotten.
+    rx_tree_nodes_ += count;
+    if (rx_tree_nodes_ > wire::slot_nodes_max) {
+        rx_slots_.clear();
+        rx_tree_nodes_ = count;
+    }
+    if (slot > rx_slots_.size()) {
         return false;
     }
     auto tree = std::make_shared<subtree>();
@@ -484,6 +501,8 @@ bool channel::define_tree(byte_reader& in) {
     }
     if (slot == rx_slots_.size()) {
         rx_slots_.emplace_back();
+    } else {
+        rx_tree_nodes_ -= rx_slots_[slot]->tree->nodes.size();
     }
     rx_slots_[slot] = std::move(incoming);
     return true;
@@ -493,6 +512,9 @@ bool channel::define_tree(byte_reader& in) {
 
 instant channel::next_deadline() const noexcept {
     auto due = std::min({heartbeat_due_, last_heard_ + options_.peer_timeout, ack_due_});
+    if (newest_seen_ > received_) {
+        due = std::min(due, gap_told_at_ + retransmit_pause);
+    }
     if (!queue_.empty() && unconsumed_bytes_ < options_.window_bytes
         && unacknowledged_bytes_ < options_.window_bytes
         && unacknowledged_.size() < unacknowledged_frames_max) {

@@ -138,6 +138,7 @@ class channel {
     std::unordered_map<const subtree*, std::uint32_t> tx_slot_of_;
     std::vector<tree_slot> tx_slots_;
     std::uint64_t slot_clock_ = 0;
+    std::size_t tx_tree_nodes_ = 0;  ///< in all slots
     // Receiving.
     std::uint64_t received_ = 0;
     std::uint64_t consumed_ = 0;
@@ -146,10 +147,11 @@ class channel {
     std::size_t untold_bytes_ = 0;
     instant ack_due_ = never;
     instant gap_told_at_{std::chrono::hours{-1}};
-    bool gap_to_tell_ = false;
+    std::uint64_t newest_seen_ = 0;  ///< newest sequence heard of; beyond received_ some are missing
     bool paused_ = false;
     std::vector<endpoint_id> rx_nodes_;
     std::vector<std::shared_ptr<const incoming_tree>> rx_slots_;
+    std::size_t rx_tree_nodes_ = 0;  ///< in all slots
     // Time.
     instant last_heard_;
     instant heartbeat_due_;

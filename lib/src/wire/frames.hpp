@@ -105,6 +105,9 @@ enum class item_tag : std::uint8_t {
 constexpr std::size_t nodes_per_link_max = 65'536;
 constexpr std::size_t tree_slots_max = 1'024;
 constexpr std::size_t tree_nodes_max = 65'536;
+/// Nodes in all slots of one direction. A tree that would lift their sum above it empties all slots
+/// first, on both sides.
+constexpr std::size_t slot_nodes_max = std::size_t{1} << 20;
 constexpr unsigned hops_max = 250;
 
 enum class section_kind : std::uint8_t { best_effort = 0, reliable = 1, control = 2, trace = 3 };

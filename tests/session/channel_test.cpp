@@ -1,0 +1,564 @@
+// Two channels over a scripted pipe. What a link owes the layers above: everything once, in order,
+// within its window, through loss and reordering, or else a link that says it is dead.
+#include "session/channel.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "base/prng.hpp"
+
+namespace bzmq::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+endpoint_id id(std::size_t number) {
+    endpoint_id::bytes_type bytes{};
+    bytes[0] = static_cast<std::uint8_t>(number);
+    bytes[1] = static_cast<std::uint8_t>(number >> 8);
+    bytes[15] = 1;
+    return endpoint_id{bytes};
+}
+
+/// A tree that is just the far end, which receives.
+subtree_ptr leaf(const endpoint_id& far_end, const endpoint_id& origin) {
+    auto tree = std::make_shared<subtree>();
+    tree->origin = origin;
+    tree->nodes = {{far_end, 0, true}};
+    tree->receivers = {far_end};
+    return tree;
+}
+
+routed_section section(std::uint64_t number, subtree_ptr tree, std::string_view payload) {
+    auto body = std::make_shared<section_body>();
+    body->origin = tree->origin;
+    body->number = number;
+    body->records = 1;
+    body->payload = shared_bytes::copy_of(payload);
+    return {std::move(body), std::move(tree), {1}, 0, 0};
+}
+
+/// One channel with what it sent and what it gave its owner.
+struct side final : channel_events {
+    std::unique_ptr<channel> machine;
+    std::deque<shared_bytes> sent;
+    std::vector<std::uint64_t> numbers;
+    std::vector<endpoint_id> origins;
+    std::vector<std::string> controls;
+
+    void send_frame(shared_bytes frame) override { sent.push_back(std::move(frame)); }
+    block_ptr allocate(std::size_t capacity) override {
+        return block_ptr{new_heap_block(capacity)};
+    }
+    void section_received(const std::shared_ptr<const incoming_tree>& tree,
+                          routed_section received) override {
+        EXPECT_TRUE(tree->deliver_here);
+        numbers.push_back(received.body->number);
+        origins.push_back(received.body->origin);
+    }
+    void control_received(wire::item_tag, std::span<const std::byte> body) override {
+        controls.emplace_back(reinterpret_cast<const char*>(body.data()), body.size());
+    }
+    bool give(instant now, const shared_bytes& frame) {
+        return machine->receive(now, frame.span(), frame, *this);
+    }
+};
+
+class channels : public testing::Test {
+  protected:
+    channels() { start({}); }
+
+    void start(channel_options options) {
+        options.self = id(1);
+        a.machine = std::make_unique<channel>(options, now);
+        options.self = id(2);
+        b.machine = std::make_unique<channel>(options, now);
+        to_b = leaf(id(2), id(1));
+        to_a = leaf(id(1), id(2));
+    }
+    void flush() {
+        a.machine->flush(now, 0, a);
+        b.machine->flush(now, 0, b);
+    }
+    /// Carries what is on its way, once, in order, except for the frames that `lose` takes.
+    void carry(const std::function<bool(const shared_bytes&)>& lose = {}) {
+        for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+            auto frames = std::move(from->sent);
+            from->sent.clear();
+            for (const auto& frame : frames) {
+                if (!lose || !lose(frame)) {
+                    EXPECT_TRUE(to->give(now, frame));
+                }
+            }
+        }
+    }
+    void run(std::chrono::nanoseconds span,
+             const std::function<bool(const shared_bytes&)>& lose = {}) {
+        for (const auto end = now + span; now < end; now += 1ms) {
+            flush();
+            carry(lose);
+        }
+    }
+    static bool is(const shared_bytes& frame, wire::frame_type type) {
+        return frame.data()[0] == static_cast<std::byte>(type);
+    }
+    static std::vector<std::uint64_t> one_to(std::uint64_t last) {
+        std::vector<std::uint64_t> out(last);
+        for (std::uint64_t i = 0; i < last; ++i) {
+            out[i] = i + 1;
+        }
+        return out;
+    }
+    static std::size_t count(const side& of, wire::frame_type type) {
+        return static_cast<std::size_t>(std::count_if(
+            of.sent.begin(), of.sent.end(), [&](const auto& frame) { return is(frame, type); }));
+    }
+
+    instant now = 10s;
+    side a, b;
+    subtree_ptr to_b, to_a;
+};
+
+TEST_F(channels, what_is_pushed_arrives_once_in_order_both_ways) {
+    for (std::uint64_t i = 1; i <= 1000; ++i) {
+        a.machine->push(now, section(i, to_b, "there"));
+        b.machine->push(now, section(i, to_a, "back"));
+        if (i % 100 == 0) {
+            run(2ms);
+        }
+    }
+    run(20ms);
+    EXPECT_EQ(b.numbers, one_to(1000));
+    EXPECT_EQ(a.numbers, one_to(1000));
+    EXPECT_TRUE(a.machine->drained());
+    EXPECT_TRUE(b.machine->drained());
+    EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
+    EXPECT_EQ(b.machine->counters().received_messages, 1000U);
+}
+
+TEST_F(channels, what_is_pushed_arrives_once_in_order_through_loss_copies_and_reordering) {
+    for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8}) {
+        a = side{};
+        b = side{};
+        channel_options options;
+        options.frame_bytes = 1024;
+        options.peer_timeout = 60s;
+        start(options);
+        prng random{seed};
+        struct flight {
+            side* to;
+            shared_bytes frame;
+            instant due;
+        };
+        std::vector<flight> flying;
+        std::uint64_t pushed = 0;
+        for (const auto end = now + 60s; now < end; now += 1ms) {
+            if (pushed == 2000 && a.machine->drained() && b.machine->drained()) {
+                break;
+            }
+            if (pushed < 2000 && random.below(3) != 0) {
+                ++pushed;
+                a.machine->push(now, section(pushed, to_b, std::string(random.below(200), 'x')));
+                b.machine->push(now, section(pushed, to_a, "y"));
+                if (pushed % 50 == 0) {
+                    const auto text = std::to_string(pushed);
+                    a.machine->push_control(wire::item_tag::filter,
+                                            std::as_bytes(std::span{text.data(), text.size()}));
+                }
+            }
+            flush();
+            for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+                for (const auto& frame : from->sent) {
+                    const auto luck = random.below(20);  // Lost, twice, late, or as it should be.
+                    for (int copy = luck == 0 ? 0 : luck == 1 ? 2 : 1; copy > 0; --copy) {
+                        flying.push_back({to, frame, now + (luck < 3 ? 4ms : 0ms)});
+                    }
+                }
+                from->sent.clear();
+            }
+            for (std::size_t i = 0; i < flying.size();) {
+                if (flying[i].due <= now) {
+                    const auto next = flying[i];
+                    flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(i));
+                    ASSERT_TRUE(next.to->give(now, next.frame)) << "seed " << seed;
+                } else {
+                    ++i;
+                }
+            }
+        }
+        EXPECT_EQ(b.numbers, one_to(2000)) << "seed " << seed;
+        EXPECT_EQ(a.numbers, one_to(2000)) << "seed " << seed;
+        EXPECT_EQ(b.controls.size(), 40U) << "seed " << seed;
+        EXPECT_TRUE(a.machine->drained()) << "seed " << seed;
+    }
+}
+
+TEST_F(channels, the_window_bounds_what_a_paused_receiver_is_sent) {
+    channel_options options;
+    options.frame_bytes = 1024;
+    options.window_bytes = 8 * 1024;
+    start(options);
+    b.machine->pause(true);
+    for (std::uint64_t i = 1; i <= 200; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(500, 'x')));
+    }
+    run(2s);
+    const auto on_the_way = a.machine->counters().sent_bytes;
+    EXPECT_GE(on_the_way, options.window_bytes);
+    EXPECT_LT(on_the_way, options.window_bytes + 2 * options.frame_bytes);
+    EXPECT_EQ(a.machine->unacknowledged_bytes(), 0U) << "a paused receiver still confirms receipt";
+    EXPECT_LT(b.numbers.size(), 200U);
+    EXPECT_FALSE(a.machine->timed_out(now));
+    b.machine->pause(false);
+    run(100ms);
+    EXPECT_EQ(b.numbers, one_to(200));
+}
+
+TEST_F(channels, control_records_pass_a_closed_window) {
+    channel_options options;
+    options.window_bytes = 1;
+    start(options);
+    b.machine->pause(true);
+    a.machine->push(now, section(1, to_b, "x"));
+    run(10ms);
+    a.machine->push(now, section(2, to_b, "x"));
+    a.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"news", 4}));
+    run(10ms);
+    EXPECT_EQ(b.numbers, one_to(1));
+    EXPECT_EQ(b.controls, std::vector<std::string>{"news"});
+}
+
+TEST_F(channels, an_idle_link_sends_at_once_and_a_busy_one_packs) {
+    flush();
+    a.sent.clear();
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        a.machine->push(now, section(i, to_b, "x"));
+        a.machine->flush(now, 0, a);
+        EXPECT_EQ(a.sent.size(), i) << "a message on an idle link must leave in its own turn";
+    }
+    for (std::uint64_t i = 5; i <= 50; ++i) {
+        a.machine->push(now, section(i, to_b, "x"));
+        a.machine->flush(now, 0, a);
+    }
+    EXPECT_EQ(a.sent.size(), 4U) << "with four frames on their way the rest waits";
+    EXPECT_EQ(a.machine->queued_messages(), 46U);
+    EXPECT_LE(a.machine->next_deadline(), now + 1ms);
+    now += 1ms;
+    a.machine->flush(now, 0, a);
+    EXPECT_EQ(a.sent.size(), 5U) << "but not for long, and then in one frame";
+    EXPECT_EQ(a.machine->queued_messages(), 0U);
+}
+
+TEST_F(channels, an_acknowledgement_releases_what_a_busy_link_holds) {
+    flush();
+    carry();
+    a.sent.clear();
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        a.machine->push(now, section(i, to_b, "x"));
+        a.machine->flush(now, 0, a);
+    }
+    ASSERT_EQ(a.machine->queued_messages(), 6U);
+    carry();
+    b.machine->flush(now, 0, b);
+    carry();
+    a.machine->flush(now, 0, a);
+    EXPECT_EQ(a.machine->queued_messages(), 0U);
+}
+
+TEST_F(channels, a_lost_tail_is_noticed_by_the_heartbeat) {
+    run(5ms);
+    a.machine->push(now, section(1, to_b, "the last word"));
+    run(1ms, [](const auto& frame) { return is(frame, wire::frame_type::batch); });
+    EXPECT_TRUE(b.numbers.empty());
+    run(500ms);
+    EXPECT_TRUE(b.numbers.empty()) << "nothing tells of it before the next heartbeat";
+    run(700ms);
+    EXPECT_EQ(b.numbers, one_to(1));
+    EXPECT_TRUE(a.machine->drained());
+}
+
+TEST_F(channels, a_lost_acknowledgement_is_made_up_for) {
+    run(5ms);
+    a.machine->push(now, section(1, to_b, "x"));
+    run(10ms, [](const auto& frame) { return is(frame, wire::frame_type::ack); });
+    EXPECT_EQ(b.numbers, one_to(1));
+    EXPECT_FALSE(a.machine->drained());
+    run(1100ms);
+    EXPECT_TRUE(a.machine->drained());
+    EXPECT_EQ(b.numbers, one_to(1));
+}
+
+TEST_F(channels, take_undelivered_gives_exactly_the_unconfirmed_in_order) {
+    run(5ms);
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        a.machine->push(now, section(i, to_b, "confirmed"));
+    }
+    run(10ms);
+    ASSERT_TRUE(a.machine->drained());
+    for (std::uint64_t i = 4; i <= 12; ++i) {  // Some in flight, the rest held.
+        a.machine->push(now, section(i, to_b, "not confirmed"));
+        a.machine->flush(now, 0, a);
+    }
+    ASSERT_GT(a.machine->queued_messages(), 0U);
+    ASSERT_GT(a.machine->unacknowledged_bytes(), 0U);
+    std::vector<std::uint64_t> left;
+    for (const auto& each : a.machine->take_undelivered()) {
+        left.push_back(each.body->number);
+        EXPECT_EQ(each.tree, to_b);
+        EXPECT_EQ(each.distances, std::vector<std::uint64_t>{1});
+    }
+    EXPECT_EQ(left, (std::vector<std::uint64_t>{4, 5, 6, 7, 8, 9, 10, 11, 12}));
+    EXPECT_EQ(a.machine->queued_bytes(), 0U);
+    EXPECT_EQ(a.machine->unacknowledged_bytes(), 0U);
+    EXPECT_TRUE(a.machine->take_undelivered().empty());
+}
+
+TEST_F(channels, drop_oldest_spares_all_but_best_effort) {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        auto each = section(i, to_b, "x");
+        auto body = *each.body;
+        body.flags = static_cast<std::uint8_t>(i <= 2 ? wire::section_kind::reliable
+                                                      : wire::section_kind::best_effort);
+        each.body = std::make_shared<section_body>(body);
+        a.machine->push(now, std::move(each));
+    }
+    EXPECT_EQ(a.machine->drop_oldest(1'000'000, 5), 5U);
+    EXPECT_EQ(a.machine->queued_messages(), 5U);
+    run(10ms);
+    EXPECT_EQ(b.numbers, (std::vector<std::uint64_t>{1, 2, 8, 9, 10}));
+}
+
+TEST_F(channels, silence_times_out_and_heartbeats_do_not) {
+    run(10s);
+    EXPECT_FALSE(a.machine->timed_out(now));
+    const auto last = now;
+    EXPECT_FALSE(a.machine->timed_out(last + 2s));
+    EXPECT_TRUE(a.machine->timed_out(last + 3s));
+    EXPECT_LE(a.machine->next_deadline(), last + 3s);
+}
+
+TEST_F(channels, heartbeats_measure_the_round_trip_and_tell_the_view) {
+    for (int i = 0; i < 3000; ++i, now += 1ms) {
+        a.machine->flush(now, 77, a);
+        b.machine->flush(now, 88, b);
+        if (i % 7 == 0) {
+            carry();  // Frames wait up to 7 ms.
+        }
+    }
+    EXPECT_EQ(b.machine->peer_view_hash(), 77U);
+    EXPECT_EQ(a.machine->peer_view_hash(), 88U);
+    EXPECT_GT(a.machine->round_trip(), 0ns);
+    EXPECT_LE(a.machine->round_trip(), 14ms);
+}
+
+TEST_F(channels, an_impossible_echo_is_no_round_trip) {
+    for (const std::uint64_t clock : {std::uint64_t{1} << 63, ~std::uint64_t{0}, std::uint64_t{0},
+                                      (std::uint64_t{1} << 63) - 1}) {
+        now = 100s;
+        EXPECT_TRUE(a.give(now, shared_bytes::copy_of(wire::encode_echo(clock))));
+        EXPECT_EQ(a.machine->round_trip(), 0ns) << clock;
+    }
+}
+
+TEST_F(channels, more_trees_than_slots_evict_and_define_anew) {
+    constexpr std::size_t trees = wire::tree_slots_max + 300;
+    std::vector<subtree_ptr> all;
+    for (std::size_t i = 0; i < trees; ++i) {
+        all.push_back(leaf(id(2), id(1000 + i)));
+    }
+    std::uint64_t number = 0;
+    std::vector<endpoint_id> expected;
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& tree : all) {
+            a.machine->push(now, section(++number, tree, "x"));
+            expected.push_back(tree->origin);
+        }
+        run(20ms);
+    }
+    EXPECT_EQ(b.numbers, one_to(number));
+    EXPECT_EQ(b.origins, expected);
+}
+
+TEST_F(channels, a_tree_in_use_keeps_its_slot) {
+    std::vector<std::size_t> sizes;
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        const auto before = a.machine->counters().sent_bytes;
+        a.machine->push(now, section(i, to_b, "x"));
+        run(5ms);
+        sizes.push_back(a.machine->counters().sent_bytes - before);
+    }
+    // The first frame defines two nodes (18 bytes each) and the tree (6 bytes), the next ones nothing.
+    EXPECT_EQ(sizes, (std::vector<std::size_t>{sizes[2] + 42, sizes[2], sizes[2]}));
+    EXPECT_EQ(b.numbers, one_to(3));
+}
+
+TEST_F(channels, trees_of_many_nodes_are_bounded_in_sum) {
+    channel_options options;
+    options.window_bytes = 1 << 30;
+    start(options);
+    std::vector<subtree_ptr> all;
+    constexpr std::size_t nodes = 60'000;
+    for (std::size_t i = 0; i < 40; ++i) {
+        auto tree = std::make_shared<subtree>();
+        tree->origin = id(1);
+        tree->nodes.push_back({id(2), nodes - 1, true});
+        tree->receivers.push_back(id(2));
+        for (std::size_t n = 1; n < nodes; ++n) {
+            tree->nodes.push_back({id(n + 2), 0, false});
+        }
+        all.push_back(std::move(tree));
+    }
+    std::uint64_t number = 0;
+    for (int round = 0; round < 2; ++round) {
+        for (const auto& tree : all) {
+            a.machine->push(now, section(++number, tree, "x"));
+            run(2ms);
+        }
+    }
+    run(20ms);
+    EXPECT_EQ(b.numbers, one_to(number));
+}
+
+// -- Frames that no channel sends -------------------------------------------------------------------
+
+class hostile_frames : public channels {
+  protected:
+    /// A batch with the next sequence number that holds what `fill` writes.
+    bool batch(const std::function<void(byte_writer&)>& fill) {
+        std::vector<std::byte> bytes;
+        byte_writer out{bytes};
+        out.u8(static_cast<std::uint8_t>(wire::frame_type::batch));
+        out.varint(++sequence);
+        out.varint(0);
+        out.varint(0);
+        fill(out);
+        return a.give(now, shared_bytes::copy_of(bytes));
+    }
+    static void node(byte_writer& out, std::uint64_t index, const endpoint_id& named) {
+        out.u8(static_cast<std::uint8_t>(wire::item_tag::node));
+        out.varint(index);
+        out.id(named);
+    }
+    static void tree(byte_writer& out, std::initializer_list<std::uint64_t> fields) {
+        out.u8(static_cast<std::uint8_t>(wire::item_tag::tree));
+        for (const auto field : fields) {
+            out.varint(field);
+        }
+    }
+    std::uint64_t sequence = 0;
+};
+
+TEST_F(hostile_frames, every_truncation_of_a_batch_is_refused_or_a_shorter_batch) {
+    b.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"abc", 3}));
+    b.machine->push(now, section(1, to_a, "payload"));
+    b.machine->flush(now, 0, b);
+    const auto whole = b.sent.front();
+    ASSERT_TRUE(is(whole, wire::frame_type::batch));
+    std::size_t accepted = 0;
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        a.machine = std::make_unique<channel>(channel_options{id(1)}, now);
+        accepted += a.give(now, shared_bytes::copy_of(whole.span().first(length))) ? 1 : 0;
+    }
+    // Where it ends between two items: behind the head, the record, two nodes and the tree.
+    EXPECT_EQ(accepted, 5U);
+    a.machine = std::make_unique<channel>(channel_options{id(1)}, now);
+    EXPECT_TRUE(a.give(now, whole));
+    EXPECT_EQ(a.numbers, one_to(1));
+}
+
+TEST_F(hostile_frames, unknown_types_and_tags_are_refused) {
+    EXPECT_FALSE(a.give(now, shared_bytes{}));
+    for (const std::uint8_t type : {0, 1, 2, 3, 4, 9, 255}) {
+        const std::byte frame[1] = {static_cast<std::byte>(type)};
+        EXPECT_FALSE(a.give(now, shared_bytes::copy_of(frame))) << unsigned{type};
+    }
+    for (const std::uint8_t tag : {0, 7, 255}) {
+        EXPECT_FALSE(batch([&](byte_writer& out) { out.u8(tag); })) << unsigned{tag};
+    }
+}
+
+TEST_F(hostile_frames, node_indexes_must_follow_each_other) {
+    EXPECT_TRUE(batch([](auto& out) { node(out, 0, id(1)); }));
+    EXPECT_TRUE(batch([](auto& out) { node(out, 0, id(2)); })) << "defined anew";
+    EXPECT_TRUE(batch([](auto& out) { node(out, 1, id(3)); }));
+    EXPECT_FALSE(batch([](auto& out) { node(out, 3, id(4)); }));
+    EXPECT_FALSE(batch([](auto& out) { node(out, wire::nodes_per_link_max, id(4)); }));
+    EXPECT_FALSE(batch([](auto& out) { node(out, ~std::uint64_t{0}, id(4)); }));
+}
+
+TEST_F(hostile_frames, trees_that_do_not_add_up_are_refused) {
+    ASSERT_TRUE(batch([](auto& out) {
+        node(out, 0, id(1));  // a itself
+        node(out, 1, id(2));
+    }));
+    const auto refused = [&](std::initializer_list<std::uint64_t> fields) {
+        return !batch([&](auto& out) { tree(out, fields); });
+    };
+    EXPECT_TRUE(refused({0, 1, 0}));                       // no node
+    EXPECT_TRUE(refused({0, 2, 1, 1, 0}));                 // origin unknown
+    EXPECT_TRUE(refused({0, 1, 1, 2 << 1, 0}));            // node unknown
+    EXPECT_TRUE(refused({0, 1, 1, 1 << 1 | 1, 0}));        // does not start with the receiver
+    EXPECT_TRUE(refused({1, 1, 1, 1, 0}));                 // slot 1 before slot 0
+    EXPECT_TRUE(refused({wire::tree_slots_max, 1, 1, 1, 0}));
+    EXPECT_TRUE(refused({0, 1, 2, 1, 0, 3, 0}));           // a node too many
+    EXPECT_TRUE(refused({0, 1, 2, 1, 2, 3, 0}));           // a node too few
+    EXPECT_TRUE(refused({0, 1, 2, 1, 1, 3, 1}));           // a node too few further down
+    EXPECT_TRUE(refused({0, 1, 2, 1, ~std::uint64_t{0}, 3, 0}));
+    EXPECT_TRUE(refused({0, 1, ~std::uint64_t{0}, 1, 0}));
+    EXPECT_TRUE(refused({0, 1, wire::tree_nodes_max, 1, 0}));  // more than there are bytes
+    EXPECT_TRUE(batch([](auto& out) { tree(out, {0, 1, 2, 1, 1, 3, 0}); }));
+}
+
+TEST_F(hostile_frames, a_section_needs_a_known_slot_and_one_distance_a_receiver) {
+    ASSERT_TRUE(batch([](auto& out) {
+        node(out, 0, id(1));
+        node(out, 1, id(2));
+        tree(out, {0, 1, 2, 1, 1, 3, 0});
+    }));
+    const auto give = [&](std::uint32_t slot, std::vector<std::uint64_t> distances,
+                          std::uint8_t flags, std::size_t claimed) {
+        return batch([&](auto& out) {
+            wire::section_head head;
+            head.slot = slot;
+            head.flags = flags;
+            head.number = 5;
+            head.distances = std::move(distances);
+            std::byte raw[128];
+            out.bytes({raw, wire::put_section_head(raw, head, claimed)});
+            out.u8('x');
+        });
+    };
+    EXPECT_FALSE(give(1, {1, 1}, 0, 1)) << "slot not defined";
+    EXPECT_FALSE(give(0, {1, 1}, 0, 2)) << "payload beyond the frame";
+    EXPECT_FALSE(give(0, {1, 1}, 0, ~std::size_t{0}));
+    EXPECT_TRUE(a.numbers.empty());
+    EXPECT_TRUE(give(0, {1, 1}, 0, 1));
+    EXPECT_TRUE(give(0, {1}, wire::section_uniform, 1));
+    EXPECT_EQ(a.numbers.size(), 2U);
+}
+
+TEST_F(hostile_frames, acknowledging_what_was_never_sent_changes_nothing) {
+    a.machine->push(now, section(1, to_b, "x"));
+    a.machine->flush(now, 0, a);
+    wire::ack_frame ack;
+    ack.at = {1'000'000, 1'000'000};
+    EXPECT_TRUE(a.give(now, shared_bytes::copy_of(wire::encode(ack))));
+    EXPECT_TRUE(a.machine->drained());
+    a.machine->push(now, section(2, to_b, "x"));
+    a.machine->flush(now, 0, a);
+    EXPECT_FALSE(a.machine->drained()) << "the next frame still waits for its own receipt";
+}
+
+TEST_F(hostile_frames, an_old_or_early_batch_is_not_looked_at) {
+    EXPECT_TRUE(batch([](auto&) {}));
+    sequence = 0;
+    EXPECT_TRUE(batch([](auto& out) { out.u8(255); })) << "a copy: its contents are old news";
+    sequence = 10;
+    EXPECT_TRUE(batch([](auto& out) { out.u8(255); })) << "early: it will be sent again";
+}
+
+}  // namespace
+}  // namespace bzmq::session
