@@ -21,7 +21,7 @@ struct parser_flaw : std::runtime_error {
 #undef NDEBUG
 #define TOML_ASSERT(condition) \
     ((condition) ? static_cast<void>(0) : ::bzmq::config::throw_parser_flaw())
-#undef TOML_HEADER_ONLY
+#undef TOML_SHARED_LIB
 #undef TOML_HEADER_ONLY  // Debian's pkg-config file says 0; these macros must reach the parser.
 #define TOML_HEADER_ONLY 1
 #include <toml++/impl/preprocessor.h>
