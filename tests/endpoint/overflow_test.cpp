@@ -1,0 +1,156 @@
+// Bounds: what happens when somebody is too slow.
+#include "endpoint/support.hpp"
+
+namespace bzmq::testing {
+namespace {
+
+/// Publishes `count` numbers to a local subscriber that does not read, and lets the core take them.
+void flood(endpoint& a, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+        ASSERT_EQ(a.publish("/t", i), ec::none);
+    }
+    ASSERT_TRUE(eventually([&] { return a.metrics().delivered == count; }));
+}
+
+TEST(overflow, drop_newest_keeps_the_first_and_counts_the_rest) {
+    auto a = make("a");
+    auto messages = a.make_subscriber({"/t"}, {100, {}, overflow_policy::drop_newest});
+    flood(a, 1000);
+    EXPECT_EQ(messages.available(), 100U);
+    EXPECT_EQ(messages.dropped(), 900U);
+    const auto got = messages.poll();
+    ASSERT_EQ(got.size(), 100U);
+    EXPECT_EQ(got.front().value(), data{0U});
+    EXPECT_EQ(got.back().value(), data{99U});
+    EXPECT_EQ(a.metrics().dropped_by_subscribers, 900U);
+}
+
+TEST(overflow, drop_oldest_keeps_the_last_and_counts_the_rest) {
+    auto a = make("a");
+    auto messages = a.make_subscriber({"/t"}, {100, {}, overflow_policy::drop_oldest});
+    flood(a, 1000);
+    EXPECT_EQ(messages.dropped(), 900U);
+    const auto got = messages.poll();
+    ASSERT_EQ(got.size(), 100U);
+    EXPECT_EQ(got.front().value(), data{900U});
+    EXPECT_EQ(got.back().value(), data{999U});
+}
+
+TEST(overflow, the_bound_in_bytes_holds_too) {
+    for (const auto policy : {overflow_policy::drop_newest, overflow_policy::drop_oldest}) {
+        auto a = make("a");
+        auto messages = a.make_subscriber({"/t"}, {{}, 10'000, policy});
+        const std::string text(1000, 'x');
+        for (int i = 0; i < 100; ++i) {
+            ASSERT_EQ(a.publish("/t", text), ec::none);
+        }
+        ASSERT_TRUE(eventually([&] { return a.metrics().delivered == 100; }));
+        EXPECT_LE(a.metrics().subscribers.at(0).queue_bytes, 10'000U);
+        EXPECT_EQ(messages.available() + messages.dropped(), 100U);
+        EXPECT_EQ(messages.available(), 9U);
+    }
+}
+
+TEST(overflow, disconnect_ends_the_subscriber_and_says_why) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    auto messages = a.make_subscriber({"/t"}, {100, {}, overflow_policy::disconnect});
+    auto other = a.make_subscriber({"/t"});
+    for (unsigned i = 0; i < 1000; ++i) {
+        ASSERT_EQ(a.publish("/t", i), ec::none);
+    }
+    read_until(errors, ec::queue_full);
+    EXPECT_TRUE(messages.ended());
+    EXPECT_EQ(messages.last_error(), ec::queue_full);
+    EXPECT_LE(messages.poll().size(), 100U);
+    EXPECT_FALSE(messages.get().valid());
+    EXPECT_EQ(other.get(1000, patience).size(), 1000U);
+}
+
+TEST(overflow, block_holds_a_local_publisher_up_and_loses_nothing) {
+    auto options = named("a");
+    options.publish_queue_bytes = 64 * 1024;
+    endpoint a{configuration{options}};
+    auto messages = a.make_subscriber({"/t"}, {100, {}, overflow_policy::block});
+    constexpr unsigned count = 50'000;
+    std::atomic<unsigned> published{0};
+    std::thread publisher{[&] {
+        for (unsigned i = 0; i < count; ++i) {
+            ASSERT_EQ(a.publish("/t", i), ec::none);
+            ++published;
+        }
+    }};
+    EXPECT_TRUE(eventually([&] { return a.metrics().publish_queue_bytes > 60 * 1024; }));
+    EXPECT_LT(published, count);
+    const auto got = messages.get(count, patience);
+    ASSERT_EQ(got.size(), count);
+    for (unsigned i = 0; i < count; ++i) {
+        ASSERT_EQ(got[i].value(), data{i});
+    }
+    publisher.join();
+    EXPECT_EQ(messages.dropped(), 0U);
+}
+
+TEST(overflow, block_holds_a_far_publisher_up_and_loses_nothing) {
+    auto options = named("a");
+    options.publish_queue_bytes = 64 * 1024;
+    options.peer_overflow = overflow_policy::block;
+    options.peer_queue_bytes = 128 * 1024;
+    options.frame_bytes = 16 * 1024;
+    options.link_window_bytes = 64 * 1024;
+    endpoint a{configuration{options}};
+    options.name = "b";
+    endpoint b{configuration{options}};
+    auto messages = b.make_subscriber({"/t"}, {{}, 64 * 1024, overflow_policy::block});
+    join(a, b);
+    ASSERT_TRUE(a.wait_for_subscriber("/t"));
+    constexpr unsigned count = 20'000;
+    const std::string text(100, 'x');
+    std::thread publisher{[&] {
+        for (unsigned i = 0; i < count; ++i) {
+            ASSERT_EQ(a.publish("/t", vector{i, text}), ec::none);
+        }
+    }};
+    EXPECT_TRUE(eventually([&] { return a.metrics().publish_queue_bytes > 60 * 1024; }));
+    EXPECT_LT(a.metrics().buffered_bytes, 512U * 1024);
+    EXPECT_LT(b.metrics().subscribers.at(0).queue_bytes, 512U * 1024);
+    std::vector<message> got;
+    for (unsigned i = 0; i < count;) {
+        got.clear();
+        ASSERT_GT(messages.take(got, 500, patience), 0U) << i;
+        for (const auto& each : got) {
+            ASSERT_EQ(get<vector>(each.value()).at(0), data{i++});
+        }
+    }
+    publisher.join();
+}
+
+TEST(overflow, publish_gives_up_after_its_timeout) {
+    auto options = named("a");
+    options.publish_queue_bytes = 4096;
+    options.publish_timeout = 20ms;
+    endpoint a{configuration{options}};
+    auto messages = a.make_subscriber({"/t"}, {10, {}, overflow_policy::block});
+    unsigned accepted = 0;
+    while (a.publish("/t", accepted) == ec::none) {
+        ASSERT_LT(++accepted, 1'000'000U);
+    }
+    EXPECT_GE(a.metrics().publish_refused, 1U);
+    // What was accepted arrives.
+    EXPECT_EQ(messages.get(accepted, patience).size(), accepted);
+}
+
+TEST(overflow, one_slow_subscriber_does_not_stall_another) {
+    auto a = make("a");
+    auto slow = a.make_subscriber({"/t"}, {10, {}, overflow_policy::drop_newest});
+    auto fast = a.make_subscriber({"/t"});
+    for (unsigned i = 0; i < 10'000; ++i) {
+        ASSERT_EQ(a.publish("/t", i), ec::none);
+    }
+    EXPECT_EQ(fast.get(10'000, patience).size(), 10'000U);
+    EXPECT_EQ(slow.available(), 10U);
+    EXPECT_EQ(slow.dropped(), 9'990U);
+}
+
+}  // namespace
+}  // namespace bzmq::testing

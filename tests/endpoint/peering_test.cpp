@@ -1,0 +1,277 @@
+// Peerings: how they begin and end, and what is told of them.
+#include "endpoint/support.hpp"
+
+namespace bzmq::testing {
+namespace {
+
+using status_codes = std::vector<sc>;
+
+TEST(peering, the_program_of_the_issue_works) {
+    int argc = 1;
+    char name[] = "program";
+    char* argv[] = {name, nullptr};
+    configuration cfg;
+    cfg.init(argc, argv);
+    endpoint ep{std::move(cfg)};
+    auto ssub = ep.make_status_subscriber(true);
+    auto port = ep.listen("127.0.0.1", 0);
+    ASSERT_NE(port, 0);
+    endpoint other;
+    ASSERT_TRUE(other.peer("127.0.0.1", port));
+    auto stat = ssub.get();
+    EXPECT_TRUE(is<status>(stat));
+    EXPECT_EQ(get<status>(stat), sc::endpoint_discovered);
+    EXPECT_EQ(get<status>(stat).context().node, other.node_id());
+}
+
+TEST(peering, discovery_comes_before_the_peer_and_the_peer_before_its_data) {
+    auto a = make("a");
+    auto b = make("b");
+    auto statuses = b.make_status_subscriber(true);
+    auto messages = b.make_subscriber({"/t"});
+    join(a, b);
+    ASSERT_TRUE(a.wait_for_subscriber("/t"));
+    EXPECT_EQ(a.publish("/t", 1U), ec::none);
+    ASSERT_TRUE(messages.get(patience));
+    // Both were told by the time the message was there.
+    const auto seen = statuses.poll();
+    ASSERT_EQ(codes(seen), (status_codes{sc::endpoint_discovered, sc::peer_added}));
+    EXPECT_EQ(get<status>(seen[1]).context().node, a.node_id());
+    EXPECT_EQ(get<status>(seen[1]).context().name, "a");
+}
+
+TEST(peering, both_sides_peering_keeps_one_link) {
+    auto a = make("a");
+    auto b = make("b");
+    const auto port_a = a.listen("127.0.0.1", 0);
+    const auto port_b = b.listen("127.0.0.1", 0);
+    a.peer_nosync("127.0.0.1", port_b);
+    b.peer_nosync("127.0.0.1", port_a);
+    ASSERT_TRUE(a.await_peer(b.node_id(), patience));
+    ASSERT_TRUE(b.await_peer(a.node_id(), patience));
+    const auto settled = [](const endpoint& ep) {
+        const auto all = ep.peers();
+        return all.size() == 1 && all[0].state == peer_status::peered;
+    };
+    EXPECT_TRUE(eventually([&] { return settled(a) && settled(b); }));
+    EXPECT_TRUE(a.peer("127.0.0.1", port_b, 1s, patience));
+    EXPECT_TRUE(b.peer("127.0.0.1", port_a, 1s, patience));
+}
+
+TEST(peering, unpeer_tells_both_sides_removed_then_unreachable) {
+    auto a = make("a");
+    auto b = make("b");
+    auto at_a = a.make_status_subscriber(true);
+    auto at_b = b.make_status_subscriber(true);
+    const auto port = join(a, b);
+    EXPECT_TRUE(a.unpeer("127.0.0.1", port));
+    const status_codes all{sc::endpoint_discovered, sc::peer_added, sc::peer_removed,
+                           sc::endpoint_unreachable};
+    EXPECT_EQ(codes(read_until(at_a, sc::endpoint_unreachable)), all);
+    EXPECT_EQ(codes(read_until(at_b, sc::endpoint_unreachable)), all);
+    EXPECT_FALSE(a.unpeer("127.0.0.1", port));
+    EXPECT_TRUE(a.peers().empty());
+}
+
+TEST(peering, an_endpoint_that_goes_is_removed_and_not_lost) {
+    auto b = make("b");
+    auto at_b = b.make_status_subscriber(true);
+    {
+        auto a = make("a");
+        join(a, b);
+    }
+    EXPECT_EQ(codes(read_until(at_b, sc::endpoint_unreachable)),
+              (status_codes{sc::endpoint_discovered, sc::peer_added, sc::peer_removed,
+                            sc::endpoint_unreachable}));
+}
+
+TEST(peering, one_attempt_at_nobody_fails_with_unavailable) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    auto gone = make("gone");
+    const auto port = gone.listen("127.0.0.1", 0);
+    gone.shutdown();
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, &why));
+    EXPECT_EQ(why, ec::peer_unavailable) << to_string(why);
+    read_until(errors, ec::peer_unavailable);
+    EXPECT_TRUE(a.peers().empty());
+}
+
+TEST(peering, retry_succeeds_once_the_listener_appears) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    std::uint16_t port = 0;
+    {
+        auto first = make("first");
+        port = first.listen("127.0.0.1", 0);
+    }
+    a.peer_nosync("127.0.0.1", port, 1s);
+    read_until(errors, ec::peer_unavailable);
+    auto b = make("b");
+    ASSERT_EQ(b.listen("127.0.0.1", port), port);
+    EXPECT_TRUE(a.await_peer(b.node_id(), patience));
+}
+
+TEST(peering, a_timeout_ends_the_attempts) {
+    auto a = make("a");
+    std::uint16_t port = 0;
+    {
+        auto gone = make("gone");
+        port = gone.listen("127.0.0.1", 0);
+    }
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 1s, 50ms, &why));
+    EXPECT_EQ(why, ec::peer_unavailable) << to_string(why);
+    EXPECT_TRUE(a.peers().empty());
+}
+
+TEST(peering, unpeer_cancels_an_attempt_that_somebody_waits_for) {
+    auto a = make("a");
+    std::uint16_t port = 0;
+    {
+        auto gone = make("gone");
+        port = gone.listen("127.0.0.1", 0);
+    }
+    error why;
+    bool peered = true;
+    std::thread waiting{[&] { peered = a.peer("127.0.0.1", port, 1s, &why); }};
+    EXPECT_TRUE(eventually([&] { return !a.peers().empty(); }));
+    EXPECT_TRUE(a.unpeer("127.0.0.1", port));
+    waiting.join();
+    EXPECT_FALSE(peered);
+    EXPECT_EQ(why, ec::cancelled);
+}
+
+TEST(peering, listens_at_several_places_and_says_why_not) {
+    auto a = make("a");
+    const auto first = a.listen("127.0.0.1", 0);
+    const auto second = a.listen("localhost", 0);
+    EXPECT_NE(first, 0);
+    EXPECT_NE(second, 0);
+    EXPECT_NE(first, second);
+    const auto path = "ipc://" + ::testing::TempDir() + "bzmq_peering_test_"
+                      + to_string(a.node_id()).substr(0, 8);
+    ASSERT_TRUE(a.listen_url(path));
+    EXPECT_EQ(a.listeners().size(), 3U);
+    error why;
+    EXPECT_EQ(a.listen("127.0.0.1", first, &why), 0);
+    EXPECT_EQ(why, ec::address_in_use);
+    EXPECT_EQ(a.listen("no such host!", 1, &why), 0);
+    EXPECT_EQ(why, ec::invalid_address);
+    auto b = make("b");
+    EXPECT_TRUE(b.peer("127.0.0.1", second, 1s, patience) || b.peer("::1", second, 1s, patience));
+    auto c = make("c");
+    const auto reached = c.peer_url(path);
+    ASSERT_TRUE(reached) << to_string(reached.error());
+    EXPECT_EQ(*reached, a.node_id());
+}
+
+TEST(peering, other_machines_need_keys_unless_told_otherwise) {
+    auto a = make("a");
+    error why;
+    EXPECT_EQ(a.listen("", 0, &why), 0);
+    EXPECT_EQ(why, ec::insecure_listener);
+    EXPECT_EQ(a.listen("0.0.0.0", 0, &why), 0);
+    EXPECT_EQ(why, ec::insecure_listener);
+    auto options = named("b");
+    options.allow_insecure_listen = true;
+    endpoint b{configuration{options}};
+    EXPECT_NE(b.listen("0.0.0.0", 0, &why), 0) << to_string(why);
+}
+
+TEST(peering, the_configuration_opens_listeners_and_dials) {
+    auto options = named("a");
+    options.listen = {"tcp://127.0.0.1:0"};
+    endpoint a{configuration{options}};
+    ASSERT_EQ(a.listeners().size(), 1U);
+    options = named("b");
+    options.peers = {{a.listeners()[0], {}, {}}};
+    endpoint b{configuration{options}};
+    EXPECT_TRUE(b.await_peer(a.node_id(), patience));
+    EXPECT_EQ(a.name(), "a");
+}
+
+TEST(peering, a_wrong_configuration_throws) {
+    auto options = named("a");
+    options.peer_timeout = options.heartbeat_interval;
+    EXPECT_THROW(endpoint{configuration{options}}, endpoint_error);
+    options = named("a");
+    options.listen = {"tcp://0.0.0.0:0"};
+    try {
+        endpoint refused{configuration{options}};
+        FAIL() << "it listens";
+    } catch (const endpoint_error& problem) {
+        EXPECT_EQ(problem.why(), ec::insecure_listener);
+    }
+    options = named("a");
+    options.cert = "/nonexistent.key_secret";
+    EXPECT_THROW(endpoint{configuration{options}}, endpoint_error);
+}
+
+// -- Keys -----------------------------------------------------------------------------------------
+
+class keys : public ::testing::Test {
+  protected:
+    std::string make_key(const std::string& name) {
+        const auto prefix = ::testing::TempDir() + "bzmq_"
+                            + std::to_string(::getpid()) + "_" + name;
+        EXPECT_TRUE(write_certificate(prefix, *generate_certificate(), true));
+        return prefix;
+    }
+    static endpoint with_cert(const std::string& name, const std::string& prefix,
+                              const std::string& server = {}) {
+        auto options = named(name);
+        options.cert = prefix + ".key_secret";
+        options.server_key = server.empty() ? server : server + ".key";
+        return endpoint{configuration{options}};
+    }
+};
+
+TEST_F(keys, endpoints_that_share_a_certificate_peer_and_talk) {
+    const auto shared = make_key("shared");
+    auto a = with_cert("a", shared);
+    auto b = with_cert("b", shared);
+    auto messages = b.make_subscriber({"/t"});
+    EXPECT_NE(b.listen("0.0.0.0", 0), 0);
+    join(a, b);
+    ASSERT_TRUE(a.wait_for_subscriber("/t"));
+    EXPECT_EQ(a.publish("/t", "secret"), ec::none);
+    const auto got = messages.get(patience);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->text(), "secret");
+    EXPECT_EQ(b.peers().at(0).public_key.size(), key_text_size);
+}
+
+TEST_F(keys, a_key_that_is_not_allowed_is_refused_and_both_sides_know) {
+    const auto server = make_key("server");
+    const auto stranger = make_key("stranger");
+    auto b = with_cert("b", server);
+    auto at_b = b.make_status_subscriber();
+    const auto port = b.listen("127.0.0.1", 0);
+    auto a = with_cert("a", stranger, server);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, &why));
+    EXPECT_EQ(why, ec::peer_not_authenticated) << to_string(why);
+    const auto seen = read_until(at_b, ec::peer_not_authenticated);
+    ASSERT_FALSE(seen.empty());
+    const auto key = load_certificate(stranger + ".key")->public_key;
+    EXPECT_NE(get<error>(seen.back()).message().find(key), std::string::npos)
+        << to_string(seen.back());
+    EXPECT_TRUE(b.peers().empty());
+    EXPECT_EQ(b.metrics().refused_peers, 1U);
+}
+
+TEST_F(keys, an_endpoint_without_keys_does_not_get_in) {
+    const auto server = make_key("server");
+    auto b = with_cert("b", server);
+    const auto port = b.listen("127.0.0.1", 0);
+    auto a = make("a");
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, patience, &why));
+    EXPECT_TRUE(why);
+    EXPECT_TRUE(b.peers().empty());
+}
+
+}  // namespace
+}  // namespace bzmq::testing
