@@ -1,0 +1,445 @@
+"""Drives bzmq-cli as its users do: as processes, over sockets. BZMQ_CLI names the program."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tools/dev"))
+
+import zeek_values  # noqa: E402
+from cli_processes import Node, Process  # noqa: E402
+
+CLI = os.environ.get("BZMQ_CLI", str(SOURCE / "build/dev/tools/bzmq-cli"))
+OK, FAILURE, USAGE, TIMEOUT, UNAVAILABLE, AUTHENTICATION = range(6)
+WAIT = ("--timeout", "60")
+
+
+def run(*arguments, data=None, timeout=120, **more):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BZMQ_")}
+    return subprocess.run([CLI, *map(str, arguments)], input=data, capture_output=True,
+                          timeout=timeout, env=environment, **more)
+
+
+@pytest.fixture
+def start():
+    """Starts processes and ends them with the test."""
+    running = []
+
+    def starter(*arguments, kind=Process, **more):
+        running.append(kind(CLI, *arguments, **more))
+        return running[-1]
+
+    yield starter
+    for process in reversed(running):
+        process.end()
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Makes key pairs; those of `allow` may connect."""
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+
+    def make(name, allow=True):
+        path = tmp_path / name
+        assert run("keygen", path).returncode == OK
+        if allow:
+            (allowed / f"{name}.key").write_text((tmp_path / f"{name}.key").read_text())
+        return path
+
+    make.allowed = allowed
+    return make
+
+
+# -- keygen ---------------------------------------------------------------------------------------
+
+def test_keygen_writes_two_files_with_the_right_modes_and_refuses_to_overwrite(tmp_path):
+    path = tmp_path / "relay"
+    made = run("keygen", path, "--meta", "owner=tests", "--json")
+    assert made.returncode == OK, made.stderr
+    told = json.loads(made.stdout)
+    public, secret = tmp_path / "relay.key", tmp_path / "relay.key_secret"
+    assert [told["public_file"], told["secret_file"]] == [str(public), str(secret)]
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(public.stat().st_mode) == 0o644
+    before = public.read_bytes(), secret.read_bytes()
+    again = run("keygen", path)
+    assert again.returncode == FAILURE
+    assert b"relay.key" in again.stderr
+    assert (public.read_bytes(), secret.read_bytes()) == before
+    assert run("keygen", path, "--force").returncode == OK
+    assert (public.read_bytes(), secret.read_bytes()) != before
+
+
+def test_pyzmq_reads_what_keygen_writes_and_the_other_way_round(tmp_path, start):
+    zmq = pytest.importorskip("zmq")
+    auth = pytest.importorskip("zmq.auth")
+    public_text = run("keygen", tmp_path / "a").stdout.strip()
+    assert len(public_text) == 40
+    assert auth.load_certificate(tmp_path / "a.key") == (public_text, None)
+    public, secret = auth.load_certificate(tmp_path / "a.key_secret")
+    assert public == public_text
+    assert zmq.curve_public(secret) == public
+    public_file, secret_file = auth.create_certificates(tmp_path, "theirs")
+    node = start("theirs", "--cert", secret_file, "--allow", public_file, kind=Node)
+    seen = run("topology", "--peer", node.url, "--cert", secret_file, "--server-key", public_file,
+               "--json", "--nodes", "2", *WAIT)
+    assert seen.returncode == OK, seen.stderr
+
+
+# -- pub and sub ----------------------------------------------------------------------------------
+
+def publish_and_read(start, values, pub_format, sub_arguments, count, data=None):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", count, *WAIT, *sub_arguments)
+    sent = run("pub", "--peer", node.url, "/t/x", *values, "--format", pub_format, "--wait",
+               "--reliable", *WAIT, data=data)
+    assert sent.returncode == OK, sent.stderr
+    lines = reader.rest()
+    assert reader.wait() == OK, reader.error_text()
+    return lines
+
+
+def test_text_travels_with_its_types(start):
+    values = ["hello world", "5", "80/tcp", "10.0.0.0/8", "5s", "nil", "(1, {a -> T})", '"5"',
+              "grüße", '"two\\nlines"']
+    lines = publish_and_read(start, ["--", *values], "text", (), len(values))
+    assert lines == [f"/t/x {value}".encode() for value in
+                     [*values[:6], '(1, {"a" -> T})', *values[7:]]]
+
+
+def test_json_travels_typed_and_plain(start):
+    values = ['{"@data-type":"timespan","data":"5s"}', '{"b":[1,-1,null,"x"]}', "1.5"]
+    lines = publish_and_read(start, values, "json", ("--json",), 3)
+    told = [json.loads(line) for line in lines]
+    assert told[0]["data"] == {"@data-type": "timespan", "data": "5s"}
+    assert [item["@data-type"] for item in told[1]["data"]["data"][0]["value"]["data"]] == \
+        ["count", "integer", "none", "string"]
+    assert told[2]["data"] == {"@data-type": "real", "data": 1.5}
+    for message in told:
+        assert message["topic"] == "/t/x"
+        assert message["mode"] == "reliable"
+        assert message["hops"] == 2
+        assert re.fullmatch(r"[0-9a-f-]{36}", message["origin"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", message["sent_at"])
+
+
+def test_bytes_that_are_not_utf_8_travel_unchanged(start):
+    payload = [b"\xff\xfe raw", b"", bytes(b for b in range(256) if b != 10), b"5"]
+    lines = publish_and_read(start, [], "bytes", ("--format", "bytes"), len(payload),
+                             data=b"\n".join(payload) + b"\n")
+    assert lines == payload
+
+
+def test_many_lines_of_standard_input_arrive_in_order(start):
+    count = 20_000
+    lines = publish_and_read(start, [], "text", (), count,
+                             data="".join(f"line {i}\n" for i in range(count)).encode())
+    assert lines == [f"/t/x line {i}".encode() for i in range(count)]
+
+
+def test_pub_and_sub_peer_with_each_other_without_a_node(start):
+    reader = start("sub", "--listen", "tcp://127.0.0.1:0", "/t", "-n", "1", *WAIT)
+    deadline = time.monotonic() + 30
+    while not reader.errors and time.monotonic() < deadline:
+        time.sleep(0.01)
+    url = re.search(r"listening on (\S+)", reader.error_text()).group(1)
+    assert run("pub", "--peer", url, "/t", "1", "--wait", *WAIT).returncode == OK
+    assert reader.rest() == [b"/t 1"]
+    assert reader.wait() == OK
+
+
+def test_a_malformed_value_is_refused_before_anything_is_sent():
+    wrong = run("pub", "--peer", "tcp://127.0.0.1:1", "/t", "{", "--format", "json")
+    assert wrong.returncode == FAILURE
+    assert b"json" in wrong.stderr
+
+
+# -- Exit codes -----------------------------------------------------------------------------------
+
+def test_sub_without_messages_in_time_ends_with_the_timeout_code(start):
+    node = start("hub", kind=Node)
+    ended = run("sub", "--peer", node.url, "/t", "--timeout", "1500ms")
+    assert ended.returncode == TIMEOUT, ended.stderr
+    assert b"0 of 1 messages" in ended.stderr
+
+
+def test_pub_whose_subscriber_never_comes_ends_with_the_timeout_code(start):
+    node = start("hub", kind=Node)
+    ended = run("pub", "--peer", node.url, "/t", "x", "--wait=2", "--timeout", "1500ms")
+    assert ended.returncode == TIMEOUT, ended.stderr
+
+
+def test_nobody_listening_is_unavailable():
+    ended = run("pub", "--peer", "tcp://127.0.0.1:1", "/t", "x", "--timeout", "1")
+    assert ended.returncode == UNAVAILABLE, ended.stderr
+    assert b"127.0.0.1:1" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    (), ("nonsense",), ("pub",), ("sub", "/t"), ("sub", "/t", "--peer", "nowhere://x"),
+    ("sub", "/t", "--peer", "tcp://127.0.0.1:1", "-n", "0"),
+    ("pub", "/t", "x", "--peer", "tcp://127.0.0.1:1", "--timeout", "soon"),
+    ("node", "--listen", "tcp://0.0.0.0:0"),
+    ("node", "--listen", "tcp://127.0.0.1:0", "--bzmq.peer_timeot=3s")])
+def test_wrong_usage_says_what_and_has_its_code(arguments):
+    ended = run(*arguments)
+    assert ended.returncode == USAGE, ended.stderr
+    assert ended.stderr
+
+
+def test_a_wrong_key_is_told_on_both_sides(start, keys):
+    server, stranger, other = keys("server"), keys("stranger", allow=False), keys("other")
+    node = start("hub", "--cert", f"{server}.key_secret", "--allow", keys.allowed, kind=Node)
+    refused = run("sub", "/t", "--peer", node.url, "--cert", f"{stranger}.key_secret",
+                  "--server-key", f"{server}.key", *WAIT)
+    assert refused.returncode == AUTHENTICATION, refused.stderr
+    assert b"refused our key" in refused.stderr
+    told = node.event("error", code="peer_not_authenticated")
+    assert (pathlib.Path(f"{stranger}.key").read_text().split('"')[1] in told["message"])
+    mistaken = run("sub", "/t", "--peer", node.url, "--cert", f"{other}.key_secret",
+                   "--server-key", f"{other}.key", "--timeout", "10")
+    assert mistaken.returncode in (AUTHENTICATION, TIMEOUT, UNAVAILABLE), mistaken.stderr
+    assert mistaken.stderr
+
+
+# -- Signals --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
+def test_a_node_says_goodbye_on_a_signal(start, number, code):
+    first = start("first", kind=Node)
+    second = start("second", kind=Node, peers=[first.url])
+    second.event("peer_added")
+    first.event("peer_added", name="second")
+    second.signal(number)
+    assert second.wait() == code
+    first.event("peer_removed", name="second")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_subscriber_ends_on_a_signal(start, number, code):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t")
+    node.event("peer_added")
+    assert run("pub", "--peer", node.url, "/t", "1", "--wait", *WAIT).returncode == OK
+    assert reader.line() == b"/t 1"
+    reader.signal(number)
+    assert reader.wait() == code
+    assert not reader.errors
+
+
+def test_a_publisher_ends_on_a_signal(start):
+    node = start("hub", kind=Node)
+    writer = start("pub", "--peer", node.url, "/t", stdin=subprocess.PIPE)
+    node.event("peer_added")
+    writer.signal()
+    assert writer.wait() == 130
+
+
+def test_a_reader_that_goes_away_ends_a_subscriber(start):
+    node = start("hub", kind=Node)
+    reader = subprocess.Popen([CLI, "sub", "--peer", node.url, "/t"], stdout=subprocess.PIPE)
+    try:
+        node.event("peer_added")
+        reader.stdout.close()
+        assert run("pub", "--peer", node.url, "/t", "1", "--wait", *WAIT).returncode == OK
+        assert reader.wait(30) == 141
+    finally:
+        reader.kill()
+        reader.wait()
+
+
+# -- The overlay ----------------------------------------------------------------------------------
+
+def ring(start, keys, names, chord=None):
+    """An encrypted ring of nodes with fixed costs, so that paths are known."""
+    nodes = {}
+    security = ("--allow", keys.allowed, "--bzmq.link_cost=10")
+    for name in names:
+        keys(name)
+    for at, name in enumerate(names):
+        nodes[name] = start(name, "--cert", keys.allowed.parent / f"{name}.key_secret", *security,
+                            kind=Node)
+    # Each listener has its own key, so the peerings come from configuration files.
+    return nodes
+
+
+def linked_ring(start, keys, names, extra=()):
+    """The same, linked: every node dials those before it that `links` names."""
+    for name in names:
+        keys(name)
+    folder = keys.allowed.parent
+    links = [(a, b) for a, b in zip(names, names[1:])] + [(names[0], names[-1]), *extra]
+    nodes = {}
+    for name in names:
+        lines = []
+        for a, b in links:
+            if b == name:
+                lines.append(f'[[peers]]\nurl = "{nodes[a].url}"\nserver_key = "{folder}/{a}.key"\n')
+        config = folder / f"{name}.toml"
+        config.write_text("link_cost = 10\n" + "".join(lines))
+        nodes[name] = start(name, "--cert", folder / f"{name}.key_secret", "--allow", keys.allowed,
+                            "--config", config, kind=Node)
+        for a, b in links:
+            if b == name:
+                nodes[name].event("peer_added", name=a)
+    return nodes
+
+
+def secured(keys, name, node):
+    """The options with which a tool connects to a node of the ring."""
+    folder = keys.allowed.parent
+    if not (folder / f"{name}.key").exists():
+        keys(name)
+    return ("--peer", node.url, "--cert", folder / f"{name}.key_secret",
+            "--server-key", folder / f"{node.name}.key", "--name", name, *WAIT)
+
+
+def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
+    names = ["n1", "n2", "n3", "n4"]
+    nodes = linked_ring(start, keys, names)
+    seen = run("topology", "--json", "--nodes", "5", *secured(keys, "tool", nodes["n1"]))
+    assert seen.returncode == OK, seen.stderr
+    told = {node["name"]: node for node in map(json.loads, seen.stdout.splitlines())}
+    assert set(told) == {*names, "tool"}
+    assert [told[name]["distance"] for name in ["tool", "n1", "n2", "n3", "n4"]] == [0, 1, 2, 3, 2]
+    by_id = {node["id"]: name for name, node in told.items()}
+    assert {by_id[link["to"]] for link in told["n3"]["links"]} == {"n2", "n4"}
+    assert told["n2"]["links"][0]["cost"] == 10
+    assert told["tool"]["next_hop"] is None
+    assert by_id[told["n3"]["next_hop"]] == "n1"
+
+    text = run("topology", "--nodes", "5", *secured(keys, "tool", nodes["n1"])).stdout.decode()
+    assert text.startswith("tool ") and "(this endpoint)" in text
+    assert all(name in text for name in names) and "other links:" in text
+    dot = run("topology", "--dot", "--nodes", "5", *secured(keys, "tool", nodes["n1"])).stdout.decode()
+    assert dot.startswith("graph overlay {") and dot.count(" -- ") == 5
+
+    one = run("ping", "n3", "-n", "3", "--json", *secured(keys, "tool", nodes["n1"]))
+    assert one.returncode == OK, one.stderr
+    told = json.loads(one.stdout)
+    assert (told["sent"], told["received"]) == (3, 3)
+    assert 0 < told["min_ns"] <= told["avg_ns"] <= told["max_ns"]
+    assert told["path"] in (["n1", "n2", "n3"], ["n1", "n4", "n3"])
+    every = run("ping", "-n", "1", "--nodes", "5", *secured(keys, "tool", nodes["n1"]))
+    assert every.returncode == OK, every.stderr
+    assert [line.split(b":")[0] for line in every.stdout.splitlines()] == [b"n1", b"n2", b"n4", b"n3"]
+    by_name = run("ping", nodes["n3"].id, "-n", "1", *secured(keys, "tool", nodes["n1"]))
+    assert by_name.stdout.startswith(b"n3: 1 of 1 answered")
+
+
+def test_pinging_a_node_that_is_not_there_is_unavailable(start):
+    node = start("hub", kind=Node)
+    ended = run("ping", "nobody", "--peer", node.url, "--timeout", "1500ms")
+    assert ended.returncode == UNAVAILABLE, ended.stderr
+
+
+# -- Logs -----------------------------------------------------------------------------------------
+
+def real_logs():
+    folder = pathlib.Path(os.environ.get("BZMQ_ZEEK_LOGS", SOURCE.parent / "shared/data/zeek-logs"))
+    if not (folder / "dns.log.gz").exists():
+        pytest.skip("no real Zeek logs: BZMQ_ZEEK_LOGS names no folder with dns.log.gz")
+    return folder
+
+
+def test_the_real_dns_log_crosses_a_loopy_overlay_complete_typed_and_in_order(start, keys):
+    log = real_logs() / "dns.log.gz"
+    # A ring of six: three links between the corner with the publisher and that with the subscriber.
+    nodes = linked_ring(start, keys, ["r1", "r2", "r3", "r4", "r5", "r6"], extra=[("r2", "r5")])
+    received = []
+    hops = set()
+
+    def take(line):
+        topic, data, crossed = zeek_values.message_parts(line.decode())
+        received.append(hashlib.sha256(f"{topic}\0{data}".encode()).digest())
+        hops.add(crossed)
+
+    reader = start("sub", "/zeek/", "--json", "-n", "53615",
+                   *secured(keys, "reader", nodes["r4"])[:-2], "--timeout", "240",
+                   keep=False, on_line=take)
+    sent = run("replay", log, "--wait", "--json", *secured(keys, "writer", nodes["r1"]), timeout=280)
+    assert sent.returncode == OK, sent.stderr
+    assert json.loads(sent.stdout)["records"] == 53_615
+    assert reader.wait(280) == OK, reader.error_text()
+    expected = [hashlib.sha256(f"/zeek/{name}\0{data}".encode()).digest()
+                for name, data in zeek_values.expected_records(log)]
+    assert len(expected) == 53_615
+    assert len(received) == len(expected)
+    wrong = next((i for i, pair in enumerate(zip(received, expected)) if pair[0] != pair[1]), None)
+    assert wrong is None, f"record {wrong} differs or is out of order"
+    assert min(hops) == 5, "three links between relays, and one at either end"
+
+
+def test_replay_keeps_the_rate_and_counts(start, tmp_path):
+    log = tmp_path / "x.log"
+    log.write_text("#separator \\x09\n#path\tx\n#fields\ta\n#types\tcount\n"
+                   + "".join(f"{i}\n" for i in range(50)))
+    node = start("hub", kind=Node)
+    begun = time.monotonic()
+    sent = run("replay", log, "--rate", "100", "--peer", node.url, "--json", *WAIT)
+    assert sent.returncode == OK, sent.stderr
+    assert time.monotonic() - begun >= 0.49
+    assert json.loads(sent.stdout)["records"] == 50
+    log.write_text(log.read_text() + "x\n")
+    broken = run("replay", log, "--peer", node.url, *WAIT)
+    assert broken.returncode == FAILURE
+    assert b"x.log:55" in broken.stderr and b"50 records" in broken.stdout
+
+
+# -- What describes the tool ----------------------------------------------------------------------
+
+def test_the_committed_manual_page_is_what_the_tool_prints():
+    assert run("man").stdout == (SOURCE / "tools/cli/man/bzmq-cli.1").read_bytes(), \
+        "run: bzmq-cli man > tools/cli/man/bzmq-cli.1"
+
+
+def test_help_and_documentation_list_every_command_and_exit_code():
+    text = run("--help").stdout.decode()
+    documented = (SOURCE / "docs/cli.md").read_text()
+    codes = re.findall(r"^  (\d+) +(.+)$", text, re.M)
+    assert [int(code) for code, _ in codes] == [0, 1, 2, 3, 4, 5, 130, 141, 143]
+    for code, meaning in codes:
+        assert f"| {code} | {meaning} |" in documented
+    for command in ("keygen", "node", "pub", "sub", "topology", "ping", "replay"):
+        assert run(command, "--help").returncode == OK
+        options = re.findall(r"--[a-z-]+", run(command, "--help").stdout.decode())
+        assert command in text
+        for option in options:
+            assert option in documented, option
+    assert re.fullmatch(rb"bzmq-cli \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+def test_bash_completes_commands_options_and_choices(tmp_path):
+    script = tmp_path / "completion"
+    script.write_bytes(run("completion", "bash").stdout)
+
+    def complete(*words):
+        quoted = " ".join(f"'{word}'" for word in words)
+        shown = subprocess.run(
+            ["bash", "-c", f'source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; '
+             '_bzmq_cli; printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True)
+        assert not shown.stderr
+        return shown.stdout.split()
+
+    assert complete("bzmq-cli", "to") == ["topology"]
+    assert complete("bzmq-cli", "pub", "--rel") == ["--reliable", "--relay"] or \
+        set(complete("bzmq-cli", "pub", "--rel")) == {"--reliable", "--relay"}
+    assert complete("bzmq-cli", "sub", "--format", "j") == ["json"]
+
+
+def test_the_zsh_completion_names_every_command_and_option():
+    script = run("completion", "zsh").stdout.decode()
+    assert script.startswith("#compdef bzmq-cli\n")
+    for word in ("keygen:", "topology:", "--topic-prefix=", "'*--wait=-[", "(text json bytes)"):
+        assert word in script

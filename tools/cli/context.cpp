@@ -1,0 +1,314 @@
+#include "context.hpp"
+
+#include "bzmq/data.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace bzmq::cli {
+namespace {
+
+using clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr timespan poll_interval = 5ms;
+constexpr double longest_seconds = 3e8;
+
+std::string key_file(const std::string& path) {
+    const auto full = path + ".key_secret";
+    return ::access(path.c_str(), F_OK) != 0 && ::access(full.c_str(), F_OK) == 0 ? full : path;
+}
+
+struct attempt {
+    std::string url;
+    bool peered = false;
+    bool failed = false;
+};
+
+/// What the peers that are being tried have come to. An outgoing peer tells the URL it was dialled
+/// by as its address.
+void look(const endpoint& node, std::vector<attempt>& attempts) {
+    for (const auto& peer : node.peers()) {
+        for (auto& one : attempts) {
+            if (peer.outgoing && peer.peer.address == one.url) {
+                one.peered = peer.state == peer_status::peered;
+                one.failed = one.failed || peer.state == peer_status::waiting;
+            }
+        }
+    }
+}
+
+bool hopeless(ec code) {
+    return code == ec::peer_not_authenticated || code == ec::peer_incompatible;
+}
+
+expected<void> await_peers(endpoint& node, const context& ctx, status_subscriber& statuses,
+                           std::vector<attempt> attempts) {
+    const auto deadline = clock::now() + ctx.common.timeout_or_default();
+    const auto peered = [](const attempt& one) { return one.peered; };
+    error last;
+    for (;;) {
+        while (const auto news = statuses.get(timespan{0})) {
+            if (const auto* failure = get_if<error>(&*news)) {
+                // A refused key says more than that there is no connection.
+                if (!hopeless(last.code())) {
+                    last = *failure;
+                }
+            }
+        }
+        look(node, attempts);
+        if (std::all_of(attempts.begin(), attempts.end(), peered)) {
+            return {};
+        }
+        const bool any = std::any_of(attempts.begin(), attempts.end(), peered);
+        const bool over = clock::now() >= deadline;
+        const bool settled = std::all_of(attempts.begin(), attempts.end(), [](const attempt& one) {
+            return one.peered || one.failed;
+        });
+        if (any && (over || settled)) {
+            warn(last ? to_string(last) : "not all peers answer");
+            return {};
+        }
+        if (over || (attempts.size() == 1 && hopeless(last.code()))) {
+            if (!last) {
+                last = error{ec::peer_unavailable,
+                             fmt::format("no peering with {} in time", attempts.front().url)};
+            }
+            return tl::unexpected{last};
+        }
+        if (ctx.interrupt->wait_for(poll_interval)) {
+            return fail(ec::cancelled);
+        }
+    }
+}
+
+}  // namespace
+
+std::optional<timespan> parse_duration(std::string_view text) {
+    const auto value = parse_data(text);
+    double seconds = 0;
+    if (!value) {
+        return std::nullopt;
+    }
+    if (const auto* span = get_if<timespan>(&*value)) {
+        return span->count() < 0 ? std::nullopt : std::optional{*span};
+    }
+    if (const auto* whole = get_if<count>(&*value)) {
+        seconds = static_cast<double>(*whole);
+    } else if (const auto* fraction = get_if<real>(&*value)) {
+        seconds = *fraction;
+    } else {
+        return std::nullopt;
+    }
+    if (!(seconds >= 0 && seconds <= longest_seconds)) {
+        return std::nullopt;
+    }
+    return timespan{std::llround(seconds * 1e9)};
+}
+
+CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::optional<timespan>& out,
+                          const std::string& description) {
+    return command
+        .add_option_function<std::string>(
+            flags,
+            [&out](const std::string& text) {
+                out = parse_duration(text);
+                if (!out) {
+                    throw CLI::ValidationError{
+                        "\"" + text + "\": expected seconds, or a duration such as 250ms"};
+                }
+            },
+            description)
+        ->type_name("DURATION");
+}
+
+CLI::Option* add_wait(CLI::App& command, std::size_t& out) {
+    return command.add_flag(
+        "--wait{1}", out,
+        "First wait until N endpoints (--wait=N, else 1) are known to subscribe to the topic");
+}
+
+void add_common(CLI::App& command, common_options& common) {
+    const std::string group = "Connection";
+    command.add_option("--peer", common.peers, "Connect to URL (tcp://host:port, ipc://path); repeat for more")
+        ->type_name("URL")
+        ->take_all()
+        ->expected(1)
+        ->group(group);
+    command.add_option("--listen", common.listen, "Accept peers at URL; port 0 takes a free one; repeat for more")
+        ->type_name("URL")
+        ->take_all()
+        ->expected(1)
+        ->group(group);
+    command.add_option("--cert", common.cert, "This endpoint's secret key file, as keygen writes it; turns encryption on")
+        ->type_name("FILE")
+        ->group(group);
+    command.add_option("--server-key", common.server_key, "Public key of the peers to connect to: a .key file or 40 characters of Z85")
+        ->type_name("KEY")
+        ->group(group);
+    command.add_option("--allow", common.allow, "Public keys that may connect: a .key file or a folder of them")
+        ->type_name("PATH")
+        ->group(group);
+    command.add_option("--name", common.name, "What others see this endpoint called")
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("--config", common.config, "Read further options from a TOML file")
+        ->type_name("FILE")
+        ->group(group);
+    add_duration(command, "--timeout", common.timeout,
+                 "Longest wait for peers, subscribers or answers (10s)")
+        ->group(group);
+    command.add_flag("--relay", common.relay, "Also pass on messages for others, as node does")
+        ->group(group);
+    command.add_flag("--json", common.json, "Print one JSON object a line")->group(group);
+}
+
+expected<configuration> make_configuration(const context& ctx, std::string_view role, bool relays) {
+    const auto& common = ctx.common;
+    configuration config;
+    if (!common.config.empty()) {
+        config.config_file(common.config);
+    }
+    if (const auto read =
+            config.init(static_cast<int>(ctx.arguments.size()), ctx.arguments.data());
+        !read) {
+        return tl::unexpected{read.error()};
+    }
+    auto& options = config.options();
+    if (!common.peers.empty()) {
+        options.peers.clear();
+        for (const auto& url : common.peers) {
+            options.peers.push_back({url, {}, {}});
+        }
+    }
+    if (!common.listen.empty()) {
+        options.listen = common.listen;
+    }
+    if (!common.cert.empty()) {
+        options.cert = key_file(common.cert);
+    }
+    if (!common.server_key.empty()) {
+        options.server_key = common.server_key;
+    }
+    if (!common.allow.empty()) {
+        options.allow = common.allow;
+    }
+    if (!common.name.empty()) {
+        options.name = common.name;
+    } else if (options.name.empty()) {
+        options.name = role;
+    }
+    if (!relays && !common.relay) {
+        options.forwarding = false;
+    }
+    if (const auto good = config.validate(); !good) {
+        return tl::unexpected{good.error()};
+    }
+    return config;
+}
+
+expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
+    auto config = make_configuration(ctx, role, false);
+    if (!config) {
+        return tl::unexpected{config.error()};
+    }
+    auto& options = config->options();
+    if (options.log_level == log_level::warning) {
+        options.log_level = log_level::off;  // What it would say, this command says itself.
+    }
+    if (options.peer_overflow == overflow_policy::drop_newest) {
+        options.peer_overflow = overflow_policy::block;  // Rather wait than lose what we were given.
+    }
+    // Peers only after somebody listens to what becomes of them.
+    const auto peers = std::exchange(options.peers, {});
+    if (peers.empty() && options.listen.empty()) {
+        return fail(ec::invalid_configuration, "name a peer with --peer, or listen with --listen");
+    }
+    try {
+        endpoint node{std::move(*config)};
+        auto statuses = node.make_status_subscriber(true);
+        for (const auto& url : node.listeners()) {
+            warn("listening on " + url);
+        }
+        std::vector<attempt> attempts;
+        for (const auto& peer : peers) {
+            peering_options how;
+            how.server_key = peer.server_key;
+            how.retry = peer.retry.value_or(std::chrono::seconds{1});
+            if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
+                return tl::unexpected{begun.error()};
+            }
+            attempts.push_back({normalise_url(peer.url).value_or(peer.url)});
+        }
+        if (const auto done = await_peers(node, ctx, statuses, std::move(attempts)); !done) {
+            return tl::unexpected{done.error()};
+        }
+        return node;
+    } catch (const endpoint_error& failure) {
+        return tl::unexpected{failure.why()};
+    }
+}
+
+expected<void> await_subscribers(endpoint& node, const context& ctx, std::string_view topic,
+                                 std::size_t count) {
+    if (count == 0) {
+        return {};
+    }
+    const auto limit = ctx.common.timeout_or_default();
+    bool found = false;
+    {
+        const interrupt::handler stop{*ctx.interrupt, [&node] { node.shutdown(); }};
+        found = node.wait_for_subscriber(topic, count, limit);
+    }
+    if (ctx.interrupt->raised()) {
+        return fail(ec::cancelled);
+    }
+    if (!found) {
+        return fail(ec::request_timeout,
+                    fmt::format("after {} fewer than {} endpoints subscribe to {}",
+                                to_string(limit), count, topic));
+    }
+    return {};
+}
+
+expected<void> finish(endpoint& node, const context& ctx) {
+    auto deadline = clock::now() + ctx.common.timeout_or_default();
+    std::size_t least = ~std::size_t{0};
+    for (;;) {
+        const auto state = node.metrics();
+        const auto left = state.buffered_bytes + state.publish_queue_bytes;
+        if (left == 0) {
+            break;
+        }
+        const auto now = clock::now();
+        if (left < least) {
+            least = left;
+            deadline = now + ctx.common.timeout_or_default();
+        }
+        if (now >= deadline) {
+            node.shutdown();
+            return fail(ec::request_timeout,
+                        fmt::format("{} bytes were not acknowledged in time", left));
+        }
+        if (ctx.interrupt->wait_for(poll_interval)) {
+            node.shutdown();
+            return fail(ec::cancelled);
+        }
+    }
+    node.shutdown();
+    return {};
+}
+
+exit_code end_with(const error& why, const context& ctx) {
+    if (ctx.interrupt->raised()) {
+        return ctx.interrupt->code();
+    }
+    return report(why);
+}
+
+}  // namespace bzmq::cli

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "bzmq/endpoint.hpp"
+#include "bzmq/time.hpp"
+
+#include "exit_code.hpp"
+#include "interrupt.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace bzmq::cli {
+
+constexpr timespan default_timeout = std::chrono::seconds{10};
+
+/// The options that every command with an endpoint has.
+struct common_options {
+    std::vector<std::string> peers;
+    std::vector<std::string> listen;
+    std::string cert;
+    std::string server_key;
+    std::string allow;
+    std::string name;
+    std::string config;
+    std::optional<timespan> timeout;
+    bool relay = false;
+    bool json = false;
+
+    [[nodiscard]] timespan timeout_or_default() const { return timeout.value_or(default_timeout); }
+};
+
+/// What the commands share: the options, the raw command line for `configuration::init`, the
+/// signals, and what the parser chose to run.
+struct context {
+    common_options common;
+    std::vector<const char*> arguments;
+    cli::interrupt* interrupt = nullptr;
+    std::function<exit_code()> run;
+};
+
+/// A count of seconds ("2.5") or a duration with a unit ("250ms").
+std::optional<timespan> parse_duration(std::string_view text);
+/// An option whose value `parse_duration` reads.
+CLI::Option* add_duration(CLI::App& command, const std::string& flags,
+                          std::optional<timespan>& out, const std::string& description);
+/// `--wait[=N]`: 0 where it is absent, 1 where it has no value.
+CLI::Option* add_wait(CLI::App& command, std::size_t& out);
+/// Adds the group "Connection" to a command.
+void add_common(CLI::App& command, common_options& common);
+
+/// Gathers file, environment, command line and the common options. `relays` says whether the
+/// endpoint passes on messages for others without being asked.
+expected<configuration> make_configuration(const context& ctx, std::string_view role, bool relays);
+
+/// Starts an endpoint with its listeners, which are named on standard error, and waits until its
+/// peers stand. Some that cannot be reached are a warning, as long as one can. Fails with
+/// `ec::cancelled` on a signal.
+expected<endpoint> open_endpoint(const context& ctx, std::string_view role);
+
+/// Waits until at least `count` endpoints would receive `topic`.
+expected<void> await_subscribers(endpoint& node, const context& ctx, std::string_view topic,
+                                 std::size_t count);
+
+/// Waits until all that was published is handed over and acknowledged, then says goodbye. Gives up
+/// (`ec::request_timeout`) where nothing moves for as long as the timeout.
+expected<void> finish(endpoint& node, const context& ctx);
+
+/// Reports a failure; on a signal its exit code, without a word.
+exit_code end_with(const error& why, const context& ctx);
+
+}  // namespace bzmq::cli

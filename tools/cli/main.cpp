@@ -1,0 +1,81 @@
+#include "bzmq/configuration.hpp"
+
+#include "commands.hpp"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+namespace bzmq::cli {
+
+void add_commands(CLI::App& app, context& ctx) {
+    app.name("bzmq-cli");
+    app.description("Publish, subscribe and look around in a bzmq overlay.");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", "bzmq-cli " BZMQ_CLI_VERSION, "Print the version and end");
+    std::string footer = "Exit codes:\n";
+    for (const auto& entry : exit_codes()) {
+        footer += fmt::format("  {:<26}{}\n", static_cast<int>(entry.code), entry.meaning);
+    }
+    app.footer(footer + "Every option of an endpoint is also --bzmq.OPTION=VALUE; --help-bzmq lists them.");
+    for (const auto add : {add_keygen, add_node, add_pub, add_sub, add_topology, add_ping,
+                           add_replay, add_completion, add_man}) {
+        add(app, ctx);
+    }
+}
+
+namespace {
+
+/// libzmq allocates for each encrypted frame; above these thresholds glibc would map and unmap
+/// memory every time, which costs more than the encryption. A program may decide that, a library
+/// must not.
+void tune_allocator() {
+    constexpr int threshold = 256 << 20;
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, threshold);
+}
+
+int run(int argc, const char* const* argv) {
+    context ctx;
+    ctx.arguments.assign(argv, argv + argc);
+    // The library takes its own arguments; commands that start an endpoint read them again.
+    configuration own;
+    const auto taken = own.init(argc, argv);
+    if (own.cli_helptext_printed()) {
+        return 0;
+    }
+    if (!taken) {
+        return static_cast<int>(report(taken.error()));
+    }
+    CLI::App app;
+    add_commands(app, ctx);
+    auto arguments = own.remainder();
+    std::reverse(arguments.begin(), arguments.end());
+    try {
+        app.parse(arguments);
+    } catch (const CLI::Success& help) {
+        return app.exit(help);
+    } catch (const CLI::ParseError& wrong) {
+        app.exit(wrong);
+        return static_cast<int>(exit_code::usage);
+    }
+    interrupt signals;
+    ctx.interrupt = &signals;
+    return static_cast<int>(ctx.run());
+}
+
+}  // namespace
+}  // namespace bzmq::cli
+
+int main(int argc, char** argv) {
+    bzmq::cli::tune_allocator();
+    try {
+        return bzmq::cli::run(argc, argv);
+    } catch (const std::exception& failure) {
+        return static_cast<int>(
+            bzmq::cli::report(bzmq::cli::exit_code::failure, failure.what()));
+    }
+}

@@ -1,0 +1,137 @@
+#include "command_table.hpp"
+#include "commands.hpp"
+#include "output.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bzmq::cli {
+namespace {
+
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\\') {
+            out += "\\e";
+        } else if (c == '-') {
+            out += "\\-";
+        } else if ((c == '.' || c == '\'') && out.empty()) {
+            out += "\\&";
+            out += c;
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
+std::string heading(const option_entry& option) {
+    std::string out;
+    for (const auto& name : option.names) {
+        out += (out.empty() ? "\\fB" : ", \\fB") + escaped(name) + "\\fR";
+    }
+    if (option.optional_value) {
+        out += "[=\\fI" + option.argument + "\\fR]";
+    } else if (!option.argument.empty()) {
+        out += " \\fI" + escaped(option.argument) + "\\fR";
+    }
+    return out;
+}
+
+std::string item(const std::string& head, std::string_view text) {
+    return ".TP\n" + head + '\n' + escaped(text) + '\n';
+}
+
+/// The options of the group "Connection" are told once for all commands.
+bool shared(const option_entry& option) {
+    return option.group == "Connection";
+}
+
+std::string command_section(const command_entry& command) {
+    std::string synopsis = "\\fB" + command.name + "\\fR [\\fIOPTION\\fR]...";
+    std::string items;
+    bool connects = false;
+    for (const auto& argument : command.arguments) {
+        const auto shown = "\\fI" + argument.name + "\\fR" + (argument.many ? "..." : "");
+        synopsis += argument.required ? " " + shown : " [" + shown + "]";
+        items += item("\\fI" + argument.name + "\\fR", argument.description);
+    }
+    for (const auto& option : command.options) {
+        connects = connects || shared(option);
+        if (!shared(option) && option.names.back() != "--help") {
+            items += item(heading(option), option.description);
+        }
+    }
+    auto out = fmt::format(".SS {}\n{}\n.PP\n{}.\n", synopsis, "", escaped(command.description));
+    // An empty line is no request; leave it out.
+    out.erase(out.find("\n\n"), 1);
+    if (connects) {
+        out += "Also takes the connection options.\n";
+    }
+    out += items;
+    if (!command.footer.empty()) {
+        out += ".PP\n" + escaped(command.footer) + '\n';
+    }
+    return out;
+}
+
+std::string page(const std::vector<command_entry>& commands, std::string_view version) {
+    std::string out = fmt::format(
+        ".\\\" Made by \"bzmq-cli man\"; do not edit.\n"
+        ".TH BZMQ\\-CLI 1 \"\" \"bzmq {}\" \"User Commands\"\n"
+        ".SH NAME\nbzmq\\-cli \\- publish, subscribe and look around in a bzmq overlay\n"
+        ".SH SYNOPSIS\n\\fBbzmq\\-cli\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]... "
+        "[\\fIARGUMENT\\fR]...\n.br\n"
+        "\\fBbzmq\\-cli\\fR [\\fICOMMAND\\fR] \\fB\\-\\-help\\fR\n.br\n"
+        "\\fBbzmq\\-cli\\fR \\fB\\-\\-version\\fR\n.SH COMMANDS\n",
+        version);
+    for (const auto& command : commands) {
+        out += command_section(command);
+    }
+    out += ".SH CONNECTION OPTIONS\n";
+    const auto connected = std::find_if(commands.begin(), commands.end(), [](const auto& command) {
+        return std::any_of(command.options.begin(), command.options.end(), shared);
+    });
+    if (connected != commands.end()) {
+        for (const auto& option : connected->options) {
+            if (shared(option)) {
+                out += item(heading(option), option.description);
+            }
+        }
+    }
+    out += item("\\fB\\-\\-bzmq.\\fIoption\\fB=\\fIVALUE\\fR",
+                "Any option of an endpoint, as docs/configuration.md lists them; --help-bzmq "
+                "prints the list. The options above win over it.");
+    out += ".SH EXIT STATUS\n";
+    for (const auto& entry : exit_codes()) {
+        out += item(fmt::format("\\fB{}\\fR", static_cast<int>(entry.code)), entry.meaning);
+    }
+    out += ".SH ENVIRONMENT\n" +
+           item("\\fBBZMQ_\\fIOPTION\\fR", "Any option of an endpoint, e.g. BZMQ_PEER_TIMEOUT=5s.") +
+           item("\\fBBZMQ_CONFIG_FILE\\fR", "A configuration file in TOML.");
+    out += ".SH EXAMPLES\n.nf\n";
+    for (const auto* line :
+         {"bzmq-cli keygen relay", "bzmq-cli node --listen tcp://127.0.0.1:9999",
+          "bzmq-cli sub --peer tcp://127.0.0.1:9999 /zeek/ --json",
+          "bzmq-cli replay --peer tcp://127.0.0.1:9999 --wait dns.log.gz"}) {
+        out += escaped(line) + '\n';
+    }
+    return out + ".fi\n";
+}
+
+}  // namespace
+
+void add_man(CLI::App& app, context& ctx) {
+    auto* command = app.add_subcommand("man", "Print this tool's manual page (man -l -)");
+    command->callback([&app, &ctx] {
+        ctx.run = [&app] {
+            line_output out;
+            out.buffer() = page(command_table(app), BZMQ_CLI_VERSION);
+            out.flush();
+            return out.good() ? exit_code::ok : exit_code::broken_pipe;
+        };
+    });
+}
+
+}  // namespace bzmq::cli

@@ -1,0 +1,128 @@
+#include "commands.hpp"
+#include "line_input.hpp"
+#include "output.hpp"
+#include "value_format.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace bzmq::cli {
+namespace {
+
+struct options {
+    std::string topic;
+    std::vector<std::string> values;
+    value_format format = value_format::text;
+    bool reliable = false;
+    std::size_t wait = 0;
+};
+
+/// Publishes and counts.
+class sender {
+  public:
+    sender(endpoint& node, const options& how)
+        : node_(node),
+          how_(how),
+          mode_(how.reliable ? delivery_mode::reliable : delivery_mode::best_effort) {}
+
+    expected<void> send(std::string_view text) {
+        const auto value = read_value(text, how_.format);
+        if (!value) {
+            return tl::unexpected{value.error()};
+        }
+        if (const auto code = node_.publish(how_.topic, *value, mode_); code != ec::none) {
+            return fail(code, fmt::format("message {} not published", count_ + 1));
+        }
+        ++count_;
+        return {};
+    }
+    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+
+  private:
+    endpoint& node_;
+    const options& how_;
+    delivery_mode mode_;
+    std::uint64_t count_ = 0;
+};
+
+expected<void> send_all(sender& out, const options& how, const context& ctx) {
+    for (const auto& value : how.values) {
+        if (auto sent = out.send(value); !sent) {
+            return sent;
+        }
+    }
+    if (!how.values.empty()) {
+        return {};
+    }
+    line_input input{*ctx.interrupt};
+    std::string_view line;
+    for (std::uint64_t number = 1;; ++number) {
+        const auto more = input.next(line);
+        if (!more) {
+            return tl::unexpected{more.error()};
+        }
+        if (!*more) {
+            return {};
+        }
+        if (const auto sent = out.send(line); !sent) {
+            return fail(sent.error().code(), fmt::format("standard input, line {}: {}", number,
+                                                         sent.error().message()));
+        }
+    }
+}
+
+exit_code run(const options& how, const context& ctx) {
+    for (const auto& value : how.values) {
+        if (const auto good = read_value(value, how.format); !good) {
+            return report(exit_code::failure, to_string(good.error()));
+        }
+    }
+    auto node = open_endpoint(ctx, "bzmq-cli pub");
+    if (!node) {
+        return end_with(node.error(), ctx);
+    }
+    if (const auto known = await_subscribers(*node, ctx, how.topic, how.wait); !known) {
+        return end_with(known.error(), ctx);
+    }
+    sender out{*node, how};
+    expected<void> sent;
+    {
+        const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
+        sent = send_all(out, how, ctx);
+    }
+    const auto finished = finish(*node, ctx);
+    if (ctx.common.json) {
+        std::string line = "{";
+        append_json_topic(line, how.topic);
+        line += fmt::format(",\"published\":{},\"mode\":\"{}\"}}", out.count(),
+                            how.reliable ? "reliable" : "best_effort");
+        line_output{}.line(line);
+    }
+    if (!sent) {
+        return end_with(sent.error(), ctx);
+    }
+    return finished ? exit_code::ok : end_with(finished.error(), ctx);
+}
+
+}  // namespace
+
+void add_pub(CLI::App& app, context& ctx) {
+    auto how = std::make_shared<options>();
+    auto* command =
+        app.add_subcommand("pub", "Publish values from the command line or standard input");
+    command->add_option("TOPIC", how->topic, "The messages' topic")->required()->type_name("");
+    command
+        ->add_option("VALUE", how->values,
+                     "One message each; without any, one message per line of standard input")
+        ->type_name("");
+    add_format(*command, how->format, "How values are written (text)");
+    command->add_flag("--reliable", how->reliable,
+                      "Deliver for certain as long as some path leads to the receivers");
+    add_wait(*command, how->wait);
+    command->footer("Returns once all is handed over, and with --reliable acknowledged.");
+    add_common(*command, ctx.common);
+    command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
+}
+
+}  // namespace bzmq::cli

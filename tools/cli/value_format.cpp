@@ -1,0 +1,99 @@
+#include "value_format.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <map>
+
+namespace bzmq::cli {
+namespace {
+
+constexpr unsigned depth_max = 64;
+constexpr const char* type_key = "@data-type";
+
+/// Nested deeper than `depth_max` it becomes nothing.
+expected<data> from_plain(const nlohmann::json& json, unsigned depth) {
+    if (depth > depth_max) {
+        return fail(ec::invalid_json, fmt::format("nested deeper than {}", depth_max));
+    }
+    switch (json.type()) {
+        case nlohmann::json::value_t::boolean:
+            return data{json.get<bool>()};
+        case nlohmann::json::value_t::number_unsigned:
+            return data{json.get<std::uint64_t>()};
+        case nlohmann::json::value_t::number_integer:
+            return data{json.get<std::int64_t>()};
+        case nlohmann::json::value_t::number_float:
+            return data{json.get<double>()};
+        case nlohmann::json::value_t::string:
+            return data{json.get<std::string>()};
+        case nlohmann::json::value_t::array: {
+            vector out;
+            for (const auto& element : json) {
+                auto value = from_plain(element, depth + 1);
+                if (!value) {
+                    return value;
+                }
+                out.push_back(std::move(*value));
+            }
+            return data{std::move(out)};
+        }
+        case nlohmann::json::value_t::object: {
+            if (json.contains(type_key)) {
+                return from_json(json.dump());
+            }
+            table out;
+            for (const auto& [key, element] : json.items()) {
+                auto value = from_plain(element, depth + 1);
+                if (!value) {
+                    return value;
+                }
+                out.emplace(key, std::move(*value));
+            }
+            return data{std::move(out)};
+        }
+        default:
+            return data{};
+    }
+}
+
+expected<data> read_json(std::string_view text) {
+    // The library's reader is the judge of its own form, and bounded.
+    if (auto typed = from_json(text)) {
+        return typed;
+    } else if (text.find(type_key) != std::string_view::npos) {
+        const auto plain = nlohmann::json::parse(text, nullptr, false);
+        if (!plain.is_object() || plain.contains(type_key)) {
+            return typed;
+        }
+    }
+    const auto plain = nlohmann::json::parse(text, nullptr, false);
+    if (plain.is_discarded()) {
+        return from_json(text);  // For its message.
+    }
+    return from_plain(plain, 1);
+}
+
+}  // namespace
+
+void add_format(CLI::App& command, value_format& out, const std::string& description) {
+    static const std::map<std::string, value_format> names{
+        {"text", value_format::text}, {"json", value_format::json}, {"bytes", value_format::bytes}};
+    command.add_option("--format", out, description)
+        ->type_name("text|json|bytes")
+        ->transform(CLI::CheckedTransformer(names).description(""));
+}
+
+expected<data> read_value(std::string_view text, value_format format) {
+    switch (format) {
+        case value_format::json:
+            return read_json(text);
+        case value_format::bytes:
+            return data{text};
+        default:
+            return parse_data(text);
+    }
+}
+
+}  // namespace bzmq::cli
