@@ -17,6 +17,8 @@ constexpr auto hold_max_small = 64ms;
 // Views that differ for this long are compared record by record.
 constexpr auto view_patience = 2s;
 constexpr auto digest_pause = 2s;
+// A peer that asks without taking the answers must not make us pile them up.
+constexpr std::size_t answer_backlog_max = 16 * 1024 * 1024;
 
 }  // namespace
 
@@ -129,6 +131,9 @@ void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body)
     if (!digest) {
         ++counters_.malformed;
         return;
+    }
+    if (link.channel->queued_control_bytes() > answer_backlog_max) {
+        return;  // What the last answers brought is still on its way; views that differ ask again.
     }
     const auto missing = db_.newer_than(*digest);
     const auto send = [&](wire::item_tag tag, const std::vector<std::byte>& bytes) {

@@ -489,8 +489,11 @@ void hub_impl::retry_early(instant now) {
     early_.clear();
     early_bytes_ = 0;
     for (auto& entry : waiting) {
+        const auto origin = db_.find(entry.body->origin);
         if (now >= entry.until) {
             ++counters_.dropped_late;
+        } else if (!origin || !paths_.reachable(*origin)) {
+            hold_early(std::move(entry));  // Until its own time is over, however often we try.
         } else {
             accept(now, entry.body, entry.distance, entry.path_tag, entry.hops, entry.from);
         }
@@ -606,9 +609,10 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
     batch->count = body->records;
     batch->hops = hops;
     batch->mode = static_cast<delivery_mode>(body->kind());
+    const batch_ptr held{batch};
     full_scratch_.clear();
-    deliver_batch(batch_ptr{batch}, full_scratch_);
-    if (batch->mode == delivery_mode::reliable) {
+    deliver_batch(held, full_scratch_);
+    if (held->mode == delivery_mode::reliable) {
         stream.blockers.insert(full_scratch_.begin(), full_scratch_.end());
         if (stream.blockers.empty()) {
             stream.consumed = stream.last;
@@ -623,10 +627,12 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
 
 /// Hands a batch to every subscriber that matches one of its topics.
 void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full) {
+    std::size_t count = 0;
     const std::vector<subscriber_id>* all = nullptr;  // While one topic's list says it all.
     std::set<subscriber_id> merged;
     wire::record_cursor cursor{batch->records.span()};
     for (wire::record record; cursor.next(record);) {
+        ++count;
         if (record.same_topic) {
             continue;
         }
@@ -657,8 +663,9 @@ void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>&
             merged.insert(known->second.begin(), known->second.end());
         }
     }
-    if (cursor.malformed()) {
-        ++counters_.malformed;
+    if (cursor.malformed() || count != batch->count) {
+        ++counters_.malformed;  // Subscribers and their bounds rely on what a batch says of itself.
+        return;
     }
     std::vector<subscriber_id> list{merged.begin(), merged.end()};
     const auto& to = all != nullptr ? *all : list;

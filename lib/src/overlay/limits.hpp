@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 /// Bounds on link-state records and on the database that keeps them. Decoders refuse what exceeds
 /// them (`valid` in link_state.hpp), and whoever makes a record keeps within them.
 namespace bzmq::overlay {
 
+/// The largest sequence number of a record, so that an origin can always outbid what others hold.
+constexpr std::uint64_t sequence_max = std::uint64_t{1} << 62;
 /// Bytes of an endpoint's display name.
 constexpr std::size_t name_bytes_max = 255;
 /// Links that one topology record claims.

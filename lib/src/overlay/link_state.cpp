@@ -89,13 +89,15 @@ std::uint64_t hash_of(const digest_entry& entry) noexcept {
 }  // namespace
 
 bool valid(const topology_record& record) noexcept {
-    return !record.origin.is_nil() && record.sequence != 0 && record.name.size() <= name_bytes_max
+    return !record.origin.is_nil() && record.sequence != 0 && record.sequence <= sequence_max
+           && record.name.size() <= name_bytes_max
            && record.neighbours.size() <= neighbours_max;
 }
 
 bool valid(const filter_record& record) noexcept {
     filter_size size;
-    if (record.origin.is_nil() || record.sequence == 0 || record.bridges.size() > bridges_max
+    if (record.origin.is_nil() || record.sequence == 0 || record.sequence > sequence_max
+        || record.bridges.size() > bridges_max
         || !size.add(record.prefixes)) {
         return false;
     }

@@ -57,6 +57,8 @@ class channel {
 
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
+    /// Bytes of control items that wait to be sent.
+    [[nodiscard]] std::size_t queued_control_bytes() const noexcept { return control_bytes_; }
     /// Bytes held for retransmission.
     [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept { return unacknowledged_bytes_; }
     /// Everything queued has been sent and its receipt confirmed.
