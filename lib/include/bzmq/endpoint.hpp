@@ -208,6 +208,8 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] bool is_shutdown() const noexcept;
 
   private:
+    friend class gateway;
+    endpoint(configuration config, const endpoint_id& self);
     ec publish_text(std::string_view topic, std::string_view value, delivery_mode mode);
 
     std::shared_ptr<endpoint_core> core_;

@@ -6,6 +6,7 @@ namespace bzmq {
 class configuration;
 class data;
 class endpoint;
+class gateway;
 class endpoint_core;
 class endpoint_id;
 class error;

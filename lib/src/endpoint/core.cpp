@@ -114,9 +114,9 @@ publish_queue::settings queue_settings(const endpoint_options& options, delivery
 
 }  // namespace
 
-endpoint_core::endpoint_core(endpoint_options options)
+endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     : options_(checked(std::move(options))),
-      self_(random_value<endpoint_id::bytes_type>()),
+      self_(self ? self : endpoint_id{random_value<endpoint_id::bytes_type>()}),
       journal_(options_, to_string(self_)),
       encrypted_(!options_.cert.empty()),
       pool_(std::max(transport::block_pool::default_block_bytes,
@@ -166,6 +166,7 @@ void endpoint_core::shutdown() {
     {
         const std::lock_guard workers_lock{workers_mutex_};
         workers.swap(workers_);
+        workers_closed_ = true;
     }
     const auto deadline = deadline_in(shutdown_max);
     for (const auto& each : workers) {

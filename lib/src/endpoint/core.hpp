@@ -41,8 +41,8 @@ namespace bzmq {
 /// refuses everything.
 class endpoint_core final : public transport::events, public node::hub_output {
   public:
-    /// Throws `endpoint_error`.
-    explicit endpoint_core(endpoint_options options);
+    /// Throws `endpoint_error`. A nil `self` has it make a random id.
+    explicit endpoint_core(endpoint_options options, const endpoint_id& self = {});
     ~endpoint_core();
     endpoint_core(const endpoint_core&) = delete;
     endpoint_core& operator=(const endpoint_core&) = delete;
@@ -94,6 +94,8 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void set_topics(node::subscriber_id id, std::vector<std::string> topics);
     void unsubscribe(node::subscriber_id id);
     void drained(node::subscriber_id id);
+    /// Makes a subscription the bridge to the domain `tag`; an empty tag ends that.
+    void set_bridge(node::subscriber_id id, std::string tag, std::vector<std::string> topics);
     std::shared_ptr<status_queue> subscribe_status(bool statuses);
     void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
     void forward(std::vector<std::string> topics);
@@ -214,6 +216,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     bool stopping_ = false;
     mutable std::mutex workers_mutex_;
     std::vector<std::shared_ptr<worker_state>> workers_;
+    bool workers_closed_ = false;
     std::mutex shutdown_mutex_;
 
     // Only the thread's from here on.

@@ -341,6 +341,21 @@ void endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string> 
     });
 }
 
+void endpoint_core::set_bridge(node::subscriber_id id, std::string tag,
+                               std::vector<std::string> topics) {
+    if (in_child()) {
+        return;
+    }
+    post([this, id, tag = std::move(tag), topics = std::move(topics)](bool alive) {
+        const auto at = alive ? subscribers_.find(id) : subscribers_.end();
+        if (alive && at != subscribers_.end() && !at->second.queue->ended()) {
+            at->second.topics = topics;
+            at->second.queue->set_filter(topics);
+            hub_->set_bridge(now_, id, tag, topics);
+        }
+    });
+}
+
 void endpoint_core::unsubscribe(node::subscriber_id id) {
     if (in_child()) {
         return;
@@ -413,7 +428,11 @@ void endpoint_core::add_worker(std::shared_ptr<worker_state> worker) {
         return finished;
     });
     worker->start();
-    workers_.push_back(std::move(worker));
+    if (workers_closed_) {
+        worker->join_until(deadline_in(goodbye_max));  // Its subscription has ended already.
+    } else {
+        workers_.push_back(std::move(worker));
+    }
 }
 
 // -- The overlay ----------------------------------------------------------------------------------

@@ -12,12 +12,12 @@
 namespace bzmq {
 namespace {
 
-std::shared_ptr<endpoint_core> start(const configuration& from) {
+std::shared_ptr<endpoint_core> start(const configuration& from, const endpoint_id& self = {}) {
     if (from.error()) {
         throw endpoint_error{from.error()};
     }
     // In a forked child the core's parts are in no state to be destroyed.
-    std::shared_ptr<endpoint_core> core{new endpoint_core{from.options()},
+    std::shared_ptr<endpoint_core> core{new endpoint_core{from.options(), self},
                                         [](endpoint_core* old) {
                                             if (!old->in_child()) {
                                                 delete old;
@@ -50,6 +50,8 @@ void tell(error* why, error reason) {
 endpoint_error::endpoint_error(error why) : std::runtime_error(to_string(why)), why_(std::move(why)) {}
 
 endpoint::endpoint(configuration config) : core_(start(config)) {}
+
+endpoint::endpoint(configuration config, const endpoint_id& self) : core_(start(config, self)) {}
 
 endpoint::~endpoint() {
     if (core_) {

@@ -1,0 +1,180 @@
+#include "bzmq/gateway.hpp"
+
+#include <array>
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "endpoint/core.hpp"
+#include "overlay/filter.hpp"
+
+namespace bzmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t take_max = 1024;
+
+/// The topics that pass both filters.
+std::vector<std::string> intersection(const std::vector<std::string>& wanted,
+                                      const std::vector<std::string>& allowed) {
+    std::vector<std::string> out;
+    for (const auto& a : wanted) {
+        for (const auto& b : allowed) {
+            if (a.starts_with(b)) {
+                out.push_back(a);
+            } else if (b.starts_with(a)) {
+                out.push_back(b);
+            }
+        }
+    }
+    return overlay::minimise(std::move(out));
+}
+
+}  // namespace
+
+class gateway::impl {
+  public:
+    explicit impl(gateway_options options)
+        : sides_{side{endpoint{std::move(options.one)}, std::move(options.from_one)},
+                 side{endpoint{std::move(options.other), sides_[0].ep.node_id()},
+                      std::move(options.from_other)}} {
+        const auto& first = sides_[0].ep.options().domain;
+        const auto& second = sides_[1].ep.options().domain;
+        if (first.empty() || second.empty() || first == second) {
+            throw endpoint_error{error{ec::invalid_configuration,
+                                       "a gateway joins two domains with different names; got \""
+                                           + first + "\" and \"" + second + "\""}};
+        }
+        queue_options lossless;
+        lossless.overflow = overflow_policy::block;
+        for (auto& from : sides_) {
+            std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
+        }
+        for (const std::size_t from : {0u, 1u}) {
+            sides_[from].pump = std::thread{[this, from] { pump(from); }};
+            sides_[from].watch = std::thread{[this, from] { watch(from); }};
+        }
+    }
+
+    ~impl() { shutdown(); }
+
+    void shutdown() {
+        stopping_ = true;
+        for (auto& each : sides_) {
+            if (each.queue) {
+                each.queue->end(error{ec::shutting_down});
+            }
+        }
+        for (auto& each : sides_) {
+            each.ep.shutdown();
+        }
+        for (auto& each : sides_) {
+            if (each.pump.joinable()) {
+                each.pump.join();
+            }
+            if (each.watch.joinable()) {
+                each.watch.join();
+            }
+        }
+    }
+
+    endpoint& at(std::size_t which) { return sides_[which].ep; }
+    [[nodiscard]] bool active() const { return active_; }
+
+  private:
+    struct side {
+        endpoint ep;
+        std::optional<std::vector<std::string>> may_leave;
+        node::subscriber_id bridge = 0;
+        std::shared_ptr<subscriber_queue> queue = {};
+        std::thread pump = {};
+        std::thread watch = {};
+
+        [[nodiscard]] endpoint_core& core() const { return *ep.core_; }
+    };
+
+    /// Publishes what one side's bridge receives on the other side.
+    void pump(std::size_t from) {
+        auto& source = sides_[from];
+        auto& target = sides_[1 - from].core();
+        std::vector<message> batch;
+        for (;;) {
+            batch.clear();
+            const auto got = source.queue->take(batch, take_max, 1,
+                                                subscriber_queue::clock::time_point::max());
+            if (got.drained) {
+                source.core().drained(source.bridge);
+            }
+            if (got.count == 0 && got.ended) {
+                return;
+            }
+            for (const auto& msg : batch) {
+                target.publish_raw(msg.topic(), msg.payload(), msg.mode());
+            }
+        }
+    }
+
+    /// Follows what one side knows, and tells the other side what this one takes.
+    void watch(std::size_t from) {
+        auto& here = sides_[from];
+        std::uint64_t seen = 0;
+        while (!stopping_) {
+            // The time-out only bounds how long a missed change could matter.
+            static_cast<void>(here.core().await(
+                [seen](const node::hub& hub) { return hub.routing_version() != seen; }, 1s));
+            seen = here.core().ask([](const node::hub& hub) { return hub.routing_version(); });
+            settle();
+        }
+    }
+
+    /// Decides which of the gateways between the two domains works, and renews both bridges.
+    void settle() {
+        const std::lock_guard lock{settling_};
+        std::array<bool, 2> connected{};
+        bool first = true;
+        for (const std::size_t at : {0u, 1u}) {
+            const auto& tag = sides_[1 - at].ep.options().domain;
+            const auto self = sides_[at].ep.node_id();
+            const auto look = sides_[at].core().ask([&](const node::hub& hub) {
+                return std::pair{hub.gateways_to(tag), hub.topology().size() > 1};
+            });
+            connected[at] = look.second;
+            first = first && (look.first.empty() || self <= look.first.front());
+        }
+        active_ = first;
+        for (const std::size_t at : {0u, 1u}) {
+            // What the far side wants, cut to what may leave this one. A gateway whose far side
+            // leads nowhere is no candidate.
+            auto& near = sides_[at];
+            auto& far = sides_[1 - at];
+            const auto& near_tag = near.ep.options().domain;
+            std::vector<std::string> prefixes;
+            if (first) {
+                prefixes = far.core().ask(
+                    [&](const node::hub& hub) { return hub.aggregate_filter(near_tag); });
+                if (near.may_leave) {
+                    prefixes = intersection(prefixes, *near.may_leave);
+                }
+            }
+            near.core().set_bridge(near.bridge,
+                                   connected[1 - at] ? far.ep.options().domain : std::string{},
+                                   std::move(prefixes));
+        }
+    }
+
+    std::array<side, 2> sides_;
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> active_{false};
+    std::mutex settling_;
+};
+
+gateway::gateway(gateway_options options) : impl_(std::make_unique<impl>(std::move(options))) {}
+gateway::~gateway() = default;
+endpoint& gateway::one() noexcept { return impl_->at(0); }
+endpoint& gateway::other() noexcept { return impl_->at(1); }
+endpoint_id gateway::node_id() const noexcept { return impl_->at(0).node_id(); }
+bool gateway::active() const noexcept { return impl_->active(); }
+void gateway::shutdown() { impl_->shutdown(); }
+
+}  // namespace bzmq

@@ -1,0 +1,114 @@
+#include "bzmq/gateway.hpp"
+
+#include <gtest/gtest.h>
+
+#include "bzmq/bzmq.hpp"
+
+namespace bzmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+configuration in_domain(const std::string& domain, const std::string& name) {
+    configuration cfg;
+    cfg.options().domain = domain;
+    cfg.options().name = name;
+    return cfg;
+}
+
+/// east — gateway(s) — west, one endpoint on either side.
+struct two_domains {
+    endpoint east{in_domain("east", "east")};
+    endpoint west{in_domain("west", "west")};
+    std::uint16_t east_port = east.listen("127.0.0.1", 0);
+    std::uint16_t west_port = west.listen("127.0.0.1", 0);
+
+    void join(gateway& gate) const {
+        ASSERT_TRUE(gate.one().peer("127.0.0.1", east_port, 1s, 20s));
+        ASSERT_TRUE(gate.other().peer("127.0.0.1", west_port, 1s, 20s));
+    }
+};
+
+TEST(gateway, passes_messages_both_ways_and_hides_either_side) {
+    two_domains net;
+    gateway gate{{in_domain("east", "gate"), in_domain("west", "gate")}};
+    net.join(gate);
+    auto in_west = net.west.make_subscriber({"/to-west/"});
+    auto in_east = net.east.make_subscriber({"/to-east/"});
+    ASSERT_TRUE(net.east.wait_for_subscriber("/to-west/x", 1, 20s));
+    ASSERT_TRUE(net.west.wait_for_subscriber("/to-east/x", 1, 20s));
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_EQ(net.east.publish("/to-west/x", data{i}, delivery_mode::reliable), ec::none);
+        EXPECT_EQ(net.west.publish("/to-east/x", data{i}, delivery_mode::reliable), ec::none);
+    }
+    for (auto* to : {&in_west, &in_east}) {
+        const auto got = to->get(std::size_t{100}, 20s);
+        ASSERT_EQ(got.size(), 100U);
+        for (int i = 0; i < 100; ++i) {
+            EXPECT_EQ(got[static_cast<std::size_t>(i)].value(), data{i});
+            EXPECT_EQ(got[static_cast<std::size_t>(i)].origin(), gate.node_id());
+        }
+    }
+    EXPECT_EQ(net.east.topology().size(), 2U);
+    EXPECT_FALSE(net.east.reachable(net.west.node_id()));
+    EXPECT_TRUE(gate.active());
+}
+
+TEST(gateway, lets_only_the_allowed_topics_pass) {
+    two_domains net;
+    gateway_options options{in_domain("east", "gate"), in_domain("west", "gate")};
+    options.from_one = std::vector<std::string>{"/public/"};
+    gateway gate{std::move(options)};
+    net.join(gate);
+    auto in_west = net.west.make_subscriber({"/"});
+    ASSERT_TRUE(net.east.wait_for_subscriber("/public/x", 1, 20s));
+    EXPECT_EQ(net.east.wait_for_subscriber("/secret/x", 1, 0s), false);
+    net.east.publish("/secret/x", data{1}, delivery_mode::reliable);
+    net.east.publish("/public/x", data{2}, delivery_mode::reliable);
+    const auto got = in_west.get(20s);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->topic(), "/public/x");
+}
+
+TEST(gateway, one_of_two_parallel_gateways_works_and_the_other_takes_over) {
+    two_domains net;
+    auto first = std::make_unique<gateway>(
+        gateway_options{in_domain("east", "g1"), in_domain("west", "g1")});
+    auto second = std::make_unique<gateway>(
+        gateway_options{in_domain("east", "g2"), in_domain("west", "g2")});
+    net.join(*first);
+    net.join(*second);
+    auto in_west = net.west.make_subscriber({"/t/"});
+    // Settled when exactly one of them is seen to take the topic.
+    const auto settled = [&] {
+        const auto deadline = std::chrono::steady_clock::now() + 20s;
+        while (std::chrono::steady_clock::now() < deadline) {
+            if (first->active() != second->active()
+                && net.east.wait_for_subscriber("/t/x", 1, 1s)
+                && !net.east.wait_for_subscriber("/t/x", 2, 100ms)) {
+                return true;
+            }
+        }
+        return false;
+    };
+    ASSERT_TRUE(settled());
+    net.east.publish("/t/x", data{1}, delivery_mode::reliable);
+    const auto got = in_west.get(20s);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->value(), data{1});
+    EXPECT_FALSE(in_west.get(200ms)) << "both gateways passed it";
+    (first->active() ? first : second).reset();
+    ASSERT_TRUE(net.east.wait_for_subscriber("/t/x", 1, 20s));
+    net.east.publish("/t/x", data{2}, delivery_mode::reliable);
+    const auto again = in_west.get(20s);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->value(), data{2});
+}
+
+TEST(gateway, refuses_to_join_a_domain_with_itself) {
+    EXPECT_THROW((gateway{{in_domain("east", "g"), in_domain("east", "g")}}), endpoint_error);
+    EXPECT_THROW((gateway{{in_domain("", "g"), in_domain("east", "g")}}), endpoint_error);
+}
+
+}  // namespace
+}  // namespace bzmq
