@@ -330,9 +330,9 @@ TEST(messages, the_descriptor_is_readable_exactly_while_messages_wait) {
     a.publish("/t", 1U);
     a.publish("/t", 2U);
     ASSERT_TRUE(readable(fd, patience));
-    ASSERT_TRUE(messages.get());
+    ASSERT_TRUE(messages.get().valid());
     EXPECT_TRUE(readable(fd, patience));
-    ASSERT_TRUE(messages.get());
+    ASSERT_TRUE(messages.get().valid());
     EXPECT_FALSE(readable(fd, 0ms));
     auto statuses = a.make_status_subscriber(true);
     EXPECT_FALSE(readable(statuses.fd(), 0ms));
