@@ -129,21 +129,19 @@ CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::opti
 
 CLI::Option* add_wait(CLI::App& command, std::size_t& out) {
     return command.add_flag(
-        "--wait{1}", out,
-        "First wait until N endpoints (--wait=N, else 1) are known to subscribe to the topic");
+        "--wait", out,
+        "First wait until one endpoint, with --wait=N until N are known to subscribe to the topic");
 }
 
 void add_common(CLI::App& command, common_options& common) {
     const std::string group = "Connection";
     command.add_option("--peer", common.peers, "Connect to URL (tcp://host:port, ipc://path); repeat for more")
         ->type_name("URL")
-        ->take_all()
-        ->expected(1)
+        ->allow_extra_args(false)
         ->group(group);
     command.add_option("--listen", common.listen, "Accept peers at URL; port 0 takes a free one; repeat for more")
         ->type_name("URL")
-        ->take_all()
-        ->expected(1)
+        ->allow_extra_args(false)
         ->group(group);
     command.add_option("--cert", common.cert, "This endpoint's secret key file, as keygen writes it; turns encryption on")
         ->type_name("FILE")

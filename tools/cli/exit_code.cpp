@@ -14,7 +14,7 @@ constexpr std::array<exit_code_entry, 9> table{{
     {exit_code::usage, "wrong usage: an unknown option, a bad value, a bad configuration"},
     {exit_code::timeout, "timeout: no subscriber, too few messages or no answer in time"},
     {exit_code::unavailable, "unavailable: no peer answered, or no path leads to the node"},
-    {exit_code::authentication, "authentication: a peer refused the key, or its key is wrong"},
+    {exit_code::authentication, "authentication: a peer refused our key"},
     {exit_code::interrupted, "interrupted by Ctrl-C (SIGINT)"},
     {exit_code::broken_pipe, "whoever read the output closed it"},
     {exit_code::terminated, "ended by SIGTERM"},

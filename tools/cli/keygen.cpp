@@ -55,8 +55,7 @@ void add_keygen(CLI::App& app, context& ctx) {
         ->type_name("");
     command->add_option("--meta", how->metadata, "Note NAME=VALUE in the files; repeat for more")
         ->type_name("NAME=VALUE")
-        ->take_all()
-        ->expected(1);
+        ->allow_extra_args(false);
     command->add_flag("--force", how->force, "Overwrite files that exist");
     command->add_flag("--json", ctx.common.json, "Print one JSON object");
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });

@@ -16,15 +16,17 @@ void add_commands(CLI::App& app, context& ctx) {
     app.description("Publish, subscribe and look around in a bzmq overlay.");
     app.require_subcommand(1);
     app.set_version_flag("--version", "bzmq-cli " BZMQ_CLI_VERSION, "Print the version and end");
-    std::string footer = "Exit codes:\n";
-    for (const auto& entry : exit_codes()) {
-        footer += fmt::format("  {:<26}{}\n", static_cast<int>(entry.code), entry.meaning);
-    }
-    app.footer(footer + "Every option of an endpoint is also --bzmq.OPTION=VALUE; --help-bzmq lists them.");
     for (const auto add : {add_keygen, add_node, add_pub, add_sub, add_topology, add_ping,
                            add_replay, add_completion, add_man}) {
         add(app, ctx);
     }
+    // Last, since commands would inherit it.
+    std::string footer = "Exit codes:\n";
+    for (const auto& entry : exit_codes()) {
+        footer += fmt::format("  {:<26}{}\n", static_cast<int>(entry.code), entry.meaning);
+    }
+    app.footer(footer
+               + "Every option of an endpoint is also --bzmq.OPTION=VALUE; --help-bzmq lists them.");
 }
 
 namespace {

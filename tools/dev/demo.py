@@ -23,7 +23,7 @@ LINKS = [("relay-1", "relay-2"), ("relay-2", "relay-3"), ("relay-3", "relay-4"),
 SOURCE = "relay-1"
 SUBSCRIBERS = {"reader-3": "relay-3", "reader-4": "relay-4", "reader-5": "relay-5"}
 VICTIM, WITNESS = "relay-2", "reader-3"
-RATE = 8_000
+RATE = 5_000
 WAIT = ("--timeout", "30")
 DEADLINE = 58
 

@@ -15,7 +15,7 @@ import re
 
 SECOND = 1_000_000_000
 UNITS = (("s", SECOND), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
-ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
+ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|\\)")
 
 
 def nanoseconds(text):
@@ -93,7 +93,9 @@ def sort_key(kind, raw):
 
 
 def unescape(raw):
-    return ESCAPE.sub(lambda match: bytes([int(match.group(1), 16)]), raw) if b"\\" in raw else raw
+    if b"\\" not in raw:
+        return raw
+    return ESCAPE.sub(lambda m: bytes([int(m.group(1), 16)]) if m.group(1) else b"\\", raw)
 
 
 def field(kind, raw, protocol):
