@@ -314,30 +314,28 @@ std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> endpoint_core:
         how.overflow.value_or(options_.subscriber_overflow)};
     auto queue = std::make_shared<subscriber_queue>(limits, topics);
     const auto id = ++last_subscriber_;
-    const bool posted = !in_child() && post([this, id, queue, topics](bool alive) {
+    // Waits: what reaches this endpoint after the return must find the subscriber.
+    const bool added = call<bool>([this, id, queue, topics](bool alive) {
         if (alive) {
             subscribers_[id] = {queue, topics};
             hub_->add_subscriber(now_, id, topics);
-        } else {
-            queue->end(gone());
         }
+        return alive;
     });
-    if (!posted) {
+    if (!added) {
         queue->end(in_child() ? usable() : gone());
     }
     return {id, std::move(queue)};
 }
 
 void endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string> topics) {
-    if (in_child()) {
-        return;
-    }
-    post([this, id, topics = std::move(topics)](bool alive) {
+    call<bool>([this, id, topics = std::move(topics)](bool alive) {
         const auto at = alive ? subscribers_.find(id) : subscribers_.end();
         if (alive && at != subscribers_.end() && !at->second.queue->ended()) {
             at->second.topics = topics;
             hub_->set_filter(now_, id, topics);
         }
+        return alive;
     });
 }
 
