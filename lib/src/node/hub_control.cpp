@@ -34,6 +34,13 @@ void hub_impl::handle_control(instant now, const section_body& body) {
             }
             break;
         }
+        case wire::control_type::ack_query: {
+            const stream_key key{body.origin, delivery_mode::reliable};
+            if (const auto at = incoming_.find(key); at != incoming_.end()) {
+                send_stream_ack(now, key, at->second);
+            }
+            return;
+        }
         case wire::control_type::ping: {
             // The answer carries the question, and with it the path that the question took.
             std::vector<std::byte> answer{body.payload.span().begin(), body.payload.span().end()};

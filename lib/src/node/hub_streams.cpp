@@ -736,11 +736,15 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
     auto& state = at->second;
     const auto before = state.unacknowledged.size();
     drop_acknowledged(state, ack.received, ack.consumed);
-    if (state.unacknowledged.empty()) {
+    if (state.unconsumed.empty()) {
         state.resend_at = never;
         if (state.unreachable_since == never) {
             unacknowledged_.erase(from);
         }
+    } else if (state.unacknowledged.empty()) {
+        // Subscribers there take their time. The ack that will say so may be lost: ask for it.
+        state.resend_after = resend_max;
+        state.resend_at = now + resend_max;
     } else if (ack.gap) {
         resend(now, from, state);
     } else if (state.unacknowledged.size() < before) {
@@ -816,9 +820,14 @@ void hub_impl::tick_streams(instant now) {
             at = unacknowledged_.erase(at);
             continue;
         }
-        if (state.unreachable_since == never && !state.unacknowledged.empty()
-            && now >= state.resend_at) {
-            resend(now, *at, state);
+        if (state.unreachable_since == never && now >= state.resend_at) {
+            if (state.unacknowledged.empty()) {
+                state.resend_at = now + resend_max;
+                send_control(now, *at, wire::section_kind::control,
+                             {static_cast<std::byte>(wire::control_type::ack_query)});
+            } else {
+                resend(now, *at, state);
+            }
         }
         ++at;
     }

@@ -171,6 +171,7 @@ enum class control_type : std::uint8_t {
     pong = 3,
     filter_query = 4,
     filter_answer = 5,
+    ack_query = 6,  ///< asks for a stream_ack: the last one may be lost
 };
 
 struct stream_ack {
