@@ -141,6 +141,20 @@ void ledger::filter_changed(node_index at) {
     });
 }
 
+void ledger::excuse_cut_off() {
+    for (life_index from = 0; from < books_.size(); ++from) {
+        if (!net_.is_current(from)) {
+            continue;
+        }
+        const auto hold = net_.options_of(net_.home_of(from)).reliable_hold;
+        for (const auto& [to, sight] : books_[from].sights) {
+            if (sight.lost_at != never && net_.now() - sight.lost_at > hold) {
+                excuse(from, to, [](const message_note&) { return false; });
+            }
+        }
+    }
+}
+
 void ledger::started(life_index life) {
     books_.resize(std::max<std::size_t>(books_.size(), life + 1));
 }

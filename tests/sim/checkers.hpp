@@ -37,6 +37,8 @@ class ledger final : public observer {
     void take_back(const identity& who);
     /// Whoever does not match a topic any more need not get it. To be called after each change.
     void filter_changed(node_index at);
+    /// Whoever has been out of its publisher's reach for too long need not get it.
+    void excuse_cut_off();
 
     // -- What the network tells -------------------------------------------------------------------
     void started(life_index life) override;

@@ -130,15 +130,17 @@ std::deque<workload::pending>& workload::queue(node_index at, delivery_mode mode
     return waiting_[at][static_cast<std::size_t>(mode)];
 }
 
-bool workload::idle() const {
+std::vector<std::string> workload::stuck() const {
+    std::vector<std::string> out;
     for (node_index at = 0; at < waiting_.size(); ++at) {
-        for (const auto& one : waiting_[at]) {
-            if (!one.empty() && net_.is_current(one.front().life)) {
-                return false;
+        for (std::size_t mode = 0; mode < 2; ++mode) {
+            const auto& waiting = waiting_[at][mode];
+            if (!waiting.empty() && net_.is_current(waiting.front().life)) {
+                out.push_back(fmt::format("n{} has not taken {} batches of mode {}", at, waiting.size(), mode));
             }
         }
     }
-    return true;
+    return out;
 }
 
 void workload::publish(node_index at, delivery_mode mode, const std::vector<std::string>& topics) {

@@ -34,8 +34,8 @@ class workload {
     void start(const workload_options& options);
     /// Nothing new from now on; what hubs would not take yet is still offered to them.
     void stop() { ++generation_; }
-    /// All that was to be published has been taken by the hubs.
-    [[nodiscard]] bool idle() const;
+    /// What hubs have not taken yet, in words; empty when all that was to be published is.
+    [[nodiscard]] std::vector<std::string> stuck() const;
     void publish(node_index at, delivery_mode mode, const std::vector<std::string>& topics);
     void publish_to(node_index at, node_index to, delivery_mode mode, const std::string& topic);
     void change_filter(node_index at);
