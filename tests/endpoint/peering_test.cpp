@@ -54,8 +54,9 @@ TEST(peering, both_sides_peering_keeps_one_link) {
         return all.size() == 1 && all[0].state == peer_status::peered;
     };
     EXPECT_TRUE(eventually([&] { return settled(a) && settled(b); }));
-    EXPECT_TRUE(a.peer("127.0.0.1", port_b, 1s, patience));
-    EXPECT_TRUE(b.peer("127.0.0.1", port_a, 1s, patience));
+    error why;
+    EXPECT_TRUE(a.peer("127.0.0.1", port_b, 1s, patience, &why)) << to_string(why);
+    EXPECT_TRUE(b.peer("127.0.0.1", port_a, 1s, patience, &why)) << to_string(why);
 }
 
 TEST(peering, unpeer_tells_both_sides_removed_then_unreachable) {

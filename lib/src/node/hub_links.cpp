@@ -252,7 +252,9 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     by_peer_[link.peer] = &link;
     for (auto& [id, target] : targets_) {
         if (target.link == link.id || (target.covered && target.peer == link.peer)) {
-            target.progress = hub::target_progress::trying;  // Until peer_added is told.
+            // Until peer_added is told, unless the link before this one has done that.
+            target.progress = link.announced ? hub::target_progress::peered
+                                             : hub::target_progress::trying;
             target.failures = 0;
         }
     }
