@@ -2,6 +2,7 @@
 // medians. Raw is PUB/SUB with XPUB_NODROP=1 and one ZeroMQ message per message; bzmq is the public
 // API with one `publish` call per message, policy `block` at both ends, and a reader that looks at
 // every message's topic and size. Each endpoint has a ZeroMQ context of its own.
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -114,8 +115,33 @@ void secure_client(const raw_socket& client, const key_pair& server) {
     client.set(ZMQ_CURVE_SECRETKEY, std::string{own.secret});
 }
 
-/// Messages per second that every subscriber got.
-double raw_throughput(const test_case& what, std::size_t count) {
+/// What one run took: a machine that others use too spoils the rate more than the processor time.
+struct result {
+    double per_second = 0;  ///< messages that every subscriber got
+    double cpu_ns = 0;      ///< processor time of all threads, for each published message
+};
+
+class stop_watch {
+  public:
+    [[nodiscard]] result read(std::size_t count) const {
+        const auto messages = static_cast<double>(count);
+        return {messages / seconds_since(began_), (cpu_seconds() - cpu_) * 1e9 / messages};
+    }
+
+  private:
+    static double cpu_seconds() {
+        rusage used{};
+        ::getrusage(RUSAGE_SELF, &used);
+        const auto seconds = [](const timeval& t) {
+            return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+        };
+        return seconds(used.ru_utime) + seconds(used.ru_stime);
+    }
+    clock_type::time_point began_ = clock_type::now();
+    double cpu_ = cpu_seconds();
+};
+
+result raw_throughput(const test_case& what, std::size_t count) {
     const key_pair keys;
     raw_socket publisher{ZMQ_XPUB};
     publisher.set(ZMQ_XPUB_NODROP, 1);
@@ -150,14 +176,14 @@ double raw_throughput(const test_case& what, std::size_t count) {
         check(zmq_recv(publisher.socket, ignored, sizeof ignored, 0) > 0, "subscription");
     }
     const std::string payload(what.size, 'b');
-    const auto began = clock_type::now();
+    const stop_watch watch;
     for (std::size_t i = 0; i < count; ++i) {
         check(zmq_send(publisher.socket, payload.data(), payload.size(), 0) >= 0, "send");
     }
     for (auto& each : readers) {
         each.join();
     }
-    return static_cast<double>(count) / seconds_since(began);
+    return watch.read(count);
 }
 
 struct latency {
@@ -239,7 +265,7 @@ std::vector<bzmq::endpoint> make_chain(const test_case& what, const options& how
     return chain;
 }
 
-double bzmq_throughput(const test_case& what, const options& how, const std::string& cert,
+result bzmq_throughput(const test_case& what, const options& how, const std::string& cert,
                        std::size_t count) {
     auto chain = make_chain(what, how, cert);
     std::atomic<int> ready{0};
@@ -272,7 +298,7 @@ double bzmq_throughput(const test_case& what, const options& how, const std::str
         die("no subscriber");
     }
     const std::string payload(what.size, 'b');
-    const auto began = clock_type::now();
+    const stop_watch watch;
     for (std::size_t i = 0; i < count; ++i) {
         if (const auto problem = chain.front().publish("bench/topic", payload);
             problem != bzmq::ec::none) {
@@ -282,7 +308,7 @@ double bzmq_throughput(const test_case& what, const options& how, const std::str
     for (auto& each : readers) {
         each.join();
     }
-    return static_cast<double>(count) / seconds_since(began);
+    return watch.read(count);
 }
 
 latency bzmq_latency(const options& how, bool curve, const std::string& cert) {
@@ -405,23 +431,29 @@ int main(int argc, char** argv) {
     nlohmann::json report{{"throughput", nlohmann::json::array()},
                           {"latency", nlohmann::json::array()}};
     if (!how.json) {
-        std::printf("%6s %5s %4s %4s %12s %12s %7s\n", "bytes", "curve", "hops", "subs", "raw/s",
-                    "bzmq/s", "ratio");
+        std::printf("%6s %5s %4s %4s %12s %12s %7s %12s %12s\n", "bytes", "curve", "hops", "subs",
+                    "raw/s", "bzmq/s", "ratio", "raw cpu ns", "bzmq cpu ns");
     }
     for (const auto& what : cases_of(how)) {
         const auto count = count_for(what, how);
         std::vector<double> raw;
         std::vector<double> ours;
         std::vector<double> ratios;
+        std::vector<double> raw_cpu;
+        std::vector<double> our_cpu;
         for (int i = 0; i < how.repeat; ++i) {
-            raw.push_back(raw_throughput(what, std::max<std::size_t>(count / 3, 1000)));
-            ours.push_back(bzmq_throughput(what, how, cert, count));
-            ratios.push_back(ours.back() / raw.back());
+            const auto theirs = raw_throughput(what, std::max<std::size_t>(count / 3, 1000));
+            const auto mine = bzmq_throughput(what, how, cert, count);
+            raw.push_back(theirs.per_second);
+            raw_cpu.push_back(theirs.cpu_ns);
+            ours.push_back(mine.per_second);
+            our_cpu.push_back(mine.cpu_ns);
+            ratios.push_back(mine.per_second / theirs.per_second);
         }
         if (!how.json) {
-            std::printf("%6zu %5s %4d %4d %12.0f %12.0f %6.2fx\n", what.size,
+            std::printf("%6zu %5s %4d %4d %12.0f %12.0f %6.2fx %12.0f %12.0f\n", what.size,
                         what.curve ? "yes" : "no", what.hops, what.subscribers, median(raw),
-                        median(ours), median(ratios));
+                        median(ours), median(ratios), median(raw_cpu), median(our_cpu));
             std::fflush(stdout);
         }
         report["throughput"].push_back({{"bytes", what.size},
@@ -430,7 +462,9 @@ int main(int argc, char** argv) {
                                         {"subscribers", what.subscribers},
                                         {"raw_per_s", median(raw)},
                                         {"bzmq_per_s", median(ours)},
-                                        {"ratio", median(ratios)}});
+                                        {"ratio", median(ratios)},
+                                        {"raw_cpu_ns", median(raw_cpu)},
+                                        {"bzmq_cpu_ns", median(our_cpu)}});
     }
     if (how.latency) {
         if (!how.json) {
