@@ -277,9 +277,7 @@ def linked_ring(start, keys, names, extra=()):
         config.write_text("link_cost = 10\n" + "".join(lines))
         nodes[name] = start(name, "--cert", folder / f"{name}.key_secret", "--allow", keys.allowed,
                             "--config", config, kind=Node)
-        for a, b in links:
-            if b == name:
-                nodes[name].event("peer_added", name=a)
+        nodes[name].await_peers(a for a, b in links if b == name)
     return nodes
 
 

@@ -43,6 +43,18 @@ void look(const endpoint& node, std::vector<attempt>& attempts) {
     }
 }
 
+/// What was published and is not yet where `mode` promises it.
+std::size_t bytes_left(const endpoint_metrics& state, delivery_mode mode) {
+    auto out = state.publish_queue_bytes;
+    if (mode == delivery_mode::reliable) {
+        return out + state.buffered_bytes;
+    }
+    for (const auto& peer : state.peers) {
+        out += peer.queue_bytes;
+    }
+    return out;
+}
+
 bool hopeless(ec code) {
     return code == ec::peer_not_authenticated || code == ec::peer_incompatible;
 }
@@ -274,12 +286,11 @@ expected<void> await_subscribers(endpoint& node, const context& ctx, std::string
     return {};
 }
 
-expected<void> finish(endpoint& node, const context& ctx) {
+expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode) {
     auto deadline = clock::now() + ctx.common.timeout_or_default();
     std::size_t least = ~std::size_t{0};
     for (;;) {
-        const auto state = node.metrics();
-        const auto left = state.buffered_bytes + state.publish_queue_bytes;
+        const auto left = bytes_left(node.metrics(), mode);
         if (left == 0) {
             break;
         }
@@ -291,7 +302,7 @@ expected<void> finish(endpoint& node, const context& ctx) {
         if (now >= deadline) {
             node.shutdown();
             return fail(ec::request_timeout,
-                        fmt::format("{} bytes were not acknowledged in time", left));
+                        fmt::format("{} bytes were not handed over in time", left));
         }
         if (ctx.interrupt->wait_for(poll_interval)) {
             node.shutdown();

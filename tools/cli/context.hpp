@@ -69,9 +69,10 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role);
 expected<void> await_subscribers(endpoint& node, const context& ctx, std::string_view topic,
                                  std::size_t count);
 
-/// Waits until all that was published is handed over and acknowledged, then says goodbye. Gives up
-/// (`ec::request_timeout`) where nothing moves for as long as the timeout.
-expected<void> finish(endpoint& node, const context& ctx);
+/// Waits until all that was published is handed over to the peers or, where it is reliable,
+/// acknowledged by the receivers; then says goodbye. Gives up (`ec::request_timeout`) where nothing
+/// moves for as long as the timeout.
+expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode);
 
 /// Reports a failure; on a signal its exit code, without a word.
 exit_code end_with(const error& why, const context& ctx);

@@ -38,6 +38,7 @@ class sender {
         return {};
     }
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+    [[nodiscard]] delivery_mode mode() const noexcept { return mode_; }
 
   private:
     endpoint& node_;
@@ -91,7 +92,7 @@ exit_code run(const options& how, const context& ctx) {
         const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
         sent = send_all(out, how, ctx);
     }
-    const auto finished = finish(*node, ctx);
+    const auto finished = finish(*node, ctx, out.mode());
     if (ctx.common.json) {
         std::string line = "{";
         append_json_topic(line, how.topic);

@@ -22,6 +22,10 @@ struct options {
     std::size_t wait = 0;
 };
 
+delivery_mode mode_of(const options& how) {
+    return how.reliable ? delivery_mode::reliable : delivery_mode::best_effort;
+}
+
 /// Publishes the records of logs, in order, not faster than the rate.
 class player {
   public:
@@ -85,8 +89,8 @@ expected<void> player::send(const log_record& record) {
     if (!pace()) {
         return fail(ec::cancelled);
     }
-    const auto mode = how_.reliable ? delivery_mode::reliable : delivery_mode::best_effort;
-    if (const auto code = node_.publish(topic_, to_data(record), mode); code != ec::none) {
+    if (const auto code = node_.publish(topic_, to_data(record), mode_of(how_));
+        code != ec::none) {
         return fail(code, fmt::format("record {} not published", records_ + 1));
     }
     ++records_;
@@ -135,7 +139,7 @@ exit_code run(const options& how, const context& ctx) {
         const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
         played = play_all(player, how);
     }
-    const auto finished = finish(*node, ctx);
+    const auto finished = finish(*node, ctx, mode_of(how));
     line_output out;
     player.print(out);
     if (!played) {

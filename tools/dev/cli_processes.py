@@ -105,3 +105,10 @@ class Node(Process):
         self.name = name
         self.url = self.event("listening")["url"]
         self.id = self.event("ready")["id"]
+
+    def await_peers(self, names, timeout=30):
+        """Waits until peerings with all of these stand, in whatever order they come."""
+        missing = set(names)
+        deadline = time.monotonic() + timeout
+        while missing:
+            missing.discard(self.event("peer_added", deadline - time.monotonic())["name"])

@@ -112,8 +112,7 @@ class Demo:
                         "--allow", self.scratch / "allowed", "--config", config)
             self.processes.append(node)
             self.nodes[name] = node
-            for peer in peers:
-                node.event("peer_added", name=peer)
+            node.await_peers(peers)
 
     def topology(self, nodes):
         return self.call("topology", "--nodes", nodes, "--name", "viewer", *WAIT,
