@@ -46,8 +46,8 @@ std::vector<command_entry> command_table(const CLI::App& app) {
         entry.footer = command->get_footer();
         for (const auto* option : command->get_options()) {
             if (option->get_positional()) {
-                entry.arguments.push_back({option->get_name(true, false),
-                                           option->get_description(), option->get_required(),
+                entry.arguments.push_back({option->get_name(true, false), option->get_description(),
+                                           option->get_required(),
                                            option->get_items_expected_max() > 1});
             } else {
                 entry.options.push_back(describe_option(*option));

@@ -13,7 +13,7 @@ struct option_entry {
     std::string argument;            ///< what the value is called; empty for a switch
     std::string description;
     std::string group;
-    bool optional_value = false;  ///< the value may follow behind a '=' only
+    bool optional_value = false;       ///< the value may follow behind a '=' only
     std::vector<std::string> choices;  ///< where the value is one of a few words
 };
 

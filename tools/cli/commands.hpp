@@ -1,7 +1,6 @@
 #pragma once
 
 #include "context.hpp"
-
 #include <CLI/CLI.hpp>
 
 /// One function per command: adds it with its options to the parser; when the user chose it,

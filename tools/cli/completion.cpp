@@ -1,7 +1,6 @@
 #include "command_table.hpp"
 #include "commands.hpp"
 #include "output.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -108,9 +107,9 @@ std::string zsh(const std::vector<command_entry>& commands) {
                 // "=-" takes the value in the same word only, "=" in the same or the next one.
                 const bool is_long = name.starts_with("--");
                 const std::string_view glue = option.argument.empty() ? ""
-                                              : option.optional_value  ? "=-"
-                                              : is_long                ? "="
-                                                                       : "";
+                                              : option.optional_value ? "=-"
+                                              : is_long               ? "="
+                                                                      : "";
                 cases += fmt::format("                '*{}{}[{}]{}' \\\n", name, glue,
                                      zsh_quoted(option.description), zsh_value(option));
             }

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
@@ -147,21 +147,31 @@ CLI::Option* add_wait(CLI::App& command, std::size_t& out) {
 
 void add_common(CLI::App& command, common_options& common) {
     const std::string group = "Connection";
-    command.add_option("--peer", common.peers, "Connect to URL (tcp://host:port, ipc://path); repeat for more")
+    command
+        .add_option("--peer", common.peers,
+                    "Connect to URL (tcp://host:port, ipc://path); repeat for more")
         ->type_name("URL")
         ->allow_extra_args(false)
         ->group(group);
-    command.add_option("--listen", common.listen, "Accept peers at URL; port 0 takes a free one; repeat for more")
+    command
+        .add_option("--listen", common.listen,
+                    "Accept peers at URL; port 0 takes a free one; repeat for more")
         ->type_name("URL")
         ->allow_extra_args(false)
         ->group(group);
-    command.add_option("--cert", common.cert, "This endpoint's secret key file, as keygen writes it; turns encryption on")
+    command
+        .add_option("--cert", common.cert,
+                    "This endpoint's secret key file, as keygen writes it; turns encryption on")
         ->type_name("FILE")
         ->group(group);
-    command.add_option("--server-key", common.server_key, "Public key of the peers to connect to: a .key file or 40 characters of Z85")
+    command
+        .add_option("--server-key", common.server_key,
+                    "Public key of the peers to connect to: a .key file or 40 characters of Z85")
         ->type_name("KEY")
         ->group(group);
-    command.add_option("--allow", common.allow, "Public keys that may connect: a .key file or a folder of them")
+    command
+        .add_option("--allow", common.allow,
+                    "Public keys that may connect: a .key file or a folder of them")
         ->type_name("PATH")
         ->group(group);
     command.add_option("--name", common.name, "What others see this endpoint called")
@@ -184,8 +194,7 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
     if (!common.config.empty()) {
         config.config_file(common.config);
     }
-    if (const auto read =
-            config.init(static_cast<int>(ctx.arguments.size()), ctx.arguments.data());
+    if (const auto read = config.init(static_cast<int>(ctx.arguments.size()), ctx.arguments.data());
         !read) {
         return tl::unexpected{read.error()};
     }
@@ -232,7 +241,8 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
         options.log_level = log_level::off;  // What it would say, this command says itself.
     }
     if (options.peer_overflow == overflow_policy::drop_newest) {
-        options.peer_overflow = overflow_policy::block;  // Rather wait than lose what we were given.
+        // Rather wait than lose what we were given.
+        options.peer_overflow = overflow_policy::block;
     }
     // Peers only after somebody listens to what becomes of them.
     const auto peers = std::exchange(options.peers, {});

@@ -49,8 +49,8 @@ struct context {
 /// A count of seconds ("2.5") or a duration with a unit ("250ms").
 std::optional<timespan> parse_duration(std::string_view text);
 /// An option whose value `parse_duration` reads.
-CLI::Option* add_duration(CLI::App& command, const std::string& flags,
-                          std::optional<timespan>& out, const std::string& description);
+CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::optional<timespan>& out,
+                          const std::string& description);
 /// `--wait[=N]`: 0 where it is absent, 1 where it has no value.
 CLI::Option* add_wait(CLI::App& command, std::size_t& out);
 /// Adds the group "Connection" to a command.

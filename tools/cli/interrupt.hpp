@@ -29,8 +29,8 @@ class interrupt {
     /// Sleeps until a signal came (true) or `limit` has passed.
     bool wait_for(timespan limit);
 
-    /// Calls `what` on the first signal, at once where it has come already, as long as this lives. One
-    /// inside another takes its place meanwhile.
+    /// Calls `what` on the first signal, at once where it has come already, as long as this lives.
+    /// One inside another takes its place meanwhile.
     class handler {
       public:
         handler(interrupt& source, std::function<void()> what);

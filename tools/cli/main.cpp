@@ -1,7 +1,6 @@
 #include "bzmq/configuration.hpp"
 
 #include "commands.hpp"
-
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -25,8 +24,9 @@ void add_commands(CLI::App& app, context& ctx) {
     for (const auto& entry : exit_codes()) {
         footer += fmt::format("  {:<26}{}\n", static_cast<int>(entry.code), entry.meaning);
     }
-    app.footer(footer
-               + "Every option of an endpoint is also --bzmq.OPTION=VALUE; --help-bzmq lists them.");
+    app.footer(
+        footer
+        + "Every option of an endpoint is also --bzmq.OPTION=VALUE; --help-bzmq lists them.");
 }
 
 namespace {
@@ -77,7 +77,6 @@ int main(int argc, char** argv) {
     try {
         return bzmq::cli::run(argc, argv);
     } catch (const std::exception& failure) {
-        return static_cast<int>(
-            bzmq::cli::report(bzmq::cli::exit_code::failure, failure.what()));
+        return static_cast<int>(bzmq::cli::report(bzmq::cli::exit_code::failure, failure.what()));
     }
 }

@@ -1,7 +1,6 @@
 #include "command_table.hpp"
 #include "commands.hpp"
 #include "output.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -63,9 +62,7 @@ std::string command_section(const command_entry& command) {
             items += item(heading(option), option.description);
         }
     }
-    auto out = fmt::format(".SS {}\n{}\n.PP\n{}.\n", synopsis, "", escaped(command.description));
-    // An empty line is no request; leave it out.
-    out.erase(out.find("\n\n"), 1);
+    auto out = fmt::format(".SS {}\n.PP\n{}.\n", synopsis, escaped(command.description));
     if (connects) {
         out += "Also takes the connection options.\n";
     }
@@ -107,14 +104,14 @@ std::string page(const std::vector<command_entry>& commands, std::string_view ve
     for (const auto& entry : exit_codes()) {
         out += item(fmt::format("\\fB{}\\fR", static_cast<int>(entry.code)), entry.meaning);
     }
-    out += ".SH ENVIRONMENT\n" +
-           item("\\fBBZMQ_\\fIOPTION\\fR", "Any option of an endpoint, e.g. BZMQ_PEER_TIMEOUT=5s.") +
-           item("\\fBBZMQ_CONFIG_FILE\\fR", "A configuration file in TOML.");
+    out +=
+        ".SH ENVIRONMENT\n"
+        + item("\\fBBZMQ_\\fIOPTION\\fR", "Any option of an endpoint, e.g. BZMQ_PEER_TIMEOUT=5s.")
+        + item("\\fBBZMQ_CONFIG_FILE\\fR", "A configuration file in TOML.");
     out += ".SH EXAMPLES\n.nf\n";
-    for (const auto* line :
-         {"bzmq-cli keygen relay", "bzmq-cli node --listen tcp://127.0.0.1:9999",
-          "bzmq-cli sub --peer tcp://127.0.0.1:9999 /zeek/ --json",
-          "bzmq-cli replay --peer tcp://127.0.0.1:9999 --wait dns.log.gz"}) {
+    for (const auto* line : {"bzmq-cli keygen relay", "bzmq-cli node --listen tcp://127.0.0.1:9999",
+                             "bzmq-cli sub --peer tcp://127.0.0.1:9999 /zeek/ --json",
+                             "bzmq-cli replay --peer tcp://127.0.0.1:9999 --wait dns.log.gz"}) {
         out += escaped(line) + '\n';
     }
     return out + ".fi\n";

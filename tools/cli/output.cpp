@@ -20,9 +20,7 @@ bool printable(std::string_view text) {
     if (plain_ascii(text)) {
         return true;
     }
-    const auto control = [](char c) {
-        return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
-    };
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
     // The JSON form tells, in one place, what is UTF-8.
     return std::none_of(text.begin(), text.end(), control)
            && to_json(data{text}).find("\"encoding\":\"base64\"") == std::string::npos;

@@ -1,7 +1,6 @@
 #include "overlay_view.hpp"
 
 #include "output.hpp"
-
 #include <fmt/format.h>
 
 namespace bzmq::cli {

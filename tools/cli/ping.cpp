@@ -1,7 +1,6 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,8 +40,8 @@ node_list targets(const node_list& nodes, const std::string& wanted) {
     node_list out;
     const auto id = endpoint_id::parse(wanted);
     for (const auto& node : nodes) {
-        const bool meant = wanted.empty() ? node.distance > 0
-                                          : node.name == wanted || (id && node.id == *id);
+        const bool meant =
+            wanted.empty() ? node.distance > 0 : node.name == wanted || (id && node.id == *id);
         if (meant) {
             out.push_back(node);
         }
@@ -172,7 +171,9 @@ void add_ping(CLI::App& app, context& ctx) {
     command->add_option("-n,--count", how->count, "Pings for each (4)")
         ->type_name("COUNT")
         ->check(CLI::PositiveNumber.description(""));
-    command->add_option("--nodes", how->nodes, "First wait until N endpoints are within reach, this one included")
+    command
+        ->add_option("--nodes", how->nodes,
+                     "First wait until N endpoints are within reach, this one included")
         ->type_name("N");
     add_common(*command, ctx.common);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });

@@ -2,7 +2,6 @@
 #include "line_input.hpp"
 #include "output.hpp"
 #include "value_format.hpp"
-
 #include <fmt/format.h>
 
 #include <memory>
@@ -67,8 +66,8 @@ expected<void> send_all(sender& out, const options& how, const context& ctx) {
             return {};
         }
         if (const auto sent = out.send(line); !sent) {
-            return fail(sent.error().code(), fmt::format("standard input, line {}: {}", number,
-                                                         sent.error().message()));
+            return fail(sent.error().code(),
+                        fmt::format("standard input, line {}: {}", number, sent.error().message()));
         }
     }
 }

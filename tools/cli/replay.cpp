@@ -2,7 +2,6 @@
 #include "output.hpp"
 #include "progress_bar.hpp"
 #include "zeek_log_reader.hpp"
-
 #include <fmt/format.h>
 
 #include <memory>
@@ -89,8 +88,7 @@ expected<void> player::send(const log_record& record) {
     if (!pace()) {
         return fail(ec::cancelled);
     }
-    if (const auto code = node_.publish(topic_, to_data(record), mode_of(how_));
-        code != ec::none) {
+    if (const auto code = node_.publish(topic_, to_data(record), mode_of(how_)); code != ec::none) {
         return fail(code, fmt::format("record {} not published", records_ + 1));
     }
     ++records_;
@@ -114,8 +112,8 @@ void player::print(line_output& out) const {
             "{{\"records\":{},\"seconds\":{:.6f},\"records_per_second\":{:.1f},\"mode\":\"{}\"}}",
             records_, seconds, per_second, how_.reliable ? "reliable" : "best_effort"));
     } else {
-        out.line(fmt::format("{} records in {:.3f} s, {:.0f} records/s", records_, seconds,
-                             per_second));
+        out.line(
+            fmt::format("{} records in {:.3f} s, {:.0f} records/s", records_, seconds, per_second));
     }
 }
 

@@ -4,7 +4,6 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "value_format.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>

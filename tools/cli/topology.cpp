@@ -1,7 +1,6 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -104,8 +103,7 @@ class tree_printer {
         if (below == children_.end()) {
             return;
         }
-        const auto deeper =
-            indent + (branch.empty() ? "" : branch == "`-- " ? "    " : "|   ");
+        const auto deeper = indent + (branch.empty() ? "" : branch == "`-- " ? "    " : "|   ");
         for (const auto* child : below->second) {
             print_node(out, *child, cost_between(node, *child), deeper,
                        child == below->second.back() ? "`-- " : "|-- ");
@@ -127,9 +125,9 @@ void print_json(line_output& out, const node_list& nodes) {
         line += node.next_hop ? '"' + to_string(node.next_hop) + '"' : "null";
         line += ",\"links\":[";
         for (const auto& link : node.links) {
-            line += fmt::format("{}{{\"to\":\"{}\",\"cost\":{}}}",
-                                &link == node.links.data() ? "" : ",", to_string(link.to),
-                                link.cost);
+            line +=
+                fmt::format("{}{{\"to\":\"{}\",\"cost\":{}}}",
+                            &link == node.links.data() ? "" : ",", to_string(link.to), link.cost);
         }
         line += "],\"filter\":[";
         for (const auto& prefix : node.filter) {
@@ -185,7 +183,9 @@ void add_topology(CLI::App& app, context& ctx) {
     auto how = std::make_shared<options>();
     auto* command = app.add_subcommand("topology", "Print the whole overlay as a tree of paths");
     command->add_flag("--dot", how->dot, "Print a graph for Graphviz");
-    command->add_option("--nodes", how->nodes, "First wait until N endpoints are within reach, this one included")
+    command
+        ->add_option("--nodes", how->nodes,
+                     "First wait until N endpoints are within reach, this one included")
         ->type_name("N");
     add_common(*command, ctx.common);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });

@@ -12,7 +12,7 @@ namespace {
 constexpr unsigned depth_max = 64;
 constexpr const char* type_key = "@data-type";
 
-/// Nested deeper than `depth_max` it becomes nothing.
+/// JSON without types; an object with a type in it is taken by its type.
 expected<data> from_plain(const nlohmann::json& json, unsigned depth) {
     if (depth > depth_max) {
         return fail(ec::invalid_json, fmt::format("nested deeper than {}", depth_max));
@@ -60,17 +60,13 @@ expected<data> from_plain(const nlohmann::json& json, unsigned depth) {
 
 expected<data> read_json(std::string_view text) {
     // The library's reader is the judge of its own form, and bounded.
-    if (auto typed = from_json(text)) {
+    auto typed = from_json(text);
+    if (typed) {
         return typed;
-    } else if (text.find(type_key) != std::string_view::npos) {
-        const auto plain = nlohmann::json::parse(text, nullptr, false);
-        if (!plain.is_object() || plain.contains(type_key)) {
-            return typed;
-        }
     }
     const auto plain = nlohmann::json::parse(text, nullptr, false);
-    if (plain.is_discarded()) {
-        return from_json(text);  // For its message.
+    if (plain.is_discarded() || (plain.is_object() && plain.contains(type_key))) {
+        return typed;  // For its message.
     }
     return from_plain(plain, 1);
 }
