@@ -24,8 +24,10 @@ namespace bzmq {
 struct queue_options {
     std::optional<std::size_t> messages = {};
     std::optional<std::size_t> bytes = {};
-    /// `block` slows the publishers down, over any number of hops, and loses nothing; `disconnect`
-    /// ends the subscriber with `ec::queue_full`.
+    /// `block` makes the publishers wait and loses nothing: this endpoint's own and those of its
+    /// direct peers, and with `delivery_mode::reliable` over any number of hops. Relays in between
+    /// drop best-effort messages that they have no room for, and count them. `disconnect` ends the
+    /// subscriber with `ec::queue_full`.
     std::optional<overflow_policy> overflow = {};
 };
 
