@@ -21,7 +21,7 @@ struct options {
     std::vector<std::string> topics;
     std::uint64_t limit = 0;
     value_format format = value_format::text;
-    overflow_policy overflow = overflow_policy::drop_newest;
+    std::optional<overflow_policy> overflow;  ///< unset: as configured
 };
 
 /// Writes messages in the chosen form.
@@ -162,7 +162,7 @@ void add_sub(CLI::App& app, context& ctx) {
                     throw CLI::ValidationError{
                         "\"" + name + "\": expected block, drop_newest, drop_oldest or disconnect"};
                 }
-                how->overflow = *policy;
+                how->overflow = policy;
             },
             "What to do where output is too slow; block holds publishers up (drop_newest)")
         ->type_name("POLICY");
