@@ -20,13 +20,16 @@ hub_impl::hub_impl(hub_options options, hub_output& output)
 void hub_impl::flush(instant now) {
     compute_paths_if_due(now);
     tick_streams(now);
-    const auto hash = db_.digest_hash();
     std::vector<link_record*> up;
+    bool beat = false;
     for (const auto& [id, link] : links_) {
         if (link->up()) {
             up.push_back(link.get());
+            beat = beat || link->channel->heartbeat_due(now);
         }
     }
+    // After a change of the topology the hash costs a look at all of it: not on each turn.
+    const auto hash = beat ? db_.digest_hash() : 0;
     for (auto* link : up) {
         if (!link->ended) {
             link->channel->flush(now, hash, *link);
@@ -92,7 +95,7 @@ instant hub_impl::next_deadline() const {
     if (!early_.empty()) {
         sooner(early_.front().until);
     }
-    sooner(db_.next_expiry(options_.forget_after));
+    sooner(expiry_due_);
     return due;
 }
 

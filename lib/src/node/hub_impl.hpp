@@ -284,6 +284,8 @@ class hub_impl {
     instant paths_due_{};
     instant paths_computed_at_{std::chrono::hours{-1}};
     std::chrono::nanoseconds paths_hold_{};
+    instant expiry_due_ = never;  ///< when records may be forgotten, as of the last look
+    instant expiry_look_at_{};
 
     topic_map<route> routes_;
     topic_map<std::vector<subscriber_id>> local_matches_;

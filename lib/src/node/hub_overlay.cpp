@@ -17,6 +17,8 @@ constexpr auto hold_max_small = 64ms;
 // Views that differ for this long are compared record by record.
 constexpr auto view_patience = 2s;
 constexpr auto digest_pause = 2s;
+// What may be forgotten is looked up so often; a look may cost as much as the topology is large.
+constexpr auto expiry_look_pause = 1s;
 // A peer that asks without taking the answers must not make us pile them up.
 constexpr std::size_t answer_backlog_max = 16 * 1024 * 1024;
 
@@ -152,13 +154,14 @@ void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body)
 
 /// Floods and digests leave no difference unless something went wrong; then this heals it.
 void hub_impl::check_views(instant now) {
-    const auto mine = db_.digest_hash();
+    // While the topology changes there is nothing to compare, and the hash would cost much.
+    const auto mine = paths_dirty_ ? 0 : db_.digest_hash();
     for (const auto& [id, link] : links_) {
         if (!link->up()) {
             continue;
         }
         const auto theirs = link->channel->peer_view_hash();
-        if (theirs == mine || theirs == 0 || paths_dirty_) {
+        if (paths_dirty_ || theirs == mine || theirs == 0) {
             link->view_differs_since = never;
         } else if (link->view_differs_since == never) {
             link->view_differs_since = now;
@@ -263,6 +266,9 @@ void hub_impl::compute_paths(instant now) {
         }
         output_.notify(status{sc::endpoint_unreachable, info(node)});
     }
+    if (!paths_.newly_unreachable().empty()) {
+        expiry_due_ = std::min(expiry_due_, now + options_.forget_after);
+    }
     retry_limbo(now);
     retry_early(now);
 }
@@ -297,7 +303,12 @@ void hub_impl::announce_peers() {
 }
 
 void hub_impl::forget(instant now) {
-    if (now < db_.next_expiry(options_.forget_after)) {
+    if (now < std::min(expiry_look_at_, expiry_due_)) {
+        return;
+    }
+    expiry_look_at_ = now + expiry_look_pause;
+    expiry_due_ = db_.next_expiry(options_.forget_after);
+    if (now < expiry_due_) {
         return;
     }
     for (const auto& node : db_.forget_stale(now, options_.forget_after)) {
@@ -308,6 +319,7 @@ void hub_impl::forget(instant now) {
             busy_streams_.erase(key);
         }
     }
+    expiry_due_ = db_.next_expiry(options_.forget_after);
 }
 
 branches_ptr hub_impl::branches_for(std::vector<overlay::node_index> receivers) {

@@ -61,6 +61,10 @@ void normalise(filter_record& record) {
     }
 }
 
+/// A node that was met or lost less than this ago may be connected again in a moment. Much shorter
+/// than any age at which records are forgotten, so that the forgotten do not come back for long.
+constexpr auto recent = std::chrono::seconds{5};
+
 /// How a sequence number relates to that of the record held, if any.
 template <class record>
 freshness compare(const std::optional<record>& held, std::uint64_t sequence) {
@@ -257,6 +261,11 @@ std::vector<missing_records> link_state_db::newer_than(std::span<const digest_en
         filter = std::max(filter, entry.filter);
         if (!nodes_[*index].connected) {
             candidates.push_back(*index);
+        }
+    }
+    for (node_index index = 1; index < nodes_.size(); ++index) {
+        if (!nodes_[index].connected && now_ - nodes_[index].lost < recent) {
+            candidates.push_back(index);
         }
     }
     std::vector<missing_records> out;

@@ -179,7 +179,9 @@ class link_state_db {
     /// A hash over `digest()`, whatever the order; O(1) while nothing changes.
     [[nodiscard]] std::uint64_t digest_hash() const;
     /// What to send to a peer whose digest is `theirs` (in any order), in the order of ids: records
-    /// of connected nodes that it lacks or has older, and of all nodes that it lists as older.
+    /// that it lacks or has older of connected nodes and of nodes that were met or lost a moment
+    /// ago (the records that connect them may still be on their way here, and then only those would
+    /// be passed on), and of all nodes that it lists as older.
     [[nodiscard]] std::vector<missing_records> newer_than(
         std::span<const digest_entry> theirs) const;
 

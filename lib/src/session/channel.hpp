@@ -52,7 +52,7 @@ class channel {
     /// Queues an encoded link-state item; it overtakes waiting sections.
     void push_control(wire::item_tag tag, std::span<const std::byte> body);
     void push(instant now, routed_section section);
-    /// Sends what may go now. `wall_hash` is told to the peer with the next heartbeat.
+    /// Sends what may go now. `view_hash` is told to the peer where a heartbeat is due.
     void flush(instant now, std::uint64_t view_hash, channel_events& events);
 
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
@@ -83,6 +83,7 @@ class channel {
     [[nodiscard]] bool timed_out(instant now) const noexcept {
         return now - last_heard_ >= options_.peer_timeout;
     }
+    [[nodiscard]] bool heartbeat_due(instant now) const noexcept { return now >= heartbeat_due_; }
     [[nodiscard]] instant next_deadline() const noexcept;
 
     /// The smallest round trip of the recent past; zero before the first.
