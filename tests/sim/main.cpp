@@ -82,6 +82,8 @@ std::uint64_t run_seeds(const options& wanted) {
             }
             if (terminal && !wanted.verbose) {
                 fmt::print(stderr, "\r{} of {} seeds, {} failed ", done, wanted.count, failed.load());
+            } else if (!terminal && done % 1'000 == 0) {
+                fmt::print(stderr, "{} of {} seeds, {} failed\n", done, wanted.count, failed.load());
             }
         }
     };
