@@ -41,6 +41,7 @@ struct plan {
     nanoseconds storm = 20s;
     workload_options traffic;
     unsigned blocking = 0;           ///< subscribers of 10,000 that block
+    bool small_queues = false;
 };
 
 plan draw(const run_options& options, prng& random) {
@@ -62,6 +63,12 @@ plan draw(const run_options& options, prng& random) {
     }
     if (random.chance(1, 4)) {
         out.hub.reliable_hold = 4s;
+    }
+    if (random.chance(1, 5)) {
+        // Queues that run over, in every policy.
+        out.small_queues = true;
+        out.hub.peer_queue_bytes = between(random, 4, 64) * 1'024;
+        out.hub.peer_overflow = static_cast<overflow_policy>(random.below(4));
     }
     static constexpr nanoseconds delays[] = {100us, 1ms, 20ms};
     out.calm.delay_mean = delays[random.below(std::size(delays))];
@@ -126,6 +133,10 @@ class swarm {
             plan_.stormy.lost, plan_.stormy.duplicated, plan_.stormy.reordered,
             fmt::join(plan_.weights, "/"), plan_.fault_gap / 1ms, plan_.traffic.publish_gap / 1ms,
             plan_.blocking > 0 ? ", blocking subscribers" : "");
+        if (plan_.small_queues) {
+            out.summary += fmt::format(", {} at {} bytes", to_string(plan_.hub.peer_overflow),
+                                       plan_.hub.peer_queue_bytes);
+        }
         return out;
     }
 
@@ -322,7 +333,7 @@ class swarm {
             }
         }
         // Blocking subscribers push back on best effort too, where peers drop: not when calm.
-        book_.set_calm(plan_.blocking == 0);
+        book_.set_calm(plan_.blocking == 0 && !plan_.small_queues);
         auto traffic = plan_.traffic;
         traffic.filter_gap = 0ns;
         traffic.publish_gap = 10ms;
@@ -333,27 +344,44 @@ class swarm {
         return sound() && settle();
     }
 
+    /// A confirmed filter is known everywhere, and pings take the shortest way.
     void questions() {
         const auto from = any_node();
+        const auto patience = plan_.blocking > 0 ? 300s : 10s;
+        net_.add_subscriber(from, {{"/confirmed"}, 0, {}});
         const auto before = net_.confirmations().size();
         net_.with(from, [&](node::hub& hub) { hub.confirm_filter(net_.now(), 77); });
-        std::size_t asked = 0;
-        for (const auto& one : net_.hub_of(from).topology()) {
-            if (one.id != net_.id_of(net_.life_of(from))) {
-                net_.with(from, [&](node::hub& hub) { hub.ping(net_.now(), 100 + asked, one.id); });
-                ++asked;
+        const auto confirmed = [&] { return net_.confirmations().size() > before; };
+        if (!net_.run_until(confirmed, patience, 1ms)) {
+            book_.fail(fmt::format("n{} never got its filter confirmed", from));
+        }
+        for (node_index at = 0; at < net_.size(); ++at) {
+            const auto id = net_.id_of(net_.life_of(from));
+            if (net_.hub_of(at).reachable(id)
+                && minimal(net_.hub_of(at).filter_of(id)) != net_.true_filter(from)) {
+                book_.fail(fmt::format("n{} does not know the filter of n{}, which is confirmed", at, from));
             }
         }
-        const auto answered = [&] {
-            return net_.pongs().size() == asked && net_.confirmations().size() == before + 1;
-        };
-        if (!net_.run_until(answered, plan_.blocking > 0 ? 300s : 10s, 50ms)) {
-            book_.fail(fmt::format("n{} got {} of {} pongs and {} confirmations", from,
-                                   net_.pongs().size(), asked, net_.confirmations().size() - before));
+        ask_everybody(from, patience);
+    }
+
+    void ask_everybody(node_index from, nanoseconds patience) {
+        std::vector<node::topology_node> asked;
+        for (auto& one : net_.hub_of(from).topology()) {
+            if (one.id != net_.id_of(net_.life_of(from))) {
+                net_.with(from, [&](node::hub& hub) { hub.ping(net_.now(), asked.size(), one.id); });
+                asked.push_back(std::move(one));
+            }
+        }
+        if (!net_.run_until([&] { return net_.pongs().size() == asked.size(); }, patience, 50ms)) {
+            book_.fail(fmt::format("n{} got {} of {} pongs", from, net_.pongs().size(), asked.size()));
         }
         for (const auto& pong : net_.pongs()) {
-            if (pong.path.empty() || net_.find_life(pong.path.back()) == no_life) {
-                book_.fail(fmt::format("n{} got a pong without a path", from));
+            const auto& one = asked.at(pong.request);
+            if (pong.path.empty() || pong.path.back() != one.id || pong.path.front() != one.next_hop
+                || pong.path.size() != one.distance) {
+                book_.fail(fmt::format("n{} pings {} over {} links instead of {}", from, one.name,
+                                       pong.path.size(), one.distance));
             }
         }
     }
