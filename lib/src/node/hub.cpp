@@ -348,6 +348,13 @@ bool hub::reachable(const endpoint_id& id) const {
 std::size_t hub::receiver_count(std::string_view topic) const {
     std::vector<overlay::node_index> found;
     impl_->receivers_.match(topic, found);
+    std::vector<overlay::bridge_match> bridges;
+    impl_->receivers_.match_bridges(topic, bridges);
+    for (const auto& bridge : bridges) {
+        found.push_back(bridge.node);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     return static_cast<std::size_t>(
         std::count_if(found.begin(), found.end(),
                       [this](auto index) { return impl_->paths_.reachable(index); }));
