@@ -439,6 +439,13 @@ void hub_impl::target_failed(instant now, target_id id, const error& reason) {
 void hub_impl::shutdown(instant now) {
     shutting_down_ = true;
     targets_.clear();
+    // What has come must not be sent again to somebody who is no longer there.
+    for (const auto& key : busy_streams_) {
+        const auto at = incoming_.find(key);
+        if (at != incoming_.end() && at->second.ack_at != never) {
+            send_stream_ack(now, key, at->second);
+        }
+    }
     std::vector<link_record*> all;
     for (auto& [id, link] : links_) {
         all.push_back(link.get());
