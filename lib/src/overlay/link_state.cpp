@@ -361,6 +361,10 @@ node_index link_state_db::intern(const endpoint_id& id) {
         return entry->second;
     }
     if (free_.empty()) {
+        if (nodes_.size() == nodes_.capacity()) {
+            // Doubling would leave a large overlay with half of its memory unused.
+            nodes_.reserve(nodes_.size() + nodes_.size() / 8 + 16);
+        }
         nodes_.emplace_back();
     } else {
         free_.pop_back();

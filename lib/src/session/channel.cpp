@@ -20,6 +20,9 @@ constexpr auto retransmit_pause = 20ms;
 constexpr auto round_trip_memory = 30s;
 // Control records in flight; beyond it they wait for acknowledgements.
 constexpr std::size_t unacknowledged_frames_max = 256;
+// Heads and the definitions of nodes and trees; a frame grows where they need more.
+constexpr std::size_t frame_slack_min = 1024;
+constexpr std::size_t frame_slack_max = 8 * 1024;
 
 }  // namespace
 
@@ -142,7 +145,10 @@ void channel::send_batches(instant now, channel_events& events) {
 }
 
 void channel::send_one_batch(channel_events& events, bool with_sections) {
-    frame_builder out{events, options_.frame_bytes + 8 * 1024};
+    // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
+    const auto waiting = control_bytes_ + (with_sections ? queued_bytes_ : 0);
+    frame_builder out{events, std::min(options_.frame_bytes, waiting)
+                                  + std::min(waiting, frame_slack_max) + frame_slack_min};
     sent_frame frame{++sent_, {}, {}};
     {
         auto* to = out.room(1 + 3 * varint_bytes_max);
