@@ -1,13 +1,12 @@
 #include "sim/checkers.hpp"
 
-#include <algorithm>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "base/bytes.hpp"
 #include "wire/frames.hpp"
 #include "wire/records.hpp"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace bzmq::sim {
 
@@ -65,7 +64,8 @@ identity ledger::next(life_index origin, delivery_mode mode) {
 }
 
 void ledger::prepare(const identity& who, const std::string& topic) {
-    auto& note = books_[who.origin].streams[static_cast<std::size_t>(who.mode)].notes[who.number - 1];
+    auto& note =
+        books_[who.origin].streams[static_cast<std::size_t>(who.mode)].notes[who.number - 1];
     note.topic = topic;
     note.at = net_.now();
     note.issued = true;
@@ -74,9 +74,8 @@ void ledger::prepare(const identity& who, const std::string& topic) {
     auto& hub = net_.hub_of(home);
     const auto wants = [&](node_index at) {
         const auto& all = net_.subscribers(at);
-        return std::any_of(all.begin(), all.end(), [&](const auto& one) {
-            return matches(one.second.prefixes, topic);
-        });
+        return std::any_of(all.begin(), all.end(),
+                           [&](const auto& one) { return matches(one.second.prefixes, topic); });
     };
     const bool must = who.mode == delivery_mode::reliable || calm_;
     for (node_index at = 0; at < net_.size(); ++at) {
@@ -102,7 +101,8 @@ void ledger::prepare(const identity& who, const std::string& topic) {
 }
 
 void ledger::take_back(const identity& who) {
-    auto& note = books_[who.origin].streams[static_cast<std::size_t>(who.mode)].notes[who.number - 1];
+    auto& note =
+        books_[who.origin].streams[static_cast<std::size_t>(who.mode)].notes[who.number - 1];
     outstanding_ -= note.due.size();
     note.due.clear();
     note.issued = false;
@@ -116,8 +116,7 @@ void ledger::excuse(life_index origin, life_index receiver, predicate&& keep) {
             continue;
         }
         for (auto& stream : books_[from].streams) {
-            while (stream.first_open < stream.notes.size()
-                   && stream.notes[stream.first_open].issued
+            while (stream.first_open < stream.notes.size() && stream.notes[stream.first_open].issued
                    && stream.notes[stream.first_open].due.empty()) {
                 ++stream.first_open;
             }
@@ -175,14 +174,16 @@ void ledger::delivered(life_index life, std::span<const node::subscriber_id> to,
         check_record(life, to, batch, record.topic, record.payload, wanted);
     }
     if (cursor.malformed() || count != batch.count || count == 0) {
-        fail(fmt::format("{} got a batch of {} records that holds {}", name(life), batch.count, count));
+        fail(fmt::format("{} got a batch of {} records that holds {}", name(life), batch.count,
+                         count));
     }
     std::vector<node::subscriber_id> got{to.begin(), to.end()};
     std::sort(got.begin(), got.end());
     std::sort(wanted.begin(), wanted.end());
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     if (got != wanted) {
-        fail(fmt::format("{} handed a batch to subscribers {}, but {} match", name(life), got, wanted));
+        fail(fmt::format("{} handed a batch to subscribers {}, but {} match", name(life), got,
+                         wanted));
     }
 }
 
@@ -208,7 +209,8 @@ void ledger::check_record(life_index life, std::span<const node::subscriber_id> 
         fail(fmt::format("{} got {} with another origin or mode", name(life), what));
     }
     if (who->destination != no_life && who->destination != life) {
-        fail(fmt::format("{} got {}, which was for {} only", name(life), what, name(who->destination)));
+        fail(fmt::format("{} got {}, which was for {} only", name(life), what,
+                         name(who->destination)));
     }
     if ((batch.hops == 0) != (who->origin == life)) {
         fail(fmt::format("{} got {} over {} links", name(life), what, batch.hops));
@@ -228,7 +230,8 @@ void ledger::check_record(life_index life, std::span<const node::subscriber_id> 
     for (const auto id : to) {
         const auto subscriber = subscribers.find(id);
         if (subscriber == subscribers.end()) {
-            fail(fmt::format("{} delivers {} to subscriber {}, which is not there", name(life), what, id));
+            fail(fmt::format("{} delivers {} to subscriber {}, which is not there", name(life),
+                             what, id));
             continue;
         }
         if (!matches(subscriber->second.prefixes, topic)) {
@@ -259,7 +262,8 @@ void ledger::check_data_origin(life_index life, life_index origin, const message
         fail(fmt::format("{} got data of {} over {} links", name(life), name(origin), batch.hops));
     }
     if (!books_[life].sights[origin].discovered) {
-        fail(fmt::format("{} got data of {} while that is not within its reach", name(life), name(origin)));
+        fail(fmt::format("{} got data of {} while that is not within its reach", name(life),
+                         name(origin)));
     }
 }
 
@@ -325,8 +329,9 @@ void ledger::turn_ended(life_index life) {
     // Per possible peer a queue, a window and one frame too many; per origin a reorder buffer, per
     // destination a retransmission store.
     const auto others = net_.lives();
-    const auto bound = others * (options.peer_queue_bytes + 2 * options.link_window_bytes
-                                 + 4 * options.frame_bytes + 4 * options.reliable_window_bytes);
+    const auto bound = others
+                       * (options.peer_queue_bytes + 2 * options.link_window_bytes
+                          + 4 * options.frame_bytes + 4 * options.reliable_window_bytes);
     if (bytes > bound) {
         fail(fmt::format("{} buffers {} bytes, over {}", name(life), bytes, bound));
     }

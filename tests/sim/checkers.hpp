@@ -1,13 +1,13 @@
 #pragma once
 
+#include "sim/network.hpp"
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include "sim/network.hpp"
 
 /// What must hold in every run, judged from outside the hubs.
 namespace bzmq::sim {
@@ -16,8 +16,8 @@ namespace bzmq::sim {
 struct identity {
     life_index origin = no_life;
     delivery_mode mode = delivery_mode::best_effort;
-    std::uint64_t number = 0;              ///< the origin's count in this mode, from 1
-    life_index destination = no_life;      ///< of a message to one endpoint only
+    std::uint64_t number = 0;          ///< the origin's count in this mode, from 1
+    life_index destination = no_life;  ///< of a message to one endpoint only
 };
 std::vector<std::byte> encode(const identity& who, std::size_t padding);
 std::optional<identity> decode(std::span<const std::byte> payload);
@@ -69,8 +69,8 @@ class ledger final : public observer {
         std::vector<life_index> due;
     };
     struct stream_book {
-        std::vector<message_note> notes;     ///< by number - 1
-        std::size_t first_open = 0;  ///< notes before it have nothing due
+        std::vector<message_note> notes;  ///< by number - 1
+        std::size_t first_open = 0;       ///< notes before it have nothing due
     };
     struct sighting {
         bool discovered = false;

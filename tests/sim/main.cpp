@@ -1,3 +1,7 @@
+#include "sim/scale.hpp"
+#include "sim/scenario.hpp"
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-
-#include "sim/scale.hpp"
-#include "sim/scenario.hpp"
-
 namespace {
 
 using bzmq::sim::run_options;
@@ -25,7 +23,8 @@ thread_local char running[96];
 
 void name_running(const run_options& options) {
     const auto nodes = options.nodes ? fmt::format(" --nodes {}", *options.nodes) : std::string{};
-    const auto text = fmt::format("\nCRASHED in: bzmq_sim --seed {}{} --verbose\n", options.seed, nodes);
+    const auto text =
+        fmt::format("\nCRASHED in: bzmq_sim --seed {}{} --verbose\n", options.seed, nodes);
     std::memcpy(running, text.c_str(), std::min(text.size() + 1, sizeof running));
 }
 
@@ -76,14 +75,17 @@ std::uint64_t run_seeds(const options& wanted) {
                 ++failed;
                 print_failure(run, report);
             } else if (wanted.count == 1) {
-                fmt::print("passed seed {}: {}; {} events, {} published, {} delivered, trace {:016x}\n",
-                           run.seed, report.summary, report.events, report.published,
-                           report.deliveries, report.trace_hash);
+                fmt::print(
+                    "passed seed {}: {}; {} events, {} published, {} delivered, trace {:016x}\n",
+                    run.seed, report.summary, report.events, report.published, report.deliveries,
+                    report.trace_hash);
             }
             if (terminal && !wanted.verbose) {
-                fmt::print(stderr, "\r{} of {} seeds, {} failed ", done, wanted.count, failed.load());
+                fmt::print(stderr, "\r{} of {} seeds, {} failed ", done, wanted.count,
+                           failed.load());
             } else if (!terminal && done % 1'000 == 0) {
-                fmt::print(stderr, "{} of {} seeds, {} failed\n", done, wanted.count, failed.load());
+                fmt::print(stderr, "{} of {} seeds, {} failed\n", done, wanted.count,
+                           failed.load());
             }
         }
     };
@@ -125,7 +127,8 @@ void run_scale(const std::vector<std::uint32_t>& sizes, std::uint64_t seed, bool
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app{"Runs bzmq's hubs in a virtual network full of faults. Exit code 1: a seed failed."};
+    CLI::App app{
+        "Runs bzmq's hubs in a virtual network full of faults. Exit code 1: a seed failed."};
     options wanted;
     std::uint64_t seed = 0;
     std::string range;
@@ -141,7 +144,8 @@ int main(int argc, char** argv) {
     app.add_option("--jobs", wanted.jobs, "Threads")->capture_default_str();
     app.add_option("--failures", wanted.failures_max, "Stop after so many")->capture_default_str();
     app.add_flag("--verbose", wanted.verbose, "Trace each run on standard error");
-    app.add_option("--scale", sizes, "Measure random graphs of these sizes instead")->delimiter(',');
+    app.add_option("--scale", sizes, "Measure random graphs of these sizes instead")
+        ->delimiter(',');
     app.add_flag("--json", json, "The scale table as JSON");
     CLI11_PARSE(app, argc, argv);
 

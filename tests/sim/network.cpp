@@ -1,14 +1,13 @@
 #include "sim/network.hpp"
 
+#include "base/assert.hpp"
+#include "sim/random.hpp"
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <utility>
-
-#include <fmt/format.h>
-
-#include "base/assert.hpp"
-#include "sim/random.hpp"
 
 namespace bzmq::sim {
 
@@ -26,9 +25,7 @@ struct network::hub_shell final : node::hub_output {
 
     hub_shell(network& owner, node_index at) : net(owner), home(at) {}
 
-    void send(node::link_id link, shared_bytes frame) override {
-        net.send(link, std::move(frame));
-    }
+    void send(node::link_id link, shared_bytes frame) override { net.send(link, std::move(frame)); }
     void close(node::link_id link) override { net.close(link); }
     void connect(node::target_id target) override { net.dial(home, target); }
     void deliver(std::span<const node::subscriber_id> to, const batch_ptr& batch,
@@ -82,8 +79,7 @@ network::~network() = default;
 
 void network::say(const std::string& line) const {
     if (verbose_) {
-        fmt::print(stderr, "{:>14.6f} {}\n",
-                   std::chrono::duration<double>(now_).count(), line);
+        fmt::print(stderr, "{:>14.6f} {}\n", std::chrono::duration<double>(now_).count(), line);
     }
 }
 
@@ -399,7 +395,8 @@ void network::crash(node_index at, bool peers_told) {
     for (std::uint32_t i = 0; i < connections_.size(); ++i) {
         auto& one = connections_[i];
         for (unsigned which = 0; which < 2; ++which) {
-            if (one.sides[which].life == life && (one.sides[which].open || one.sides[which].coming)) {
+            if (one.sides[which].life == life
+                && (one.sides[which].open || one.sides[which].coming)) {
                 one.sides[which].open = one.sides[which].coming = false;
                 const auto other = which == 0 ? telling::listener : telling::dialer;
                 break_one(i, peers_told ? other : telling::nobody);
@@ -617,7 +614,8 @@ void network::dial(node_index from, node::target_id target) {
         if (nodes_[from].life != life || nodes_[from].hub == nullptr) {
             return;
         }
-        if (!alive(to) || nodes_[to].leaving || nodes_[to].frozen_until > now_ || cut_off(from, to)) {
+        if (!alive(to) || nodes_[to].leaving || nodes_[to].frozen_until > now_
+            || cut_off(from, to)) {
             input_arrives(from, {input::kind::failed, 0, target, {}});
             return;
         }
@@ -646,7 +644,8 @@ void network::open(std::uint32_t index, unsigned which, instant when) {
 
 void network::send(node::link_id link, shared_bytes frame) {
     const auto index = connection_of(link);
-    if (link == 0 || index >= connections_.size() || !connections_[index].sides[side_of(link)].open) {
+    if (link == 0 || index >= connections_.size()
+        || !connections_[index].sides[side_of(link)].open) {
         return;  // The shell drops what comes for a connection that has just gone.
     }
     transmit(index, side_of(link), false, std::move(frame));
@@ -674,7 +673,8 @@ void network::transmit(std::uint32_t index, unsigned direction, bool end, shared
         arrival = out.free_at;
     }
     arrival += delay(random_, conditions_.delay_min, conditions_.delay_mean);
-    const bool overtaken = !end && conditions_.reordered > 0 && chance(random_, conditions_.reordered);
+    const bool overtaken =
+        !end && conditions_.reordered > 0 && chance(random_, conditions_.reordered);
     arrival = std::max(arrival, out.last_arrival);
     if (overtaken) {
         arrival += between(random_, 0ns, 20 * conditions_.delay_mean);
@@ -790,7 +790,8 @@ void network::partition(std::vector<unsigned> groups, cut how) {
                 one.flows[0].held = one.flows[1].held = true;
                 break;
             case cut::hold_one:
-                one.flows[groups_[one.sides[0].home] < groups_[one.sides[1].home] ? 0 : 1].held = true;
+                one.flows[groups_[one.sides[0].home] < groups_[one.sides[1].home] ? 0 : 1].held =
+                    true;
                 break;
             case cut::reset:
                 break_one(i, telling::both);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "base/prng.hpp"
+#include "node/hub.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -9,9 +12,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "base/prng.hpp"
-#include "node/hub.hpp"
 
 /// A virtual network of hubs. One thread, one clock, one seed: a run repeats exactly.
 ///
@@ -44,10 +44,10 @@ enum class telling : std::uint8_t { both, dialer, listener, nobody };
 
 /// What a partition does to the connections across it.
 enum class cut : std::uint8_t {
-    hold,       ///< frames wait, as TCP sends them again later
-    hold_one,   ///< the same, but only from the side with the lower group number
-    reset,      ///< connections break at once, both ends are told
-    vanish,     ///< connections are dead and nobody is told
+    hold,      ///< frames wait, as TCP sends them again later
+    hold_one,  ///< the same, but only from the side with the lower group number
+    reset,     ///< connections break at once, both ends are told
+    vanish,    ///< connections are dead and nobody is told
 };
 
 /// Watches the run. Called in the midst of hub calls: must not touch the network.
@@ -178,7 +178,9 @@ class network {
     /// Runs until `done` holds, looking each `step`; false if it still does not after `limit`.
     bool run_until(const std::function<bool()>& done, nanoseconds limit, nanoseconds step);
     void at(instant when, std::function<void()> action);
-    void after(nanoseconds span, std::function<void()> action) { at(now_ + span, std::move(action)); }
+    void after(nanoseconds span, std::function<void()> action) {
+        at(now_ + span, std::move(action));
+    }
 
     // -- Findings ---------------------------------------------------------------------------------
     [[nodiscard]] std::uint64_t trace_hash() const { return trace_; }

@@ -1,16 +1,18 @@
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-
 #include "base/prng.hpp"
 #include "base/time.hpp"
+
+#include <chrono>
+#include <cstdint>
 
 /// Draws that the simulator makes, in integers only, so that a seed means the same on each machine.
 namespace bzmq::sim {
 
 /// A stream of its own: what one part draws does not shift what the others see.
-inline prng fork(prng& from) { return prng{from.next()}; }
+inline prng fork(prng& from) {
+    return prng{from.next()};
+}
 
 /// Uniform in [low, high].
 inline std::uint64_t between(prng& random, std::uint64_t low, std::uint64_t high) {
@@ -18,13 +20,15 @@ inline std::uint64_t between(prng& random, std::uint64_t low, std::uint64_t high
 }
 inline std::chrono::nanoseconds between(prng& random, std::chrono::nanoseconds low,
                                         std::chrono::nanoseconds high) {
-    return std::chrono::nanoseconds{static_cast<std::int64_t>(
-        between(random, static_cast<std::uint64_t>(low.count()),
-                static_cast<std::uint64_t>(high.count())))};
+    return std::chrono::nanoseconds{
+        static_cast<std::int64_t>(between(random, static_cast<std::uint64_t>(low.count()),
+                                          static_cast<std::uint64_t>(high.count())))};
 }
 
 /// True with probability `parts` in 10,000.
-inline bool chance(prng& random, unsigned parts) { return random.chance(parts, 10'000); }
+inline bool chance(prng& random, unsigned parts) {
+    return random.chance(parts, 10'000);
+}
 
 /// At least `low`, on average `mean`: mostly near it, now and then ten times as long.
 inline std::chrono::nanoseconds delay(prng& random, std::chrono::nanoseconds low,

@@ -1,18 +1,16 @@
 #include "sim/scale.hpp"
 
-#include <malloc.h>
-
-#include <algorithm>
-#include <cstring>
-
-#include <fmt/format.h>
-
 #include "overlay/link_state.hpp"
 #include "overlay/paths.hpp"
 #include "overlay/tree.hpp"
 #include "sim/checkers.hpp"
 #include "sim/network.hpp"
 #include "sim/topologies.hpp"
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstring>
 
 namespace bzmq::sim {
 namespace {
@@ -50,8 +48,8 @@ std::uint64_t settle(network& net, std::uint64_t before) {
     return last - before;
 }
 
-/// Real time that one endpoint takes from a change of the topology to a tree to everybody, at best of
-/// several: what the hub does when it recomputes, without the network around it.
+/// Real time that one endpoint takes from a change of the topology to a tree to everybody, at best
+/// of several: what the hub does when it recomputes, without the network around it.
 nanoseconds time_routes(std::uint32_t nodes, const std::vector<edge>& edges) {
     std::vector<overlay::topology_record> records(nodes);
     const auto id_of = [](std::uint32_t node) {
@@ -110,7 +108,12 @@ scale_row measure_scale(std::uint32_t nodes, std::uint64_t seed) {
     options.link_cost = 1;
     for (std::uint32_t i = 0; i < nodes; ++i) {
         const auto at = net.add_node(options);
-        net.add_subscriber(at, {{fmt::format("/node/{}/", i), "/all"}, 0, {}});
+        // All take one topic, every tenth one of its own.
+        std::vector<std::string> prefixes{"/all"};
+        if (i % 10 == 0) {
+            prefixes.push_back(fmt::format("/node/{}/", i));
+        }
+        net.add_subscriber(at, {std::move(prefixes), 0, {}});
     }
     const auto edges = make_topology(topology_kind::random_degree, nodes, 4, random);
     out.links = edges.size();
@@ -144,14 +147,15 @@ scale_row measure_scale(std::uint32_t nodes, std::uint64_t seed) {
 }
 
 std::string scale_header() {
-    return fmt::format("{:>9} {:>7} {:>15} {:>18} {:>14} {:>15} {:>13} {:>10}", "endpoints", "links",
-                       "convergence ms", "B/subscr. change", "B/link change", "KiB/endpoint",
-                       "route ms", "real s");
+    return fmt::format("{:>9} {:>7} {:>15} {:>18} {:>14} {:>15} {:>13} {:>10}", "endpoints",
+                       "links", "convergence ms", "B/subscr. change", "B/link change",
+                       "KiB/endpoint", "route ms", "real s");
 }
 
 std::string to_text(const scale_row& row) {
-    return fmt::format("{:>9} {:>7} {:>15} {:>18.0f} {:>14.0f} {:>15.0f} {:>13.3f} {:>10.1f}", row.nodes,
-                       row.links, row.converged ? fmt::format("{}", row.convergence / 1ms) : "never",
+    return fmt::format("{:>9} {:>7} {:>15} {:>18.0f} {:>14.0f} {:>15.0f} {:>13.3f} {:>10.1f}",
+                       row.nodes, row.links,
+                       row.converged ? fmt::format("{}", row.convergence / 1ms) : "never",
                        row.bytes_per_subscription_change, row.bytes_per_link_change,
                        static_cast<double>(row.memory_per_endpoint) / 1024,
                        std::chrono::duration<double, std::milli>(row.route_time).count(),
@@ -163,9 +167,9 @@ std::string to_json(const scale_row& row) {
         R"({{"endpoints":{},"links":{},"converged":{},"convergence_ns":{},)"
         R"("control_bytes_per_subscription_change":{:.0f},"control_bytes_per_link_change":{:.0f},)"
         R"("bytes_per_endpoint":{},"route_ns":{},"real_ns":{}}})",
-        row.nodes, row.links, row.converged, row.convergence.count(), row.bytes_per_subscription_change,
-        row.bytes_per_link_change, row.memory_per_endpoint, row.route_time.count(),
-        row.real_time.count());
+        row.nodes, row.links, row.converged, row.convergence.count(),
+        row.bytes_per_subscription_change, row.bytes_per_link_change, row.memory_per_endpoint,
+        row.route_time.count(), row.real_time.count());
 }
 
 }  // namespace bzmq::sim

@@ -11,12 +11,12 @@ struct scale_row {
     std::uint32_t nodes = 0;
     std::size_t links = 0;
     bool converged = false;
-    std::chrono::nanoseconds convergence{};   ///< simulated, from the first dial to equal views
-    double bytes_per_subscription_change = 0; ///< control bytes of all nodes together
-    double bytes_per_link_change = 0;         ///< one link lost and up again
-    std::size_t memory_per_endpoint = 0;      ///< bytes of heap, once quiet
-    std::chrono::nanoseconds route_time{};    ///< real: paths and one tree, at one endpoint
-    std::chrono::nanoseconds real_time{};     ///< the whole row
+    std::chrono::nanoseconds convergence{};    ///< simulated, from the first dial to equal views
+    double bytes_per_subscription_change = 0;  ///< control bytes of all nodes together
+    double bytes_per_link_change = 0;          ///< one link lost and up again
+    std::size_t memory_per_endpoint = 0;       ///< bytes of heap, once quiet
+    std::chrono::nanoseconds route_time{};     ///< real: paths and one tree, at one endpoint
+    std::chrono::nanoseconds real_time{};      ///< the whole row
 };
 
 scale_row measure_scale(std::uint32_t nodes, std::uint64_t seed);

@@ -1,14 +1,13 @@
 #include "sim/scenario.hpp"
 
-#include <algorithm>
-#include <iterator>
-
-#include <fmt/format.h>
-
 #include "sim/checkers.hpp"
 #include "sim/network.hpp"
 #include "sim/random.hpp"
 #include "sim/workload.hpp"
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
 
 namespace bzmq::sim {
 namespace {
@@ -31,16 +30,16 @@ enum fault : unsigned {
 struct plan {
     topology_kind kind = topology_kind::ring;
     std::uint32_t nodes = 3;
-    unsigned both_sides = 0;         ///< edges of 10,000 that are dialled from both ends
+    unsigned both_sides = 0;  ///< edges of 10,000 that are dialled from both ends
     bool equal_costs = true;
     node::hub_options hub;
     link_conditions calm;
     link_conditions stormy;
-    unsigned weights[fault_kinds]{}; ///< how often each fault comes, beside the others
+    unsigned weights[fault_kinds]{};  ///< how often each fault comes, beside the others
     nanoseconds fault_gap = 500ms;
     nanoseconds storm = 20s;
     workload_options traffic;
-    unsigned blocking = 0;           ///< subscribers of 10,000 that block
+    unsigned blocking = 0;  ///< subscribers of 10,000 that block
     bool small_queues = false;
 };
 
@@ -129,9 +128,10 @@ class swarm {
         }
         out.summary = fmt::format(
             "{} of {} nodes, {}, hostile {}/{}/{}, faults {} each {} ms, traffic each {} ms{}",
-            to_string(plan_.kind), plan_.nodes, plan_.equal_costs ? "equal costs" : "measured costs",
-            plan_.stormy.lost, plan_.stormy.duplicated, plan_.stormy.reordered,
-            fmt::join(plan_.weights, "/"), plan_.fault_gap / 1ms, plan_.traffic.publish_gap / 1ms,
+            to_string(plan_.kind), plan_.nodes,
+            plan_.equal_costs ? "equal costs" : "measured costs", plan_.stormy.lost,
+            plan_.stormy.duplicated, plan_.stormy.reordered, fmt::join(plan_.weights, "/"),
+            plan_.fault_gap / 1ms, plan_.traffic.publish_gap / 1ms,
             plan_.blocking > 0 ? ", blocking subscribers" : "");
         if (plan_.small_queues) {
             out.summary += fmt::format(", {} at {} bytes", to_string(plan_.hub.peer_overflow),
@@ -141,7 +141,9 @@ class swarm {
     }
 
   private:
-    [[nodiscard]] bool sound() const { return book_.failures().empty() && net_.complaint().empty(); }
+    [[nodiscard]] bool sound() const {
+        return book_.failures().empty() && net_.complaint().empty();
+    }
     node_index any_node() { return static_cast<node_index>(random_.below(net_.size())); }
 
     void build() {
@@ -232,9 +234,9 @@ class swarm {
                 net_.freeze(any_node(), between(random_, nanoseconds{10ms}, nanoseconds{8s}));
                 break;
             case fault_slow:
-                net_.set_pace(any_node(), random_.chance(1, 2)
-                                              ? nanoseconds{10us}
-                                              : between(random_, nanoseconds{1ms}, nanoseconds{400ms}));
+                net_.set_pace(any_node(), random_.chance(1, 2) ? nanoseconds{10us}
+                                                               : between(random_, nanoseconds{1ms},
+                                                                         nanoseconds{400ms}));
                 break;
             case fault_retarget:
                 retarget();
@@ -359,7 +361,8 @@ class swarm {
             const auto id = net_.id_of(net_.life_of(from));
             if (net_.hub_of(at).reachable(id)
                 && minimal(net_.hub_of(at).filter_of(id)) != net_.true_filter(from)) {
-                book_.fail(fmt::format("n{} does not know the filter of n{}, which is confirmed", at, from));
+                book_.fail(fmt::format("n{} does not know the filter of n{}, which is confirmed",
+                                       at, from));
             }
         }
         ask_everybody(from, patience);
@@ -369,12 +372,14 @@ class swarm {
         std::vector<node::topology_node> asked;
         for (auto& one : net_.hub_of(from).topology()) {
             if (one.id != net_.id_of(net_.life_of(from))) {
-                net_.with(from, [&](node::hub& hub) { hub.ping(net_.now(), asked.size(), one.id); });
+                net_.with(from,
+                          [&](node::hub& hub) { hub.ping(net_.now(), asked.size(), one.id); });
                 asked.push_back(std::move(one));
             }
         }
         if (!net_.run_until([&] { return net_.pongs().size() == asked.size(); }, patience, 50ms)) {
-            book_.fail(fmt::format("n{} got {} of {} pongs", from, net_.pongs().size(), asked.size()));
+            book_.fail(
+                fmt::format("n{} got {} of {} pongs", from, net_.pongs().size(), asked.size()));
         }
         for (const auto& pong : net_.pongs()) {
             const auto& one = asked.at(pong.request);
@@ -397,6 +402,8 @@ class swarm {
 
 }  // namespace
 
-run_report run_swarm(const run_options& options) { return swarm{options}.run(); }
+run_report run_swarm(const run_options& options) {
+    return swarm{options}.run();
+}
 
 }  // namespace bzmq::sim

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "sim/topologies.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "sim/topologies.hpp"
 
 namespace bzmq::sim {
 
@@ -20,8 +20,8 @@ struct run_report {
     std::uint64_t events = 0;
     std::uint64_t published = 0;
     std::uint64_t deliveries = 0;
-    std::string summary;                 ///< what the seed drew
-    std::vector<std::string> failures;   ///< empty: the run passed
+    std::string summary;                ///< what the seed drew
+    std::vector<std::string> failures;  ///< empty: the run passed
 };
 
 /// One run of a swarm: the seed draws the network, the faults and how often each comes; they strike

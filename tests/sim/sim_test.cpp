@@ -1,10 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <chrono>
-#include <string>
-#include <vector>
-
 #include "sim/checkers.hpp"
 #include "sim/network.hpp"
 #include "sim/random.hpp"
@@ -12,6 +7,11 @@
 #include "sim/topologies.hpp"
 #include "sim/workload.hpp"
 #include "wire/records.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
 
 namespace bzmq::sim {
 namespace {
@@ -56,7 +56,7 @@ struct world {
         }
         return out;
     }
-    [[nodiscard]] std::uint64_t sum(std::uint64_t node::hub_counters::* what) {
+    [[nodiscard]] std::uint64_t sum(std::uint64_t node::hub_counters::*what) {
         std::uint64_t out = 0;
         for (node_index at = 0; at < net.size(); ++at) {
             out += net.alive(at) ? net.hub_of(at).counters().*what : 0;
@@ -118,7 +118,8 @@ class canary_delivery : public testing::Test {
         subscriber = here.subscribe(1, {"/a"});
         ASSERT_TRUE(here.settles());
         for (int i = 0; i < 3; ++i) {
-            here.book.prepare(here.book.next(here.net.life_of(0), delivery_mode::best_effort), "/a");
+            here.book.prepare(here.book.next(here.net.life_of(0), delivery_mode::best_effort),
+                              "/a");
         }
         ASSERT_TRUE(here.book.failures().empty());
     }
@@ -199,7 +200,9 @@ TEST(scenario, a_relay_repairs_the_tree_when_its_next_hop_dies) {
     }
     here.book.set_calm(true);
     here.net.crash(victim, true);
-    const auto lost = [&] { return here.book.count(here.net.life_of(1), sc::peer_lost, victim) > 0; };
+    const auto lost = [&] {
+        return here.book.count(here.net.life_of(1), sc::peer_lost, victim) > 0;
+    };
     // Frames that are on their way from 0 when 1 hears of the loss need the repair.
     while (!lost()) {
         here.net.run_for(10us);
@@ -246,7 +249,8 @@ TEST(scenario, both_sides_peering_keep_one_link) {
 
 TEST(scenario, views_agree_after_a_partition_heals) {
     for (const auto how : {cut::hold, cut::hold_one, cut::reset, cut::vanish}) {
-        world here{8, {{0, 1}, {1, 2}, {2, 3}, {3, 0}, {4, 5}, {5, 6}, {6, 7}, {7, 4}, {0, 4}, {2, 6}}};
+        world here{
+            8, {{0, 1}, {1, 2}, {2, 3}, {3, 0}, {4, 5}, {5, 6}, {6, 7}, {7, 4}, {0, 4}, {2, 6}}};
         ASSERT_TRUE(here.settles());
         here.net.partition({0, 0, 0, 0, 1, 1, 1, 1}, how);
         here.net.run_for(8s);
@@ -268,7 +272,8 @@ TEST(scenario, a_half_open_link_is_lost_within_the_peer_timeout) {
     ASSERT_TRUE(here.net.break_connection(0, 1, telling::nobody));
     const auto cut_at = here.net.now();
     const auto both_know = [&] {
-        return here.book.count(0, sc::peer_lost, 1) == 1 && here.book.count(1, sc::peer_lost, 0) == 1;
+        return here.book.count(0, sc::peer_lost, 1) == 1
+               && here.book.count(1, sc::peer_lost, 0) == 1;
     };
     EXPECT_TRUE(here.net.run_until(both_know, 10s, 1ms));
     EXPECT_LE(here.net.now() - cut_at, here.net.options_of(0).peer_timeout + 10ms);

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "base/prng.hpp"
+
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "base/prng.hpp"
 
 namespace bzmq::sim {
 
@@ -14,10 +14,10 @@ enum class topology_kind : std::uint8_t {
     ring,
     star,
     full_mesh,
-    random_degree,   ///< a random tree and random edges up to an average degree
+    random_degree,  ///< a random tree and random edges up to an average degree
     chorded_ring,
     tree,
-    dumbbell,        ///< two dense halves, joined by two bridges
+    dumbbell,  ///< two dense halves, joined by two bridges
 };
 constexpr unsigned topology_kinds = 8;
 

@@ -1,12 +1,11 @@
+#include "sim/checkers.hpp"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include "sim/checkers.hpp"
 
 namespace bzmq::sim {
 namespace {
@@ -52,7 +51,8 @@ struct truth {
 
 class view_check {
   public:
-    view_check(network& net, bool equal_costs) : net_(net), truth_(net), equal_costs_(equal_costs) {}
+    view_check(network& net, bool equal_costs)
+        : net_(net), truth_(net), equal_costs_(equal_costs) {}
 
     std::vector<std::string> run() {
         for (node_index at = 0; at < net_.size() && problems_.size() < problems_max; ++at) {
@@ -135,20 +135,24 @@ class view_check {
             want.insert(net_.id_of(net_.life_of(peer)));
         }
         if (have != want || entry.links.size() != have.size()) {
-            problem(at, fmt::format("sees n{} linked to [{}] instead of [{}]", to, names(have), names(want)));
+            problem(at, fmt::format("sees n{} linked to [{}] instead of [{}]", to, names(have),
+                                    names(want)));
         }
         if (minimal(entry.filter) != net_.true_filter(to)) {
             problem(at, fmt::format("sees n{} subscribe to [{}] instead of [{}]", to,
-                                    fmt::join(entry.filter, " "), fmt::join(net_.true_filter(to), " ")));
+                                    fmt::join(entry.filter, " "),
+                                    fmt::join(net_.true_filter(to), " ")));
         }
         if (equal_costs_ && entry.distance != distance) {
-            problem(at, fmt::format("sees n{} {} links away instead of {}", to, entry.distance, distance));
+            problem(at, fmt::format("sees n{} {} links away instead of {}", to, entry.distance,
+                                    distance));
         }
         if (entry.name != net_.options_of(to).name) {
             problem(at, fmt::format("calls n{} {}", to, entry.name));
         }
         if (at == to ? !entry.next_hop.is_nil() : !is_peer(at, entry.next_hop)) {
-            problem(at, fmt::format("goes to n{} by {}, which is no peer", to, name(entry.next_hop)));
+            problem(at,
+                    fmt::format("goes to n{} by {}, which is no peer", to, name(entry.next_hop)));
         }
     }
 
@@ -169,18 +173,20 @@ class view_check {
         for (life_index life = 0; life < net_.lives(); ++life) {
             const bool want = net_.is_current(life) && distances[net_.home_of(life)] != far;
             if (life != net_.life_of(at) && hub.reachable(net_.id_of(life)) != want) {
-                problem(at, fmt::format("takes {} for {}reachable", name(net_.id_of(life)), want ? "un" : ""));
+                problem(at, fmt::format("takes {} for {}reachable", name(net_.id_of(life)),
+                                        want ? "un" : ""));
             }
-            if (want && minimal(hub.filter_of(net_.id_of(life))) != net_.true_filter(net_.home_of(life))) {
+            if (want
+                && minimal(hub.filter_of(net_.id_of(life)))
+                       != net_.true_filter(net_.home_of(life))) {
                 problem(at, fmt::format("has another filter of {}", name(net_.id_of(life))));
             }
         }
     }
 
     [[nodiscard]] bool is_peer(node_index at, const endpoint_id& id) const {
-        return std::any_of(truth_.links[at].begin(), truth_.links[at].end(), [&](node_index to) {
-            return net_.id_of(net_.life_of(to)) == id;
-        });
+        return std::any_of(truth_.links[at].begin(), truth_.links[at].end(),
+                           [&](node_index to) { return net_.id_of(net_.life_of(to)) == id; });
     }
     [[nodiscard]] std::string name(const endpoint_id& id) const {
         const auto life = net_.find_life(id);
@@ -244,8 +250,9 @@ std::optional<std::string> check_flood_cost(network& net, node_index at) {
     net.run_for(2s);
     const auto most = ends - nodes + 1;
     if (record == 0 || total > most * record) {
-        return fmt::format("one subscription of n{} cost {} control bytes, {} records of {} bytes are allowed",
-                           at, total, most, record);
+        return fmt::format(
+            "one subscription of n{} cost {} control bytes, {} records of {} bytes are allowed", at,
+            total, most, record);
     }
     return std::nullopt;
 }

@@ -1,13 +1,12 @@
 #include "sim/workload.hpp"
 
-#include <algorithm>
-#include <cstring>
-
+#include "sim/random.hpp"
+#include "wire/records.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "sim/random.hpp"
-#include "wire/records.hpp"
+#include <algorithm>
+#include <cstring>
 
 namespace bzmq::sim {
 
@@ -25,9 +24,9 @@ std::string random_topic(prng& random) {
 }
 
 std::vector<std::string> random_filter(prng& random) {
-    static constexpr const char* all[] = {"/a",      "/a/",   "/a/x",     "/b/x",    "/b",  "/b/y/z",
-                                          "/c",      "/node", "/node/1",  "/node/10", "/",  "/zzz",
-                                          "/a/xyz",  ""};
+    static constexpr const char* all[] = {"/a",     "/a/",  "/a/x",   "/b/x",    "/b",
+                                          "/b/y/z", "/c",   "/node",  "/node/1", "/node/10",
+                                          "/",      "/zzz", "/a/xyz", ""};
     std::vector<std::string> out;
     for (auto count = random.below(4); count > 0; --count) {
         // The empty prefix, which matches all, is the rare one.
@@ -136,7 +135,8 @@ std::vector<std::string> workload::stuck() const {
         for (std::size_t mode = 0; mode < 2; ++mode) {
             const auto& waiting = waiting_[at][mode];
             if (!waiting.empty() && net_.is_current(waiting.front().life)) {
-                out.push_back(fmt::format("n{} has not taken {} batches of mode {}", at, waiting.size(), mode));
+                out.push_back(fmt::format("n{} has not taken {} batches of mode {}", at,
+                                          waiting.size(), mode));
             }
         }
     }
@@ -149,7 +149,8 @@ void workload::publish(node_index at, delivery_mode mode, const std::vector<std:
     if (!net_.active(at) || waiting.size() >= waiting_batches_max) {
         return;
     }
-    net_.say(fmt::format("{} publishes {} mode {}", at, fmt::join(topics, " "), static_cast<int>(mode)));
+    net_.say(
+        fmt::format("{} publishes {} mode {}", at, fmt::join(topics, " "), static_cast<int>(mode)));
     waiting.push_back(make_batch(at, mode, topics, no_life));
     offer(at, mode);
 }
@@ -199,7 +200,8 @@ void workload::offer(node_index at, delivery_mode mode) {
     }
 }
 
-void workload::publish_to(node_index at, node_index to, delivery_mode mode, const std::string& topic) {
+void workload::publish_to(node_index at, node_index to, delivery_mode mode,
+                          const std::string& topic) {
     if (!net_.active(at) || !queue(at, mode).empty()) {
         return;
     }

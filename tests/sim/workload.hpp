@@ -1,12 +1,12 @@
 #pragma once
 
+#include "sim/checkers.hpp"
+#include "sim/network.hpp"
+
 #include <array>
 #include <deque>
 #include <string>
 #include <vector>
-
-#include "sim/checkers.hpp"
-#include "sim/network.hpp"
 
 namespace bzmq::sim {
 
