@@ -18,6 +18,9 @@ namespace {
 using namespace std::chrono_literals;
 using real_clock = std::chrono::steady_clock;
 
+/// Every tenth endpoint subscribes, to a topic of its own and to a common one.
+constexpr std::uint32_t subscriber_every = 10;
+
 std::size_t heap_in_use() {
     const auto all = mallinfo2();
     return all.uordblks + all.hblkhd;
@@ -108,12 +111,9 @@ scale_row measure_scale(std::uint32_t nodes, std::uint64_t seed) {
     options.link_cost = 1;
     for (std::uint32_t i = 0; i < nodes; ++i) {
         const auto at = net.add_node(options);
-        // All take one topic, every tenth one of its own.
-        std::vector<std::string> prefixes{"/all"};
-        if (i % 10 == 0) {
-            prefixes.push_back(fmt::format("/node/{}/", i));
+        if (i % subscriber_every == 0) {
+            net.add_subscriber(at, {{fmt::format("/node/{}/", i), "/all"}, 0, {}});
         }
-        net.add_subscriber(at, {std::move(prefixes), 0, {}});
     }
     const auto edges = make_topology(topology_kind::random_degree, nodes, 4, random);
     out.links = edges.size();

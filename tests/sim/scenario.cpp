@@ -335,7 +335,9 @@ class swarm {
             }
         }
         // Blocking subscribers push back on best effort too, where peers drop: not when calm.
-        book_.set_calm(plan_.blocking == 0 && !plan_.small_queues);
+        // Where measured costs change a path, the slower one may lag behind `reorder_hold`.
+        const bool steady = plan_.equal_costs || plan_.calm.delay_mean < 20ms;
+        book_.set_calm(steady && plan_.blocking == 0 && !plan_.small_queues);
         auto traffic = plan_.traffic;
         traffic.filter_gap = 0ns;
         traffic.publish_gap = 10ms;
