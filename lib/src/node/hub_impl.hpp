@@ -122,9 +122,6 @@ struct outgoing_stream {
         instant resend_at = never;
         std::chrono::nanoseconds resend_after{};
         instant resent_at{std::chrono::hours{-1}};
-        std::size_t resend_burst = 1024 * 1024;  ///< how much to send again before an answer comes
-        std::uint64_t recover_until = 0;         ///< all up to here is taken for lost
-        std::uint64_t resent_until = 0;          ///< and has been sent again up to here
         std::chrono::nanoseconds round_trip{};  ///< smoothed: from sending to its acknowledgement
         instant unreachable_since = never;
     };
@@ -249,7 +246,6 @@ class hub_impl {
     void send_stream_ack(instant now, const stream_key& key, incoming_stream& stream);
     void handle_stream_ack(instant now, const endpoint_id& from, const wire::stream_ack& ack);
     void resend(instant now, const endpoint_id& to, outgoing_stream::destination& state);
-    void resend_burst(instant now, const endpoint_id& to, outgoing_stream::destination& state);
     void drop_acknowledged(instant now, outgoing_stream::destination& state,
                            std::uint64_t received, std::uint64_t consumed);
 

@@ -22,10 +22,7 @@ constexpr auto resend_first = 300ms;
 // Backs off this far: resending faster than the overlay carries would keep it full of copies.
 constexpr auto resend_max = 15s;
 constexpr auto ack_query_pause = 5s;
-constexpr std::size_t resend_burst_min = 2 * 1024;
-constexpr std::size_t resend_burst_max = 1024 * 1024;
-// Control sections that wait for one link; they are small and go first.
-constexpr std::size_t urgent_sections_max = 4'096;
+constexpr std::size_t resend_burst_bytes = 1024 * 1024;
 constexpr std::size_t waiting_bytes_max = 16 * 1024 * 1024;
 
 std::size_t index_of(delivery_mode mode) { return static_cast<std::size_t>(mode); }
@@ -46,6 +43,11 @@ void collapse(std::vector<std::uint64_t>& distances) {
 /// The patience of a stream whose sections arrive at first sending.
 std::chrono::nanoseconds first_resend_after(const outgoing_stream::destination& state) {
     return std::clamp<std::chrono::nanoseconds>(2 * state.round_trip, resend_first, resend_max);
+}
+
+/// A section that a reliable receiver or a control exchange needs: bounded elsewhere.
+bool exempt_from_bounds(const section_body& body) {
+    return body.kind() != wire::section_kind::best_effort;
 }
 
 }  // namespace
@@ -295,12 +297,7 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
         return channel.queued_bytes() >= factor * options_.peer_queue_bytes
                || channel.queued_messages() >= factor * options_.peer_queue_messages;
     };
-    const auto kind = section.body->kind();
-    if (kind == wire::section_kind::control || kind == wire::section_kind::trace) {
-        if (!local && channel.urgent_sections() >= urgent_sections_max) {
-            return;  // Whoever sent it asks or tells again.
-        }
-    } else if (kind == wire::section_kind::reliable) {
+    if (exempt_from_bounds(*section.body)) {
         if (!local && over(2)) {
             link.dropped_messages += count;
             counters_.dropped_overflow += count;
@@ -760,14 +757,6 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
     } else if (state.unacknowledged.empty()) {
         // Subscribers there take their time. The ack that will say so may be lost: ask for it.
         state.resend_at = now + ack_query_pause;
-    } else if (state.unacknowledged.size() < before
-               && state.unacknowledged.front().number <= state.recover_until
-               && ack.received >= state.resent_until) {
-        // The last burst got through, and there is more that seems lost.
-        state.resend_burst = std::min(2 * state.resend_burst, resend_burst_max);
-        state.resend_after = std::max(first_resend_after(state), state.resend_after / 2);
-        state.resend_at = now + state.resend_after;
-        resend_burst(now, from, state);
     } else if (ack.gap) {
         // The receiver repeats itself until the copies have come; do not send more meanwhile.
         if (now >= state.resent_at + state.resend_after / 2) {
@@ -781,14 +770,6 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
 void hub_impl::resend(instant now, const endpoint_id& to, outgoing_stream::destination& state) {
     state.resend_at = now + state.resend_after;
     state.resend_after = std::min<std::chrono::nanoseconds>(2 * state.resend_after, resend_max);
-    state.resend_burst = std::max(state.resend_burst / 2, resend_burst_min);
-    state.recover_until = state.unacknowledged.back().number;
-    resend_burst(now, to, state);
-}
-
-/// Sends the first of what is not acknowledged again, as much as seems to get through at once.
-void hub_impl::resend_burst(instant now, const endpoint_id& to,
-                            outgoing_stream::destination& state) {
     const auto branches = branches_to(to);
     if (branches->empty()) {
         return;
@@ -802,10 +783,9 @@ void hub_impl::resend_burst(instant now, const endpoint_id& to,
     std::size_t sent = 0;
     bool first = true;
     for (auto& item : state.unacknowledged) {
-        if (sent > state.resend_burst || item.number > state.recover_until) {
+        if (sent > resend_burst_bytes) {
             break;
         }
-        state.resent_until = item.number;
         sent += item.body->payload.size();
         item.resent = true;
         ++counters_.retransmitted;

@@ -63,14 +63,7 @@ void channel::push(instant now, routed_section section) {
     }
     queued_bytes_ += section.size();
     queued_messages_ += section.body->records;
-    const auto kind = section.body->kind();
-    if (kind == wire::section_kind::control || kind == wire::section_kind::trace) {
-        // Acknowledgements and questions have no order to keep and must not wait behind a backlog.
-        queue_.insert(queue_.begin() + static_cast<std::ptrdiff_t>(urgent_), std::move(section));
-        ++urgent_;
-    } else {
-        queue_.push_back(std::move(section));
-    }
+    queue_.push_back(std::move(section));
 }
 
 std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
@@ -97,7 +90,6 @@ std::vector<routed_section> channel::take_undelivered() {
     std::move(queue_.begin(), queue_.end(), std::back_inserter(out));
     unacknowledged_.clear();
     queue_.clear();
-    urgent_ = 0;
     unacknowledged_bytes_ = queued_bytes_ = queued_messages_ = 0;
     return out;
 }
@@ -214,7 +206,6 @@ void channel::send_one_batch(channel_events& events, bool with_sections) {
         counters_.sent_messages += body.records;
         frame.sections.push_back(std::move(section));
         queue_.pop_front();
-        urgent_ -= urgent_ > 0 ? 1 : 0;
     }
     frame.bytes = out.finish();
     counters_.sent_bytes += frame.bytes.size();

@@ -57,8 +57,6 @@ class channel {
 
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
-    /// Control sections that wait to be sent.
-    [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_; }
     /// Bytes of control items that wait to be sent.
     [[nodiscard]] std::size_t queued_control_bytes() const noexcept { return control_bytes_; }
     /// Bytes held for retransmission.
@@ -129,7 +127,6 @@ class channel {
     std::deque<control_item> control_;
     std::size_t control_bytes_ = 0;
     std::deque<routed_section> queue_;
-    std::size_t urgent_ = 0;  ///< so many at the front of the queue are control sections
     std::size_t queued_bytes_ = 0;
     std::size_t queued_messages_ = 0;
     instant oldest_queued_{};
