@@ -109,8 +109,6 @@ struct outgoing_stream {
         std::uint64_t number;
         std::uint64_t distance;
         section_ptr body;
-        instant sent_at;
-        bool resent = false;
     };
     struct destination {
         std::uint64_t last = 0;  ///< number of the newest section for it
@@ -121,8 +119,6 @@ struct outgoing_stream {
         std::size_t unconsumed_bytes = 0;
         instant resend_at = never;
         std::chrono::nanoseconds resend_after{};
-        instant resent_at{std::chrono::hours{-1}};
-        std::chrono::nanoseconds round_trip{};  ///< smoothed: from sending to its acknowledgement
         instant unreachable_since = never;
     };
     std::uint64_t last = 0;
@@ -246,8 +242,8 @@ class hub_impl {
     void send_stream_ack(instant now, const stream_key& key, incoming_stream& stream);
     void handle_stream_ack(instant now, const endpoint_id& from, const wire::stream_ack& ack);
     void resend(instant now, const endpoint_id& to, outgoing_stream::destination& state);
-    void drop_acknowledged(instant now, outgoing_stream::destination& state,
-                           std::uint64_t received, std::uint64_t consumed);
+    void drop_acknowledged(outgoing_stream::destination& state, std::uint64_t received,
+                           std::uint64_t consumed);
 
     // Control messages between endpoints (hub_control.cpp).
     void send_control(instant now, const endpoint_id& to, wire::section_kind kind,

@@ -19,9 +19,7 @@ constexpr std::size_t ack_sections = 16;
 constexpr auto ack_delay = 5ms;
 constexpr auto gap_pause = 20ms;
 constexpr auto resend_first = 300ms;
-// Backs off this far: resending faster than the overlay carries would keep it full of copies.
-constexpr auto resend_max = 15s;
-constexpr auto ack_query_pause = 5s;
+constexpr auto resend_max = 5s;
 constexpr std::size_t resend_burst_bytes = 1024 * 1024;
 constexpr std::size_t waiting_bytes_max = 16 * 1024 * 1024;
 
@@ -38,11 +36,6 @@ void collapse(std::vector<std::uint64_t>& distances) {
                        [&](std::uint64_t d) { return d == distances[0]; })) {
         distances.resize(1);
     }
-}
-
-/// The patience of a stream whose sections arrive at first sending.
-std::chrono::nanoseconds first_resend_after(const outgoing_stream::destination& state) {
-    return std::clamp<std::chrono::nanoseconds>(2 * state.round_trip, resend_first, resend_max);
 }
 
 /// A section that a reliable receiver or a control exchange needs: bounded elsewhere.
@@ -237,13 +230,13 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
             state.last = body->number;
             section.distances.push_back(distance);
             if (mode == delivery_mode::reliable) {
-                state.unacknowledged.push_back({body->number, distance, body, now, false});
+                state.unacknowledged.push_back({body->number, distance, body});
                 state.unacknowledged_bytes += body->payload.size();
                 state.unconsumed.emplace_back(body->number, body->payload.size());
                 state.unconsumed_bytes += body->payload.size();
                 if (state.resend_at == never) {
-                    state.resend_after = first_resend_after(state);
-                    state.resend_at = now + state.resend_after;
+                    state.resend_after = resend_first;
+                    state.resend_at = now + resend_first;
                     unacknowledged_.insert(id);
                 }
             }
@@ -721,16 +714,10 @@ void hub_impl::send_stream_ack(instant now, const stream_key& key, incoming_stre
     }
 }
 
-void hub_impl::drop_acknowledged(instant now, outgoing_stream::destination& state,
-                                 std::uint64_t received, std::uint64_t consumed) {
+void hub_impl::drop_acknowledged(outgoing_stream::destination& state, std::uint64_t received,
+                                 std::uint64_t consumed) {
     while (!state.unacknowledged.empty() && state.unacknowledged.front().number <= received) {
-        const auto& item = state.unacknowledged.front();
-        if (!item.resent) {
-            const auto sample = now - item.sent_at;
-            state.round_trip = state.round_trip == 0ns ? sample : (7 * state.round_trip + sample) / 8;
-            state.resend_after = first_resend_after(state);
-        }
-        state.unacknowledged_bytes -= item.body->payload.size();
+        state.unacknowledged_bytes -= state.unacknowledged.front().body->payload.size();
         state.unacknowledged.pop_front();
     }
     while (!state.unconsumed.empty() && state.unconsumed.front().first <= consumed) {
@@ -748,7 +735,7 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
     }
     auto& state = at->second;
     const auto before = state.unacknowledged.size();
-    drop_acknowledged(now, state, ack.received, ack.consumed);
+    drop_acknowledged(state, ack.received, ack.consumed);
     if (state.unconsumed.empty()) {
         state.resend_at = never;
         if (state.unreachable_since == never) {
@@ -756,14 +743,13 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
         }
     } else if (state.unacknowledged.empty()) {
         // Subscribers there take their time. The ack that will say so may be lost: ask for it.
-        state.resend_at = now + ack_query_pause;
+        state.resend_after = resend_max;
+        state.resend_at = now + resend_max;
     } else if (ack.gap) {
-        // The receiver repeats itself until the copies have come; do not send more meanwhile.
-        if (now >= state.resent_at + state.resend_after / 2) {
-            resend(now, from, state);
-        }
+        resend(now, from, state);
     } else if (state.unacknowledged.size() < before) {
-        state.resend_at = now + state.resend_after;
+        state.resend_after = resend_first;
+        state.resend_at = now + resend_first;
     }
 }
 
@@ -776,18 +762,16 @@ void hub_impl::resend(instant now, const endpoint_id& to, outgoing_stream::desti
     }
     const auto& way = branches->front();
     auto* link = link_to(way.first_hop);
-    if (link == nullptr || link->channel->queued_bytes() > options_.link_window_bytes) {
-        return;  // No way, or the last copies are still waiting to leave.
+    if (link == nullptr) {
+        return;
     }
-    state.resent_at = now;
     std::size_t sent = 0;
     bool first = true;
-    for (auto& item : state.unacknowledged) {
+    for (const auto& item : state.unacknowledged) {
         if (sent > resend_burst_bytes) {
             break;
         }
         sent += item.body->payload.size();
-        item.resent = true;
         ++counters_.retransmitted;
         // All before the first one is acknowledged or given up: it needs no predecessor.
         send_on(now, *link, {item.body, way.tree, {first ? 0 : item.distance}, 0, 0}, true);
@@ -838,7 +822,7 @@ void hub_impl::tick_streams(instant now) {
         }
         if (state.unreachable_since == never && now >= state.resend_at) {
             if (state.unacknowledged.empty()) {
-                state.resend_at = now + ack_query_pause;
+                state.resend_at = now + resend_max;
                 send_control(now, *at, wire::section_kind::control,
                              {static_cast<std::byte>(wire::control_type::ack_query)});
             } else {
