@@ -46,38 +46,37 @@ inline bool eventually(const std::function<bool()>& condition) {
     return true;
 }
 
-/// Reads statuses until `code` comes, about `node` where that is not nil; all that it read.
-inline std::vector<status_variant> read_until(status_subscriber& from, sc code,
-                                              endpoint_id node = {}) {
+/// Reads until something satisfies `wanted`, which `what` names; all that it read.
+inline std::vector<status_variant> read_until(
+    status_subscriber& from, std::string_view what,
+    const std::function<bool(const status_variant&)>& wanted) {
     std::vector<status_variant> seen;
     while (true) {
         auto next = from.get(patience);
         if (!next) {
-            ADD_FAILURE() << "no " << to_string(code) << " after " << seen.size() << " others";
+            ADD_FAILURE() << "no " << what << " after " << seen.size() << " others";
             return seen;
         }
         seen.push_back(*next);
-        const auto* what = get_if<status>(&seen.back());
-        if (what != nullptr && what->code() == code
-            && (node.is_nil() || what->context().node == node)) {
+        if (wanted(seen.back())) {
             return seen;
         }
     }
 }
+/// Reads statuses until `code` comes, about `node` where that is not nil.
+inline std::vector<status_variant> read_until(status_subscriber& from, sc code,
+                                              endpoint_id node = {}) {
+    return read_until(from, to_string(code), [&](const status_variant& each) {
+        const auto* what = get_if<status>(&each);
+        return what != nullptr && what->code() == code
+               && (node.is_nil() || what->context().node == node);
+    });
+}
 inline std::vector<status_variant> read_until(status_subscriber& from, ec code) {
-    std::vector<status_variant> seen;
-    while (true) {
-        auto next = from.get(patience);
-        if (!next) {
-            ADD_FAILURE() << "no " << to_string(code) << " after " << seen.size() << " others";
-            return seen;
-        }
-        seen.push_back(*next);
-        const auto* what = get_if<error>(&seen.back());
-        if (what != nullptr && what->code() == code) {
-            return seen;
-        }
-    }
+    return read_until(from, to_string(code), [&](const status_variant& each) {
+        const auto* what = get_if<error>(&each);
+        return what != nullptr && what->code() == code;
+    });
 }
 inline std::vector<sc> codes(const std::vector<status_variant>& from) {
     std::vector<sc> out;

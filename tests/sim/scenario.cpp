@@ -371,7 +371,7 @@ class swarm {
     }
 
     void ask_everybody(node_index from, nanoseconds patience) {
-        std::vector<node::topology_node> asked;
+        std::vector<topology_node> asked;
         for (auto& one : net_.hub_of(from).topology()) {
             if (one.id != net_.id_of(net_.life_of(from))) {
                 net_.with(from,

@@ -101,7 +101,7 @@ class view_check {
     }
 
     void check_topology(node_index at, const std::vector<unsigned>& distances) {
-        std::map<endpoint_id, node::topology_node> have;
+        std::map<endpoint_id, topology_node> have;
         for (auto& one : net_.hub_of(at).topology()) {
             if (!have.try_emplace(one.id, one).second) {
                 problem(at, "its topology names an endpoint twice");
@@ -124,7 +124,7 @@ class view_check {
         }
     }
 
-    void check_entry(node_index at, node_index to, const node::topology_node& entry,
+    void check_entry(node_index at, node_index to, const topology_node& entry,
                      unsigned distance) {
         std::set<endpoint_id> have;
         for (const auto& link : entry.links) {

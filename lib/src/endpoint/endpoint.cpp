@@ -163,21 +163,7 @@ std::vector<std::string> endpoint::subscriptions_of(const endpoint_id& id) const
 // -- The overlay ----------------------------------------------------------------------------------
 
 std::vector<topology_node> endpoint::topology() const {
-    return core_->ask([](const node::hub& hub) {
-        std::vector<topology_node> out;
-        for (auto& from : hub.topology()) {
-            auto& to = out.emplace_back();
-            to.id = from.id;
-            to.name = std::move(from.name);
-            to.distance = from.distance;
-            to.next_hop = from.next_hop;
-            to.filter = std::move(from.filter);
-            for (const auto& link : from.links) {
-                to.links.push_back({link.to, link.cost});
-            }
-        }
-        return out;
-    });
+    return core_->ask([](const node::hub& hub) { return hub.topology(); });
 }
 
 bool endpoint::reachable(const endpoint_id& id) const {

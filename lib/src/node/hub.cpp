@@ -73,12 +73,12 @@ instant hub_impl::next_deadline() const {
             sooner(at->second.skip_at);
             sooner(at->second.ack_at);
             if (at->second.gap_to_tell) {
-                sooner(at->second.gap_told_at + std::chrono::milliseconds{20});
+                sooner(at->second.gap_told_at + gap_pause);
             }
         }
     }
     for (const auto& id : unacknowledged_) {
-        const auto& destinations = outgoing_[1].destinations;
+        const auto& destinations = reliable_destinations();
         if (const auto at = destinations.find(id); at != destinations.end()) {
             const auto& state = at->second;
             sooner(state.unreachable_since == never
@@ -109,7 +109,7 @@ std::size_t hub_impl::buffered_bytes() const {
     for (const auto& [key, stream] : incoming_) {
         total += stream.waiting_bytes;
     }
-    for (const auto& [id, state] : outgoing_[1].destinations) {
+    for (const auto& [id, state] : reliable_destinations()) {
         total += state.unacknowledged_bytes;
     }
     return total;
@@ -347,17 +347,8 @@ bool hub::reachable(const endpoint_id& id) const {
 }
 std::size_t hub::receiver_count(std::string_view topic) const {
     std::vector<overlay::node_index> found;
-    impl_->receivers_.match(topic, found);
-    std::vector<overlay::bridge_match> bridges;
-    impl_->receivers_.match_bridges(topic, bridges);
-    for (const auto& bridge : bridges) {
-        found.push_back(bridge.node);
-    }
-    std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
-    return static_cast<std::size_t>(
-        std::count_if(found.begin(), found.end(),
-                      [this](auto index) { return impl_->paths_.reachable(index); }));
+    impl_->find_receivers(topic, found);
+    return found.size();
 }
 std::vector<std::string> hub::filter_of(const endpoint_id& id) const {
     const auto index = impl_->db_.find(id);

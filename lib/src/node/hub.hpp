@@ -12,6 +12,7 @@
 #include "bzmq/endpoint_id.hpp"
 #include "bzmq/message.hpp"
 #include "bzmq/overflow_policy.hpp"
+#include "bzmq/overlay_info.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/time.hpp"
 
@@ -98,19 +99,6 @@ struct peer_view {
     std::size_t queue_messages = 0, queue_bytes = 0, queue_bytes_high = 0;
     std::uint64_t sent_messages = 0, sent_bytes = 0, received_messages = 0, received_bytes = 0;
     std::uint64_t dropped_messages = 0, retransmitted_frames = 0;
-};
-
-struct topology_link {
-    endpoint_id to;
-    std::uint32_t cost = 0;
-};
-struct topology_node {
-    endpoint_id id;
-    std::string name;
-    unsigned distance = 0;              ///< links on our path to it; 0 for ourselves
-    endpoint_id next_hop;               ///< nil for ourselves
-    std::vector<topology_link> links;   ///< that both ends claim
-    std::vector<std::string> filter;
 };
 
 struct hub_counters {

@@ -125,6 +125,9 @@ struct outgoing_stream {
     std::unordered_map<endpoint_id, destination> destinations;
 };
 
+/// A hole in a reliable stream is told again after this.
+constexpr auto gap_pause = std::chrono::milliseconds{20};
+
 struct stream_key {
     endpoint_id origin;
     delivery_mode mode = delivery_mode::best_effort;
@@ -181,7 +184,9 @@ class hub_impl {
     bool wins_over(const link_record& fresh, const link_record& old) const;
     /// False where another link to the same peer was kept instead.
     bool bring_up(instant now, link_record& link);
+    void say_goodbye(link_record& link, ec code, const std::string& text);
     void refuse(instant now, link_record& link, ec code, const std::string& text);
+    static void note_peer(link_record& link, wire::hello_frame hello);
     void end_link(instant now, link_record& link, sc how, const error& reason);
     void close_orderly(instant now, link_record& link);
     void target_failed(instant now, target_id id, const error& reason);
@@ -218,6 +223,11 @@ class hub_impl {
     error publish_to(instant now, timestamp wall, const endpoint_id& destination,
                      delivery_mode mode, const shared_bytes& records);
     const route& route_for(std::string_view topic);
+    void find_receivers(std::string_view topic, std::vector<overlay::node_index>& out) const;
+    std::vector<subscriber_id> local_receivers(std::string_view topic) const;
+    bool at_bound(const link_record& link, std::size_t factor = 1) const;
+    batch_ptr own_batch(timestamp wall, delivery_mode mode, shared_bytes records,
+                        std::uint32_t count) const;
     bool may_send(delivery_mode mode, const std::vector<branch>& branches);
     void originate(instant now, timestamp wall, std::uint8_t flags,
                    const std::vector<branch>& branches, shared_bytes payload,
@@ -321,6 +331,8 @@ class hub_impl {
     std::size_t early_bytes_ = 0;
 
     outgoing_stream outgoing_[2];
+    auto& reliable_destinations() { return outgoing_[1].destinations; }
+    const auto& reliable_destinations() const { return outgoing_[1].destinations; }
     std::map<stream_key, incoming_stream> incoming_;
     std::set<stream_key> busy_streams_;              // with a hole, or an acknowledgement to send
     std::set<endpoint_id> unacknowledged_;           // reliable destinations with a resend timer
@@ -329,7 +341,6 @@ class hub_impl {
     std::map<request_id, filter_query_state> queries_;
     std::vector<subscriber_id> full_scratch_;
     std::vector<overlay::node_index> receivers_scratch_;
-    std::vector<overlay::bridge_match> bridges_scratch_;
 };
 
 }  // namespace bzmq::node

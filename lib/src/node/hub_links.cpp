@@ -141,7 +141,7 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
     if (link.outgoing || link.up()) {
         return;  // A late copy, or a connector's frame where none belongs.
     }
-    const auto hello = wire::decode_hello(in);
+    auto hello = wire::decode_hello(in);
     if (!hello) {
         ++counters_.malformed;
         refuse(now, link, ec::peer_incompatible, "malformed hello");
@@ -167,10 +167,7 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::shutting_down, "shutting down");
         return;
     }
-    link.peer = hello->id;
-    link.peer_name = hello->name;
-    link.peer_topology = hello->topology;
-    link.peer_filter = hello->filter;
+    note_peer(link, std::move(*hello));
     link.now_in = link_record::phase::welcomed;
     send_hello(now, link, wire::frame_type::welcome);
 }
@@ -179,7 +176,7 @@ void hub_impl::handle_welcome(instant now, link_record& link, byte_reader& in) {
     if (!link.outgoing || link.now_in != link_record::phase::hello_sent) {
         return;
     }
-    const auto welcome = wire::decode_hello(in);
+    auto welcome = wire::decode_hello(in);
     if (!welcome || welcome->version_lowest > wire::version_max
         || welcome->version_highest < wire::version_min) {
         ++counters_.malformed;
@@ -195,14 +192,19 @@ void hub_impl::handle_welcome(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::peer_invalid, "an endpoint cannot peer with itself");
         return;
     }
-    link.peer = welcome->id;
-    link.peer_name = welcome->name;
-    link.peer_topology = welcome->topology;
-    link.peer_filter = welcome->filter;
+    note_peer(link, std::move(*welcome));
     if (const auto at = targets_.find(link.target); at != targets_.end()) {
         at->second.peer = link.peer;
     }
     bring_up(now, link);
+}
+
+/// Keeps what a hello or welcome tells of the far end until the link is up.
+void hub_impl::note_peer(link_record& link, wire::hello_frame hello) {
+    link.peer = hello.id;
+    link.peer_name = std::move(hello.name);
+    link.peer_topology = std::move(hello.topology);
+    link.peer_filter = std::move(hello.filter);
 }
 
 bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const {
@@ -218,9 +220,7 @@ bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const
 bool hub_impl::bring_up(instant now, link_record& link) {
     auto* old = link_to(link.peer);
     if (old != nullptr && !wins_over(link, *old)) {
-        link.send_frame(shared_bytes::copy_of(
-            wire::encode(wire::goodbye_frame{ec::redundant_connection, "already connected"})));
-        output_.close(link.id);
+        say_goodbye(link, ec::redundant_connection, "already connected");
         end_link(now, link, sc::unspecified, error{ec::redundant_connection});
         return false;
     }
@@ -239,17 +239,14 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     link.channel = std::make_unique<session::channel>(options, now);
     link.cost = options_.link_cost != 0 ? options_.link_cost : overlay::default_cost;
     std::vector<routed_section> unsent;
+    by_peer_[link.peer] = &link;
     if (old != nullptr) {
         // The new link takes over where the old one stands, unseen by anybody above.
         link.announced = old->announced;
         unsent = old->channel->take_undelivered();
-        old->send_frame(shared_bytes::copy_of(
-            wire::encode(wire::goodbye_frame{ec::redundant_connection, "already connected"})));
-        output_.close(old->id);
-        by_peer_[link.peer] = &link;
+        say_goodbye(*old, ec::redundant_connection, "already connected");
         end_link(now, *old, sc::unspecified, error{ec::redundant_connection});
     }
-    by_peer_[link.peer] = &link;
     for (auto& [id, target] : targets_) {
         if (target.link == link.id || (target.covered && target.peer == link.peer)) {
             // Until peer_added is told, unless the link before this one has done that.
@@ -270,9 +267,13 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     return true;
 }
 
-void hub_impl::refuse(instant now, link_record& link, ec code, const std::string& text) {
+void hub_impl::say_goodbye(link_record& link, ec code, const std::string& text) {
     link.send_frame(shared_bytes::copy_of(wire::encode(wire::goodbye_frame{code, text})));
     output_.close(link.id);
+}
+
+void hub_impl::refuse(instant now, link_record& link, ec code, const std::string& text) {
+    say_goodbye(link, code, text);
     end_link(now, link, sc::peer_lost, error{code, link.address + ": " + text});
 }
 
@@ -285,7 +286,6 @@ void hub_impl::handle_goodbye(instant now, link_record& link, byte_reader& in) {
         for (auto& [id, other] : links_) {
             if (other->now_in == link_record::phase::welcomed && other->peer == link.peer
                 && !other->ended) {
-                other->now_in = link_record::phase::welcomed;
                 bring_up(now, *other);
                 break;
             }
@@ -371,9 +371,7 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
 
 void hub_impl::close_orderly(instant now, link_record& link) {
     if (!link.up()) {
-        link.send_frame(shared_bytes::copy_of(
-            wire::encode(wire::goodbye_frame{ec::cancelled, "no longer wanted"})));
-        output_.close(link.id);
+        say_goodbye(link, ec::cancelled, "no longer wanted");
         end_link(now, link, sc::unspecified, error{ec::cancelled, "no longer wanted"});
         return;
     }
@@ -488,9 +486,7 @@ void hub_impl::tick_links(instant now) {
                      error{ec::peer_timeout, link->address + " is silent"});
         } else if (link->closing
                    && (link->channel->drained() || now >= link->closing_deadline)) {
-            link->send_frame(shared_bytes::copy_of(wire::encode(wire::goodbye_frame{
-                shutting_down_ ? ec::shutting_down : ec::none, "goodbye"})));
-            output_.close(link->id);
+            say_goodbye(*link, shutting_down_ ? ec::shutting_down : ec::none, "goodbye");
             end_link(now, *link, sc::peer_removed, error{ec::none, "closed here"});
         }
     }

@@ -253,7 +253,7 @@ void hub_impl::compute_paths(instant now) {
             drain_waiting(now, at->second, true);
         }
         outgoing_[0].destinations.erase(id);
-        auto& reliable = outgoing_[1].destinations;
+        auto& reliable = reliable_destinations();
         if (const auto at = reliable.find(id); at != reliable.end()) {
             at->second.unreachable_since = now;
             unacknowledged_.insert(id);

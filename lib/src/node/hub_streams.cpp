@@ -17,7 +17,6 @@ constexpr auto limbo_max = 3s;
 // Reliable streams: acknowledge after so many sections, or so long.
 constexpr std::size_t ack_sections = 16;
 constexpr auto ack_delay = 5ms;
-constexpr auto gap_pause = 20ms;
 constexpr auto resend_first = 300ms;
 constexpr auto resend_max = 5s;
 constexpr std::size_t resend_burst_bytes = 1024 * 1024;
@@ -47,6 +46,51 @@ bool exempt_from_bounds(const section_body& body) {
 
 // -- Publishing -----------------------------------------------------------------------------------
 
+/// Replaces `out` by the reachable endpoints that receive `topic`, gateways to other domains among
+/// them; sorted, none twice.
+void hub_impl::find_receivers(std::string_view topic,
+                              std::vector<overlay::node_index>& out) const {
+    receivers_.match(topic, out);
+    std::vector<overlay::bridge_match> bridges;
+    receivers_.match_bridges(topic, bridges);
+    if (!bridges.empty()) {
+        for (const auto& bridge : bridges) {
+            out.push_back(bridge.node);
+        }
+        std::sort(out.begin(), out.end());
+        out.erase(std::unique(out.begin(), out.end()), out.end());
+    }
+    std::erase_if(out, [this](overlay::node_index index) { return !paths_.reachable(index); });
+}
+
+std::vector<subscriber_id> hub_impl::local_receivers(std::string_view topic) const {
+    std::vector<subscriber_id> ids;
+    for (const auto& [id, prefixes] : subscribers_) {
+        if (overlay::matches(prefixes, topic)) {
+            ids.push_back(id);
+        }
+    }
+    return ids;
+}
+
+/// Is the queue toward this peer at its bound, or at a multiple of it?
+bool hub_impl::at_bound(const link_record& link, std::size_t factor) const {
+    return link.channel->queued_bytes() >= factor * options_.peer_queue_bytes
+           || link.channel->queued_messages() >= factor * options_.peer_queue_messages;
+}
+
+/// A batch that we publish ourselves, for subscribers here.
+batch_ptr hub_impl::own_batch(timestamp wall, delivery_mode mode, shared_bytes records,
+                              std::uint32_t count) const {
+    auto* batch = new message_batch;
+    batch->records = std::move(records);
+    batch->origin = options_.self;
+    batch->sent_at = wall;
+    batch->count = count;
+    batch->mode = mode;
+    return batch_ptr{batch};
+}
+
 const route& hub_impl::route_for(std::string_view topic) {
     if (const auto known = routes_.find(topic); known != routes_.end()) {
         return known->second;
@@ -55,25 +99,9 @@ const route& hub_impl::route_for(std::string_view topic) {
         routes_.clear();
     }
     route fresh;
-    receivers_scratch_.clear();
-    receivers_.match(topic, receivers_scratch_);
-    receivers_.match_bridges(topic, bridges_scratch_);
-    for (const auto& bridge : bridges_scratch_) {
-        receivers_scratch_.push_back(bridge.node);
-    }
-    if (!bridges_scratch_.empty()) {
-        std::sort(receivers_scratch_.begin(), receivers_scratch_.end());
-        receivers_scratch_.erase(std::unique(receivers_scratch_.begin(), receivers_scratch_.end()),
-                                 receivers_scratch_.end());
-    }
-    std::erase_if(receivers_scratch_,
-                  [this](overlay::node_index index) { return !paths_.reachable(index); });
+    find_receivers(topic, receivers_scratch_);
     fresh.branches = branches_for(receivers_scratch_);
-    for (const auto& [id, prefixes] : subscribers_) {
-        if (overlay::matches(prefixes, topic)) {
-            fresh.locals.push_back(id);
-        }
-    }
+    fresh.locals = local_receivers(topic);
     return routes_.emplace(std::string{topic}, std::move(fresh)).first->second;
 }
 
@@ -115,15 +143,9 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
         counters_.published += count;
         const bool local = options_.local_delivery && !locals.empty();
         if (local) {
-            auto* batch = new message_batch;
-            batch->records = payload;
-            batch->origin = options_.self;
-            batch->sent_at = wall;
-            batch->count = count;
-            batch->mode = mode;
             full_scratch_.clear();
             counters_.delivered += count;
-            output_.deliver(locals, batch_ptr{batch}, full_scratch_);
+            output_.deliver(locals, own_batch(wall, mode, payload, count), full_scratch_);
             publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
         }
         if (!branches->empty()) {
@@ -156,9 +178,7 @@ bool hub_impl::may_send(delivery_mode mode, const std::vector<branch>& branches)
     }
     for (const auto& part : branches) {
         const auto* link = link_to(part.first_hop);
-        if (link != nullptr
-            && (link->channel->queued_bytes() >= options_.peer_queue_bytes
-                || link->channel->queued_messages() >= options_.peer_queue_messages)) {
+        if (link != nullptr && at_bound(*link)) {
             blocked_on_[index_of(mode)] = part.first_hop;
             return false;
         }
@@ -181,9 +201,7 @@ bool hub_impl::publish_ready(delivery_mode mode) const {
                || at->second.unconsumed_bytes < options_.reliable_window_bytes;
     }
     const auto at = by_peer_.find(who);
-    return at == by_peer_.end()
-           || (at->second->channel->queued_bytes() < options_.peer_queue_bytes
-               && at->second->channel->queued_messages() < options_.peer_queue_messages);
+    return at == by_peer_.end() || !at_bound(*at->second);
 }
 
 void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
@@ -214,9 +232,7 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
             continue;
         }
         if (mode == delivery_mode::best_effort
-            && options_.peer_overflow == overflow_policy::drop_newest
-            && (link->channel->queued_bytes() >= options_.peer_queue_bytes
-                || link->channel->queued_messages() >= options_.peer_queue_messages)) {
+            && options_.peer_overflow == overflow_policy::drop_newest && at_bound(*link)) {
             // Dropped before it is numbered for these receivers: they see no hole.
             counters_.dropped_overflow += records;
             link->dropped_messages += records;
@@ -254,14 +270,8 @@ error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& desti
         ++count;
     }
     if (destination == options_.self) {
-        auto* batch = new message_batch;
-        batch->records = records;
-        batch->origin = options_.self;
-        batch->sent_at = wall;
-        batch->count = count;
-        batch->mode = mode;
         full_scratch_.clear();
-        deliver_batch(batch_ptr{batch}, full_scratch_);
+        deliver_batch(own_batch(wall, mode, records, count), full_scratch_);
         publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
         counters_.published += count;
         return {};
@@ -286,17 +296,13 @@ error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& desti
 void hub_impl::send_on(instant now, link_record& link, routed_section section, bool local) {
     auto& channel = *link.channel;
     const auto count = section.body->records;
-    const auto over = [&](std::size_t factor) {
-        return channel.queued_bytes() >= factor * options_.peer_queue_bytes
-               || channel.queued_messages() >= factor * options_.peer_queue_messages;
-    };
     if (exempt_from_bounds(*section.body)) {
-        if (!local && over(2)) {
+        if (!local && at_bound(link, 2)) {
             link.dropped_messages += count;
             counters_.dropped_overflow += count;
             return;
         }
-    } else if (over(1) && !(local && options_.peer_overflow == overflow_policy::block)) {
+    } else if (at_bound(link) && !(local && options_.peer_overflow == overflow_policy::block)) {
         switch (options_.peer_overflow) {
             case overflow_policy::drop_oldest: {
                 const auto size = section.size();
@@ -645,13 +651,9 @@ void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>&
                     all = nullptr;
                 }
             }
-            std::vector<subscriber_id> ids;
-            for (const auto& [id, prefixes] : subscribers_) {
-                if (overlay::matches(prefixes, record.topic)) {
-                    ids.push_back(id);
-                }
-            }
-            known = local_matches_.emplace(std::string{record.topic}, std::move(ids)).first;
+            known = local_matches_
+                        .emplace(std::string{record.topic}, local_receivers(record.topic))
+                        .first;
         }
         if (all == nullptr && merged.empty()) {
             all = &known->second;
@@ -728,7 +730,7 @@ void hub_impl::drop_acknowledged(outgoing_stream::destination& state, std::uint6
 
 void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
                                  const wire::stream_ack& ack) {
-    auto& destinations = outgoing_[index_of(delivery_mode::reliable)].destinations;
+    auto& destinations = reliable_destinations();
     const auto at = destinations.find(from);
     if (at == destinations.end()) {
         return;
@@ -805,7 +807,7 @@ void hub_impl::tick_streams(instant now) {
             ++at;
         }
     }
-    auto& destinations = outgoing_[index_of(delivery_mode::reliable)].destinations;
+    auto& destinations = reliable_destinations();
     for (auto at = unacknowledged_.begin(); at != unacknowledged_.end();) {
         const auto found = destinations.find(*at);
         if (found == destinations.end()) {
