@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -125,8 +126,26 @@ struct outgoing_stream {
     std::unordered_map<endpoint_id, destination> destinations;
 };
 
+// What the files of the hub share.
+
+constexpr std::size_t route_cache_max = 65'536;
+/// Sections without any path, or from an origin not yet known, wait this long for one.
+constexpr auto limbo_max = std::chrono::seconds{3};
 /// A hole in a reliable stream is told again after this.
 constexpr auto gap_pause = std::chrono::milliseconds{20};
+/// A reliable section that nobody acknowledges is sent again after this, then ever more slowly.
+constexpr auto resend_first = std::chrono::milliseconds{300};
+
+inline std::size_t index_of(delivery_mode mode) { return static_cast<std::size_t>(mode); }
+
+/// One distance says it all where all are alike.
+inline void collapse(std::vector<std::uint64_t>& distances) {
+    if (distances.size() > 1
+        && std::all_of(distances.begin(), distances.end(),
+                       [&](std::uint64_t d) { return d == distances[0]; })) {
+        distances.resize(1);
+    }
+}
 
 struct stream_key {
     endpoint_id origin;
@@ -216,7 +235,7 @@ class hub_impl {
     branches_ptr branches_for(std::vector<overlay::node_index> receivers);
     const branches_ptr& branches_to(const endpoint_id& one);
 
-    // Messages (hub_streams.cpp).
+    // Messages (hub_publish.cpp, hub_relay.cpp, hub_streams.cpp).
     std::size_t publish(instant now, timestamp wall, delivery_mode mode,
                         const shared_bytes& records, std::size_t offset);
     bool publish_ready(delivery_mode mode) const;

@@ -1,0 +1,254 @@
+// Publishing: who receives a topic, by which trees, and the streams that we originate.
+#include <algorithm>
+
+#include "node/hub_impl.hpp"
+#include "wire/records.hpp"
+
+namespace bzmq::node {
+
+/// Replaces `out` by the reachable endpoints that receive `topic`, gateways to other domains among
+/// them; sorted, none twice.
+void hub_impl::find_receivers(std::string_view topic,
+                              std::vector<overlay::node_index>& out) const {
+    receivers_.match(topic, out);
+    std::vector<overlay::bridge_match> bridges;
+    receivers_.match_bridges(topic, bridges);
+    if (!bridges.empty()) {
+        for (const auto& bridge : bridges) {
+            out.push_back(bridge.node);
+        }
+        std::sort(out.begin(), out.end());
+        out.erase(std::unique(out.begin(), out.end()), out.end());
+    }
+    std::erase_if(out, [this](overlay::node_index index) { return !paths_.reachable(index); });
+}
+
+std::vector<subscriber_id> hub_impl::local_receivers(std::string_view topic) const {
+    std::vector<subscriber_id> ids;
+    for (const auto& [id, prefixes] : subscribers_) {
+        if (overlay::matches(prefixes, topic)) {
+            ids.push_back(id);
+        }
+    }
+    return ids;
+}
+
+/// Is the queue toward this peer at its bound, or at a multiple of it?
+bool hub_impl::at_bound(const link_record& link, std::size_t factor) const {
+    return link.channel->queued_bytes() >= factor * options_.peer_queue_bytes
+           || link.channel->queued_messages() >= factor * options_.peer_queue_messages;
+}
+
+/// A batch that we publish ourselves, for subscribers here.
+batch_ptr hub_impl::own_batch(timestamp wall, delivery_mode mode, shared_bytes records,
+                              std::uint32_t count) const {
+    auto* batch = new message_batch;
+    batch->records = std::move(records);
+    batch->origin = options_.self;
+    batch->sent_at = wall;
+    batch->count = count;
+    batch->mode = mode;
+    return batch_ptr{batch};
+}
+
+const route& hub_impl::route_for(std::string_view topic) {
+    if (const auto known = routes_.find(topic); known != routes_.end()) {
+        return known->second;
+    }
+    if (routes_.size() >= route_cache_max) {
+        routes_.clear();
+    }
+    route fresh;
+    find_receivers(topic, receivers_scratch_);
+    fresh.branches = branches_for(receivers_scratch_);
+    fresh.locals = local_receivers(topic);
+    return routes_.emplace(std::string{topic}, std::move(fresh)).first->second;
+}
+
+std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
+                              const shared_bytes& records, std::size_t offset) {
+    blocked_on_[index_of(mode)] = {};
+    wire::record_cursor cursor{records.span().subspan(offset)};
+    wire::record record;
+    bool more = cursor.next(record);
+    const auto at = [&](const std::byte* where) {
+        return static_cast<std::size_t>(where - records.data());
+    };
+    while (more) {
+        // A run: the records that take the same route.
+        const auto begin = record.begin;
+        const route& way = route_for(record.topic);
+        const auto branches = way.branches;
+        const auto locals = way.locals;
+        std::uint32_t count = 0;
+        do {
+            ++count;
+            more = cursor.next(record);
+            if (!more || record.same_topic) {
+                continue;
+            }
+            const auto& next = route_for(record.topic);
+            if (next.branches != branches || next.locals != locals) {
+                break;
+            }
+        } while (more);
+        const auto end = more ? record.begin : records.data() + records.size();
+        if (!publish_blockers_.empty() || !may_send(mode, *branches)) {
+            if (blocked_on_[index_of(mode)].is_nil()) {
+                blocked_on_[index_of(mode)] = options_.self;
+            }
+            return at(begin);
+        }
+        auto payload = records.slice(at(begin), static_cast<std::size_t>(end - begin));
+        counters_.published += count;
+        const bool local = options_.local_delivery && !locals.empty();
+        if (local) {
+            full_scratch_.clear();
+            counters_.delivered += count;
+            output_.deliver(locals, own_batch(wall, mode, payload, count), full_scratch_);
+            publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
+        }
+        if (!branches->empty()) {
+            originate(now, wall, static_cast<std::uint8_t>(mode), *branches, std::move(payload),
+                      count);
+        } else if (!local) {
+            counters_.no_receiver += count;
+        }
+    }
+    return records.size();
+}
+
+bool hub_impl::may_send(delivery_mode mode, const std::vector<branch>& branches) {
+    if (mode == delivery_mode::reliable) {
+        auto& stream = outgoing_[index_of(mode)];
+        for (const auto& part : branches) {
+            for (const auto& id : part.tree->receivers) {
+                const auto at = stream.destinations.find(id);
+                if (at != stream.destinations.end()
+                    && at->second.unconsumed_bytes >= options_.reliable_window_bytes) {
+                    blocked_on_[index_of(mode)] = id;
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+    if (options_.peer_overflow != overflow_policy::block) {
+        return true;
+    }
+    for (const auto& part : branches) {
+        const auto* link = link_to(part.first_hop);
+        if (link != nullptr && at_bound(*link)) {
+            blocked_on_[index_of(mode)] = part.first_hop;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hub_impl::publish_ready(delivery_mode mode) const {
+    if (!publish_blockers_.empty()) {
+        return false;
+    }
+    const auto& who = blocked_on_[index_of(mode)];
+    if (who.is_nil() || who == options_.self) {
+        return true;
+    }
+    if (mode == delivery_mode::reliable) {
+        const auto& destinations = outgoing_[index_of(mode)].destinations;
+        const auto at = destinations.find(who);
+        return at == destinations.end()
+               || at->second.unconsumed_bytes < options_.reliable_window_bytes;
+    }
+    const auto at = by_peer_.find(who);
+    return at == by_peer_.end() || !at_bound(*at->second);
+}
+
+void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
+                         const std::vector<branch>& branches, shared_bytes payload,
+                         std::uint32_t records) {
+    auto body = std::make_shared<section_body>();
+    body->origin = options_.self;
+    body->sent_at = static_cast<std::uint64_t>(wall.time_since_epoch().count());
+    body->records = records;
+    body->flags = flags;
+    body->payload = std::move(payload);
+    const auto kind = body->kind();
+    if (kind != wire::section_kind::best_effort && kind != wire::section_kind::reliable) {
+        for (const auto& part : branches) {
+            if (auto* link = link_to(part.first_hop)) {
+                send_on(now, *link, {body, part.tree, {0}, 0, 0}, true);
+            }
+        }
+        return;
+    }
+    const auto mode = static_cast<delivery_mode>(kind);
+    auto& stream = outgoing_[index_of(mode)];
+    body->number = ++stream.last;
+    for (const auto& part : branches) {
+        auto* link = link_to(part.first_hop);
+        if (link == nullptr) {
+            counters_.dropped_no_path += 1;
+            continue;
+        }
+        if (mode == delivery_mode::best_effort
+            && options_.peer_overflow == overflow_policy::drop_newest && at_bound(*link)) {
+            // Dropped before it is numbered for these receivers: they see no hole.
+            counters_.dropped_overflow += records;
+            link->dropped_messages += records;
+            continue;
+        }
+        routed_section section{body, part.tree, {}, 0, 0};
+        section.distances.reserve(part.tree->receivers.size());
+        for (const auto& id : part.tree->receivers) {
+            auto& state = stream.destinations[id];
+            const auto distance = state.last == 0 ? 0 : body->number - state.last;
+            state.last = body->number;
+            section.distances.push_back(distance);
+            if (mode == delivery_mode::reliable) {
+                state.unacknowledged.push_back({body->number, distance, body});
+                state.unacknowledged_bytes += body->payload.size();
+                state.unconsumed.emplace_back(body->number, body->payload.size());
+                state.unconsumed_bytes += body->payload.size();
+                if (state.resend_at == never) {
+                    state.resend_after = resend_first;
+                    state.resend_at = now + resend_first;
+                    unacknowledged_.insert(id);
+                }
+            }
+        }
+        collapse(section.distances);
+        send_on(now, *link, std::move(section), true);
+    }
+}
+
+error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& destination,
+                           delivery_mode mode, const shared_bytes& records) {
+    std::uint32_t count = 0;
+    wire::record_cursor cursor{records.span()};
+    for (wire::record record; cursor.next(record);) {
+        ++count;
+    }
+    if (destination == options_.self) {
+        full_scratch_.clear();
+        deliver_batch(own_batch(wall, mode, records, count), full_scratch_);
+        publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
+        counters_.published += count;
+        return {};
+    }
+    compute_paths_if_due(now);
+    const auto branches = branches_to(destination);
+    if (branches->empty()) {
+        return {ec::no_path_to_peer, "no path to " + to_string(destination)};
+    }
+    if (!may_send(mode, *branches)) {
+        return {ec::queue_full, "the queue toward " + to_string(destination) + " is full"};
+    }
+    counters_.published += count;
+    originate(now, wall,
+              static_cast<std::uint8_t>(static_cast<std::uint8_t>(mode) | wire::section_direct),
+              *branches, records, count);
+    return {};
+}
+
+}  // namespace bzmq::node

@@ -1,0 +1,208 @@
+// One link further: bounds of the queues toward peers, relaying, repair of broken trees.
+#include <algorithm>
+
+#include "node/hub_impl.hpp"
+
+namespace bzmq::node {
+namespace {
+
+constexpr std::size_t repair_cache_max = 4'096;
+
+std::uint16_t mixed(std::uint16_t tag, const endpoint_id& id) {
+    const auto own = static_cast<std::uint16_t>(id.bytes()[0] | id.bytes()[1] << 8);
+    return static_cast<std::uint16_t>((tag << 3 | tag >> 13) ^ own);
+}
+
+/// A section that a reliable receiver or a control exchange needs: bounded elsewhere.
+bool exempt_from_bounds(const section_body& body) {
+    return body.kind() != wire::section_kind::best_effort;
+}
+
+}  // namespace
+
+void hub_impl::send_on(instant now, link_record& link, routed_section section, bool local) {
+    auto& channel = *link.channel;
+    const auto count = section.body->records;
+    if (exempt_from_bounds(*section.body)) {
+        if (!local && at_bound(link, 2)) {
+            link.dropped_messages += count;
+            counters_.dropped_overflow += count;
+            return;
+        }
+    } else if (at_bound(link) && !(local && options_.peer_overflow == overflow_policy::block)) {
+        switch (options_.peer_overflow) {
+            case overflow_policy::drop_oldest: {
+                const auto size = section.size();
+                const auto dropped = channel.drop_oldest(
+                    options_.peer_queue_bytes > size ? options_.peer_queue_bytes - size : 0,
+                    options_.peer_queue_messages > count ? options_.peer_queue_messages - count
+                                                         : 0);
+                link.dropped_messages += dropped;
+                counters_.dropped_overflow += dropped;
+                break;
+            }
+            case overflow_policy::disconnect:
+                refuse(now, link, ec::queue_full, "its queue is full");
+                counters_.dropped_overflow += count;
+                return;
+            default:  // A relay never holds up others' traffic: it drops, also under `block`.
+                link.dropped_messages += count;
+                counters_.dropped_overflow += count;
+                return;
+        }
+    }
+    channel.push(now, std::move(section));
+    link.queue_bytes_high = std::max(link.queue_bytes_high, channel.queued_bytes());
+}
+
+void hub_impl::section_received(link_record& link,
+                                const std::shared_ptr<const incoming_tree>& tree,
+                                routed_section section) {
+    const auto now = now_;
+    if (section.hops >= wire::hops_max) {
+        ++counters_.malformed;
+        return;
+    }
+    ++section.hops;
+    if (section.body->origin == options_.self && tree->deliver_here) {
+        ++counters_.malformed;  // A repaired tree may lead back through us, but not to us.
+        return;
+    }
+    if (paths_dirty_) {
+        // Whoever is about to speak must have been announced.
+        const auto index = db_.find(section.body->origin);
+        if (!link.announced || !index || !paths_.reachable(*index)) {
+            compute_paths(now);
+        }
+    }
+    if (section.body->kind() == wire::section_kind::trace) {
+        auto traced = std::make_shared<section_body>(*section.body);
+        std::vector<std::byte> longer{traced->payload.span().begin(),
+                                      traced->payload.span().end()};
+        if (longer.size() < 64 * 1024) {
+            byte_writer{longer}.id(options_.self);
+        }
+        traced->payload = shared_bytes::copy_of(longer);
+        section.body = std::move(traced);
+    }
+    if (!tree->children.empty()) {
+        const auto tag = mixed(section.path_tag, options_.self);
+        ++counters_.relayed;
+        for (const auto& child : tree->children) {
+            routed_section onward{section.body, child.tree, {}, tag, section.hops};
+            if (section.distances.size() == 1) {
+                onward.distances = section.distances;
+            } else {
+                const auto first = section.distances.begin()
+                                   + static_cast<std::ptrdiff_t>(child.first_receiver);
+                onward.distances.assign(
+                    first, first + static_cast<std::ptrdiff_t>(child.receiver_count));
+            }
+            auto* next = link_to(child.tree->nodes[0].id);
+            if (next != nullptr && next != &link) {
+                send_on(now, *next, std::move(onward), false);
+            } else {
+                reroute(now, onward);
+            }
+        }
+    }
+    if (tree->deliver_here) {
+        accept(now, section.body, section.distance(0), section.path_tag, section.hops, link.id);
+    }
+}
+
+/// Finds new ways to the receivers of a section whose next hop is gone.
+void hub_impl::reroute(instant now, const routed_section& section) {
+    if (repairs_.size() >= repair_cache_max) {
+        repairs_.clear();
+    }
+    const auto [at, is_new] = repairs_.try_emplace(section.tree.get());
+    if (is_new) {
+        auto& fresh = at->second;
+        fresh.of = section.tree;
+        std::vector<overlay::node_index> wanted;
+        std::unordered_map<endpoint_id, std::size_t> position;
+        for (std::size_t i = 0; i < section.tree->receivers.size(); ++i) {
+            const auto& id = section.tree->receivers[i];
+            const auto index = db_.find(id);
+            if (index && paths_.reachable(*index) && id != options_.self) {
+                wanted.push_back(*index);
+                position[id] = i;
+            } else {
+                fresh.lost.push_back(i);
+            }
+        }
+        std::sort(wanted.begin(), wanted.end());
+        for (const auto& part : *branches_for(std::move(wanted))) {
+            // The same shape as our own trees, but of the section's origin.
+            auto tree = std::make_shared<session::subtree>(*part.tree);
+            tree->origin = section.tree->origin;
+            repair::part out{part.first_hop, nullptr, {}};
+            for (const auto& id : tree->receivers) {
+                out.receivers.push_back(position.at(id));
+            }
+            out.tree = std::move(tree);
+            fresh.parts.push_back(std::move(out));
+        }
+    }
+    const auto plan = at->second;  // A send may end a link and with it change the cache.
+    const auto pick = [&](const std::vector<std::size_t>& which) {
+        std::vector<std::uint64_t> out;
+        for (const auto i : which) {
+            out.push_back(section.distance(i));
+        }
+        collapse(out);
+        return out;
+    };
+    for (const auto& part : plan.parts) {
+        if (auto* link = link_to(part.first_hop)) {
+            ++counters_.repaired;
+            // A path of its own: its tag must differ from that of the broken one.
+            send_on(now, *link,
+                    {section.body, part.tree, pick(part.receivers),
+                     mixed(static_cast<std::uint16_t>(section.path_tag + 1), options_.self),
+                     section.hops},
+                    false);
+        }
+    }
+    if (plan.lost.empty()) {
+        return;
+    }
+    if (section.body->kind() == wire::section_kind::best_effort
+        && limbo_bytes_ < options_.peer_queue_bytes) {
+        auto tree = std::make_shared<session::subtree>();
+        tree->origin = section.tree->origin;
+        for (const auto i : plan.lost) {
+            tree->receivers.push_back(section.tree->receivers[i]);
+        }
+        limbo_bytes_ += section.size();
+        limbo_.push_back({{section.body, std::move(tree), pick(plan.lost), section.path_tag,
+                           section.hops},
+                          now + limbo_max});
+    } else {
+        ++counters_.dropped_no_path;
+    }
+}
+
+void hub_impl::retry_limbo(instant now) {
+    auto waiting = std::move(limbo_);
+    limbo_.clear();
+    limbo_bytes_ = 0;
+    for (auto& entry : waiting) {
+        const bool hope = std::any_of(entry.section.tree->receivers.begin(),
+                                      entry.section.tree->receivers.end(), [this](const auto& id) {
+                                          const auto index = db_.find(id);
+                                          return index && paths_.reachable(*index);
+                                      });
+        if (now >= entry.until) {
+            ++counters_.dropped_no_path;
+        } else if (hope) {
+            reroute(now, entry.section);
+        } else {
+            limbo_bytes_ += entry.section.size();
+            limbo_.push_back(std::move(entry));
+        }
+    }
+}
+
+}  // namespace bzmq::node
