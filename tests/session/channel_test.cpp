@@ -196,6 +196,29 @@ TEST_F(channels, what_is_pushed_arrives_once_in_order_through_loss_copies_and_re
     }
 }
 
+TEST_F(channels, control_sections_overtake_data_and_need_no_credit) {
+    channel_options options;
+    options.window_bytes = 16 * 1024;
+    start(options);
+    b.machine->pause(true);
+    for (std::uint64_t i = 1; i <= 100; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(1000, 'x')));
+    }
+    run(20ms);
+    ASSERT_LT(b.numbers.size(), 100U);
+    auto question = section(1'000, to_b, "?");
+    auto body = std::make_shared<section_body>(*question.body);
+    body->flags = static_cast<std::uint8_t>(wire::section_kind::control);
+    question.body = std::move(body);
+    a.machine->push(now, std::move(question));
+    EXPECT_EQ(a.machine->urgent_sections(), 1U);
+    run(5ms);
+    EXPECT_EQ(b.numbers.back(), 1'000U);
+    EXPECT_EQ(a.machine->urgent_sections(), 0U);
+    EXPECT_LT(b.numbers.size(), 100U);
+    EXPECT_FALSE(a.machine->drained());
+}
+
 TEST_F(channels, the_window_bounds_what_a_paused_receiver_is_sent) {
     channel_options options;
     options.frame_bytes = 1024;

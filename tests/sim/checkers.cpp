@@ -326,12 +326,13 @@ void ledger::turn_ended(life_index life) {
     const auto& options = net_.options_of(home);
     const auto bytes = net_.hub_of(home).buffered_bytes();
     buffered_high_ = std::max(buffered_high_, bytes);
-    // Per possible peer a queue, a window and one frame too many; per origin a reorder buffer, per
-    // destination a retransmission store.
-    const auto others = net_.lives();
-    const auto bound = others
-                       * (options.peer_queue_bytes + 2 * options.link_window_bytes
-                          + 4 * options.frame_bytes + 4 * options.reliable_window_bytes);
+    // Per possible peer its queue, window and frames; per destination what is retained and its
+    // copies in queues; per origin what waits for order; in each the batch that goes over. Then
+    // what waits for a path or for its origin.
+    constexpr std::size_t overshoot = 64 * 1024;
+    const auto each = 2 * options.peer_queue_bytes + 2 * options.link_window_bytes
+                      + 4 * options.frame_bytes + 6 * options.reliable_window_bytes + overshoot;
+    const auto bound = net_.lives() * each + 2 * options.peer_queue_bytes;
     if (bytes > bound) {
         fail(fmt::format("{} buffers {} bytes, over {}", name(life), bytes, bound));
     }

@@ -315,7 +315,7 @@ class swarm {
             book_.excuse_cut_off();
             return !sound() || (load_.stuck().empty() && book_.outstanding() == 0);
         };
-        if (!net_.run_until(all_came, plan_.blocking > 0 ? 300s : 60s, 200ms)) {
+        if (!net_.run_until(all_came, plan_.blocking > 0 || plan_.small_queues ? 600s : 60s, 200ms)) {
             for (const auto& one : book_.missing(5)) {
                 book_.fail(one);
             }

@@ -82,7 +82,7 @@ instant hub_impl::next_deadline() const {
         if (const auto at = destinations.find(id); at != destinations.end()) {
             const auto& state = at->second;
             sooner(state.unreachable_since == never
-                       ? state.resend_at
+                       ? state.sender.next_deadline()
                        : state.unreachable_since + options_.reliable_hold);
         }
     }
@@ -110,7 +110,7 @@ std::size_t hub_impl::buffered_bytes() const {
         total += stream.waiting_bytes;
     }
     for (const auto& [id, state] : reliable_destinations()) {
-        total += state.unacknowledged_bytes;
+        total += state.sender.unacknowledged_bytes();
     }
     return total;
 }

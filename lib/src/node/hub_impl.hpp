@@ -18,6 +18,7 @@
 #include "overlay/receivers.hpp"
 #include "overlay/tree.hpp"
 #include "session/channel.hpp"
+#include "session/reliable_sender.hpp"
 #include "session/section.hpp"
 #include "wire/frames.hpp"
 
@@ -106,20 +107,10 @@ struct target_record {
 
 /// Sections of one mode that we originate.
 struct outgoing_stream {
-    struct retained {
-        std::uint64_t number;
-        std::uint64_t distance;
-        section_ptr body;
-    };
     struct destination {
         std::uint64_t last = 0;  ///< number of the newest section for it
         // Reliable mode only.
-        std::deque<retained> unacknowledged;
-        std::size_t unacknowledged_bytes = 0;
-        std::deque<std::pair<std::uint64_t, std::size_t>> unconsumed;
-        std::size_t unconsumed_bytes = 0;
-        instant resend_at = never;
-        std::chrono::nanoseconds resend_after{};
+        session::reliable_sender sender;
         instant unreachable_since = never;
     };
     std::uint64_t last = 0;
@@ -133,8 +124,6 @@ constexpr std::size_t route_cache_max = 65'536;
 constexpr auto limbo_max = std::chrono::seconds{3};
 /// A hole in a reliable stream is told again after this.
 constexpr auto gap_pause = std::chrono::milliseconds{20};
-/// A reliable section that nobody acknowledges is sent again after this, then ever more slowly.
-constexpr auto resend_first = std::chrono::milliseconds{300};
 
 inline std::size_t index_of(delivery_mode mode) { return static_cast<std::size_t>(mode); }
 
@@ -270,9 +259,9 @@ class hub_impl {
     void tick_streams(instant now);
     void send_stream_ack(instant now, const stream_key& key, incoming_stream& stream);
     void handle_stream_ack(instant now, const endpoint_id& from, const wire::stream_ack& ack);
-    void resend(instant now, const endpoint_id& to, outgoing_stream::destination& state);
-    void drop_acknowledged(outgoing_stream::destination& state, std::uint64_t received,
-                           std::uint64_t consumed);
+    void take_step(instant now, const endpoint_id& to, session::reliable_sender& sender,
+                   session::reliable_sender::step what);
+    void send_again(instant now, const endpoint_id& to, session::reliable_sender& sender);
 
     // Control messages between endpoints (hub_control.cpp).
     void send_control(instant now, const endpoint_id& to, wire::section_kind kind,

@@ -237,8 +237,8 @@ void hub_impl::compute_paths(instant now) {
         for (auto& stream : outgoing_) {
             if (const auto at = stream.destinations.find(id); at != stream.destinations.end()) {
                 at->second.unreachable_since = never;
-                if (!at->second.unconsumed.empty()) {
-                    at->second.resend_at = now;
+                if (!at->second.sender.settled()) {
+                    at->second.sender.path_changed(now);
                     unacknowledged_.insert(id);
                 }
             }

@@ -125,7 +125,7 @@ bool hub_impl::may_send(delivery_mode mode, const std::vector<branch>& branches)
             for (const auto& id : part.tree->receivers) {
                 const auto at = stream.destinations.find(id);
                 if (at != stream.destinations.end()
-                    && at->second.unconsumed_bytes >= options_.reliable_window_bytes) {
+                    && at->second.sender.unconsumed_bytes() >= options_.reliable_window_bytes) {
                     blocked_on_[index_of(mode)] = id;
                     return false;
                 }
@@ -158,7 +158,7 @@ bool hub_impl::publish_ready(delivery_mode mode) const {
         const auto& destinations = outgoing_[index_of(mode)].destinations;
         const auto at = destinations.find(who);
         return at == destinations.end()
-               || at->second.unconsumed_bytes < options_.reliable_window_bytes;
+               || at->second.sender.unconsumed_bytes() < options_.reliable_window_bytes;
     }
     const auto at = by_peer_.find(who);
     return at == by_peer_.end() || !at_bound(*at->second);
@@ -206,15 +206,8 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
             state.last = body->number;
             section.distances.push_back(distance);
             if (mode == delivery_mode::reliable) {
-                state.unacknowledged.push_back({body->number, distance, body});
-                state.unacknowledged_bytes += body->payload.size();
-                state.unconsumed.emplace_back(body->number, body->payload.size());
-                state.unconsumed_bytes += body->payload.size();
-                if (state.resend_at == never) {
-                    state.resend_after = resend_first;
-                    state.resend_at = now + resend_first;
-                    unacknowledged_.insert(id);
-                }
+                state.sender.push(now, body->number, distance, body);
+                unacknowledged_.insert(id);
             }
         }
         collapse(section.distances);

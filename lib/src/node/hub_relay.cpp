@@ -7,15 +7,12 @@ namespace bzmq::node {
 namespace {
 
 constexpr std::size_t repair_cache_max = 4'096;
+// Control sections that wait for one link.
+constexpr std::size_t urgent_sections_max = 4'096;
 
 std::uint16_t mixed(std::uint16_t tag, const endpoint_id& id) {
     const auto own = static_cast<std::uint16_t>(id.bytes()[0] | id.bytes()[1] << 8);
     return static_cast<std::uint16_t>((tag << 3 | tag >> 13) ^ own);
-}
-
-/// A section that a reliable receiver or a control exchange needs: bounded elsewhere.
-bool exempt_from_bounds(const section_body& body) {
-    return body.kind() != wire::section_kind::best_effort;
 }
 
 }  // namespace
@@ -23,7 +20,12 @@ bool exempt_from_bounds(const section_body& body) {
 void hub_impl::send_on(instant now, link_record& link, routed_section section, bool local) {
     auto& channel = *link.channel;
     const auto count = section.body->records;
-    if (exempt_from_bounds(*section.body)) {
+    if (!section.body->is_data()) {
+        if (!local && channel.urgent_sections() >= urgent_sections_max) {
+            return;  // Whoever sent it asks or tells again.
+        }
+    } else if (section.body->kind() == wire::section_kind::reliable) {
+        // What its origin sends is bounded by a window for each receiver.
         if (!local && at_bound(link, 2)) {
             link.dropped_messages += count;
             counters_.dropped_overflow += count;

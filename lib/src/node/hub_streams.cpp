@@ -12,8 +12,6 @@ using namespace std::chrono_literals;
 // Reliable streams: acknowledge after so many sections, or so long.
 constexpr std::size_t ack_sections = 16;
 constexpr auto ack_delay = 5ms;
-constexpr auto resend_max = 5s;
-constexpr std::size_t resend_burst_bytes = 1024 * 1024;
 constexpr std::size_t waiting_bytes_max = 16 * 1024 * 1024;
 
 }  // namespace
@@ -256,18 +254,6 @@ void hub_impl::send_stream_ack(instant now, const stream_key& key, incoming_stre
     }
 }
 
-void hub_impl::drop_acknowledged(outgoing_stream::destination& state, std::uint64_t received,
-                                 std::uint64_t consumed) {
-    while (!state.unacknowledged.empty() && state.unacknowledged.front().number <= received) {
-        state.unacknowledged_bytes -= state.unacknowledged.front().body->payload.size();
-        state.unacknowledged.pop_front();
-    }
-    while (!state.unconsumed.empty() && state.unconsumed.front().first <= consumed) {
-        state.unconsumed_bytes -= state.unconsumed.front().second;
-        state.unconsumed.pop_front();
-    }
-}
-
 void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
                                  const wire::stream_ack& ack) {
     auto& destinations = reliable_destinations();
@@ -275,53 +261,43 @@ void hub_impl::handle_stream_ack(instant now, const endpoint_id& from,
     if (at == destinations.end()) {
         return;
     }
-    auto& state = at->second;
-    const auto before = state.unacknowledged.size();
-    drop_acknowledged(state, ack.received, ack.consumed);
-    if (state.unconsumed.empty()) {
-        state.resend_at = never;
-        if (state.unreachable_since == never) {
-            unacknowledged_.erase(from);
-        }
-    } else if (state.unacknowledged.empty()) {
-        // Subscribers there take their time. The ack that will say so may be lost: ask for it.
-        state.resend_after = resend_max;
-        state.resend_at = now + resend_max;
-    } else if (ack.gap) {
-        resend(now, from, state);
-    } else if (state.unacknowledged.size() < before) {
-        state.resend_after = resend_first;
-        state.resend_at = now + resend_first;
+    auto& sender = at->second.sender;
+    take_step(now, from, sender, sender.acknowledged(now, ack.received, ack.consumed, ack.gap));
+    if (sender.settled() && at->second.unreachable_since == never) {
+        unacknowledged_.erase(from);
     }
 }
 
-void hub_impl::resend(instant now, const endpoint_id& to, outgoing_stream::destination& state) {
-    state.resend_at = now + state.resend_after;
-    state.resend_after = std::min<std::chrono::nanoseconds>(2 * state.resend_after, resend_max);
+void hub_impl::take_step(instant now, const endpoint_id& to, session::reliable_sender& sender,
+                         session::reliable_sender::step what) {
+    using session::reliable_sender;
+    if (what == reliable_sender::step::send_again) {
+        send_again(now, to, sender);
+    } else if (what == reliable_sender::step::ask) {
+        send_control(now, to, wire::section_kind::control,
+                     {static_cast<std::byte>(wire::control_type::ack_query)});
+    }
+}
+
+/// Sends what a receiver seems to have lost once more, to that receiver alone.
+void hub_impl::send_again(instant now, const endpoint_id& to, session::reliable_sender& sender) {
     const auto branches = branches_to(to);
     if (branches->empty()) {
         return;
     }
     const auto& way = branches->front();
     auto* link = link_to(way.first_hop);
-    if (link == nullptr) {
-        return;
+    if (link == nullptr || link->channel->queued_bytes() > options_.link_window_bytes) {
+        return;  // No way, or the last copies are still waiting to leave.
     }
-    std::size_t sent = 0;
     bool first = true;
-    for (const auto& item : state.unacknowledged) {
-        if (sent > resend_burst_bytes) {
-            break;
-        }
-        sent += item.body->payload.size();
+    sender.send_burst(now, [&](const session::reliable_sender::retained& item) {
         ++counters_.retransmitted;
         // All before the first one is acknowledged or given up: it needs no predecessor.
         send_on(now, *link, {item.body, way.tree, {first ? 0 : item.distance}, 0, 0}, true);
         first = false;
-        if (link->ended) {
-            return;
-        }
-    }
+        return !link->ended;
+    });
 }
 
 void hub_impl::tick_streams(instant now) {
@@ -357,19 +333,13 @@ void hub_impl::tick_streams(instant now) {
         auto& state = found->second;
         if (state.unreachable_since != never
             && now >= state.unreachable_since + options_.reliable_hold) {
-            counters_.dropped_no_path += state.unacknowledged.size();
+            counters_.dropped_no_path += state.sender.unacknowledged_sections();
             destinations.erase(found);
             at = unacknowledged_.erase(at);
             continue;
         }
-        if (state.unreachable_since == never && now >= state.resend_at) {
-            if (state.unacknowledged.empty()) {
-                state.resend_at = now + resend_max;
-                send_control(now, *at, wire::section_kind::control,
-                             {static_cast<std::byte>(wire::control_type::ack_query)});
-            } else {
-                resend(now, *at, state);
-            }
+        if (state.unreachable_since == never && now >= state.sender.next_deadline()) {
+            take_step(now, *at, state.sender, state.sender.tick(now));
         }
         ++at;
     }

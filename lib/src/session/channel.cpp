@@ -58,12 +58,17 @@ void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) 
 }
 
 void channel::push(instant now, routed_section section) {
-    if (queue_.empty()) {
+    if (queue_.empty() && urgent_.empty()) {
         oldest_queued_ = now;
     }
-    queued_bytes_ += section.size();
-    queued_messages_ += section.body->records;
-    queue_.push_back(std::move(section));
+    if (section.body->is_data()) {
+        queued_bytes_ += section.size();
+        queued_messages_ += section.body->records;
+        queue_.push_back(std::move(section));
+    } else {
+        urgent_bytes_ += section.size();
+        urgent_.push_back(std::move(section));
+    }
 }
 
 std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
@@ -87,10 +92,12 @@ std::vector<routed_section> channel::take_undelivered() {
     for (auto& frame : unacknowledged_) {
         std::move(frame.sections.begin(), frame.sections.end(), std::back_inserter(out));
     }
+    std::move(urgent_.begin(), urgent_.end(), std::back_inserter(out));
     std::move(queue_.begin(), queue_.end(), std::back_inserter(out));
     unacknowledged_.clear();
+    urgent_.clear();
     queue_.clear();
-    unacknowledged_bytes_ = queued_bytes_ = queued_messages_ = 0;
+    unacknowledged_bytes_ = urgent_bytes_ = queued_bytes_ = queued_messages_ = 0;
     return out;
 }
 
@@ -130,15 +137,15 @@ void channel::send_batches(instant now, channel_events& events) {
         const bool credit = unconsumed_bytes_ < options_.window_bytes
                             && unacknowledged_bytes_ < options_.window_bytes;
         const bool sections = !queue_.empty() && credit;
-        if (control_.empty() && !sections) {
+        if (control_.empty() && urgent_.empty() && !sections) {
             return;
         }
         if (control_.empty() && unacknowledged_.size() >= busy_frames
-            && queued_bytes_ < options_.frame_bytes && now < oldest_queued_ + hold_max) {
+            && queued_bytes() < options_.frame_bytes && now < oldest_queued_ + hold_max) {
             return;
         }
         send_one_batch(events, sections);
-        if (!queue_.empty()) {
+        if (!queue_.empty() || !urgent_.empty()) {
             oldest_queued_ = now;
         }
     }
@@ -146,7 +153,7 @@ void channel::send_batches(instant now, channel_events& events) {
 
 void channel::send_one_batch(channel_events& events, bool with_sections) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
-    const auto waiting = control_bytes_ + (with_sections ? queued_bytes_ : 0);
+    const auto waiting = control_bytes_ + urgent_bytes_ + (with_sections ? queued_bytes_ : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
     sent_frame frame{++sent_, {}, {}};
@@ -173,37 +180,18 @@ void channel::send_one_batch(channel_events& events, bool with_sections) {
         control_bytes_ -= item.body.size();
         control_.pop_front();
     }
-    wire::section_head head;
-    bool first = true;
-    while (with_sections && !queue_.empty()) {
+    while (!urgent_.empty() && fits(urgent_.front(), out, frame)) {
+        urgent_bytes_ -= urgent_.front().size();
+        put_section(urgent_.front(), out);
+        frame.sections.push_back(std::move(urgent_.front()));
+        urgent_.pop_front();
+    }
+    while (with_sections && !queue_.empty() && fits(queue_.front(), out, frame)) {
         auto& section = queue_.front();
-        if (!first && out.size + section.body->payload.size() > options_.frame_bytes) {
-            break;
-        }
-        first = false;
-        const auto& body = *section.body;
-        head.slot = slot_of(section.tree, out);
-        head.flags = body.flags;
-        head.number = body.number;
-        head.distances.swap(section.distances);
-        if (head.distances.size() == 1) {
-            head.flags |= wire::section_uniform;
-        }
-        head.sent_at = body.sent_at;
-        head.hops = section.hops;
-        head.path_tag = section.path_tag;
-        head.records = body.records;
-        auto* to = out.room(wire::section_head_bytes_max(head.distances.size())
-                            + body.payload.size());
-        to = wire::put_section_head(to, head, body.payload.size());
-        if (!body.payload.empty()) {
-            std::memcpy(to, body.payload.data(), body.payload.size());
-        }
-        out.wrote_to(to + body.payload.size());
-        head.distances.swap(section.distances);
         queued_bytes_ -= section.size();
-        queued_messages_ -= body.records;
-        counters_.sent_messages += body.records;
+        queued_messages_ -= section.body->records;
+        counters_.sent_messages += section.body->records;
+        put_section(section, out);
         frame.sections.push_back(std::move(section));
         queue_.pop_front();
     }
@@ -214,6 +202,36 @@ void channel::send_one_batch(channel_events& events, bool with_sections) {
     unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
     events.send_frame(frame.bytes);
     unacknowledged_.push_back(std::move(frame));
+}
+
+/// Does another section still fit? The first one always does.
+bool channel::fits(const routed_section& section, const frame_builder& out,
+                   const sent_frame& frame) const {
+    return frame.sections.empty()
+           || out.size + section.body->payload.size() <= options_.frame_bytes;
+}
+
+void channel::put_section(routed_section& section, frame_builder& out) {
+    const auto& body = *section.body;
+    wire::section_head head;
+    head.slot = slot_of(section.tree, out);
+    head.flags = body.flags;
+    head.number = body.number;
+    head.distances.swap(section.distances);
+    if (head.distances.size() == 1) {
+        head.flags |= wire::section_uniform;
+    }
+    head.sent_at = body.sent_at;
+    head.hops = section.hops;
+    head.path_tag = section.path_tag;
+    head.records = body.records;
+    auto* to = out.room(wire::section_head_bytes_max(head.distances.size()) + body.payload.size());
+    to = wire::put_section_head(to, head, body.payload.size());
+    if (!body.payload.empty()) {
+        std::memcpy(to, body.payload.data(), body.payload.size());
+    }
+    out.wrote_to(to + body.payload.size());
+    head.distances.swap(section.distances);
 }
 
 std::uint32_t channel::node_of(const endpoint_id& id, frame_builder& out) {
@@ -521,8 +539,9 @@ instant channel::next_deadline() const noexcept {
     if (newest_seen_ > received_) {
         due = std::min(due, gap_told_at_ + retransmit_pause);
     }
-    if (!queue_.empty() && unconsumed_bytes_ < options_.window_bytes
-        && unacknowledged_bytes_ < options_.window_bytes
+    const bool credit = unconsumed_bytes_ < options_.window_bytes
+                        && unacknowledged_bytes_ < options_.window_bytes;
+    if ((!urgent_.empty() || (!queue_.empty() && credit))
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
     }

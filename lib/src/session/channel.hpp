@@ -51,19 +51,25 @@ class channel {
     // -- Sending ----------------------------------------------------------------------------
     /// Queues an encoded link-state item; it overtakes waiting sections.
     void push_control(wire::item_tag tag, std::span<const std::byte> body);
+    /// Queues a section. Control sections and traces overtake data: acknowledgements and questions
+    /// have no order to keep, and must neither wait behind a backlog nor for credit.
     void push(instant now, routed_section section);
     /// Sends what may go now. `view_hash` is told to the peer where a heartbeat is due.
     void flush(instant now, std::uint64_t view_hash, channel_events& events);
 
-    [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
+    [[nodiscard]] std::size_t queued_bytes() const noexcept {
+        return queued_bytes_ + urgent_bytes_;
+    }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
+    /// Control sections that wait to be sent.
+    [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_.size(); }
     /// Bytes of control items that wait to be sent.
     [[nodiscard]] std::size_t queued_control_bytes() const noexcept { return control_bytes_; }
     /// Bytes held for retransmission.
     [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept { return unacknowledged_bytes_; }
     /// Everything queued has been sent and its receipt confirmed.
     [[nodiscard]] bool drained() const noexcept {
-        return queue_.empty() && control_.empty() && unacknowledged_.empty();
+        return queue_.empty() && urgent_.empty() && control_.empty() && unacknowledged_.empty();
     }
     /// Removes waiting best-effort sections, oldest first, until `bytes` and `messages` fit.
     /// Returns the number of messages removed.
@@ -110,6 +116,9 @@ class channel {
     struct frame_builder;
     void send_batches(instant now, channel_events& events);
     void send_one_batch(channel_events& events, bool with_sections);
+    [[nodiscard]] bool fits(const routed_section& section, const frame_builder& out,
+                            const sent_frame& frame) const;
+    void put_section(routed_section& section, frame_builder& out);
     std::uint32_t slot_of(const subtree_ptr& tree, frame_builder& out);
     std::uint32_t node_of(const endpoint_id& id, frame_builder& out);
     void acknowledged(const wire::progress& at);
@@ -126,7 +135,9 @@ class channel {
     // Sending.
     std::deque<control_item> control_;
     std::size_t control_bytes_ = 0;
-    std::deque<routed_section> queue_;
+    std::deque<routed_section> urgent_;  // control sections and traces
+    std::size_t urgent_bytes_ = 0;
+    std::deque<routed_section> queue_;   // data
     std::size_t queued_bytes_ = 0;
     std::size_t queued_messages_ = 0;
     instant oldest_queued_{};

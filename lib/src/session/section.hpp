@@ -39,6 +39,10 @@ struct section_body {
     [[nodiscard]] wire::section_kind kind() const noexcept {
         return static_cast<wire::section_kind>(flags & wire::section_kind_mask);
     }
+    /// Messages, as opposed to what endpoints tell each other.
+    [[nodiscard]] bool is_data() const noexcept {
+        return kind() == wire::section_kind::best_effort || kind() == wire::section_kind::reliable;
+    }
 };
 using section_ptr = std::shared_ptr<const section_body>;
 
