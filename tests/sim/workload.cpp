@@ -209,6 +209,7 @@ void workload::publish_to(node_index at, node_index to, delivery_mode mode,
     const auto batch = make_batch(at, mode, {topic}, life);
     const auto& who = batch.items.front().who;
     const bool reachable = net_.hub_of(at).reachable(net_.id_of(life));
+    const auto computed = net_.hub_of(at).counters().route_computations;
     book_.prepare(who, topic);
     const auto answer = net_.with(at, [&](node::hub& hub) {
         return hub.publish_to(net_.now(), net_.wall(), net_.id_of(life), mode, batch.records);
@@ -218,8 +219,8 @@ void workload::publish_to(node_index at, node_index to, delivery_mode mode,
     if (answer) {
         book_.take_back(who);
     }
-    // The call may compute paths anew, and find that the answer before it was stale.
-    if (reachable == net_.hub_of(at).reachable(net_.id_of(life))
+    // The call may compute paths anew, before it sends and, where that ends a link, after.
+    if (computed == net_.hub_of(at).counters().route_computations
         && reachable == (answer == ec::no_path_to_peer)) {
         book_.fail(fmt::format("n{} answers {} to a unicast to {}reachable n{}", at,
                                to_string(answer), reachable ? "" : "un", to));
