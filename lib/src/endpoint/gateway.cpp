@@ -31,31 +31,24 @@ std::vector<std::string> intersection(const std::vector<std::string>& wanted,
     return overlay::minimise(std::move(out));
 }
 
+/// Refuses what cannot be joined before any of it listens.
+gateway_options& with_two_domains(gateway_options& options) {
+    const auto& first = options.one.options().domain;
+    const auto& second = options.other.options().domain;
+    if (first.empty() || second.empty() || first == second) {
+        throw endpoint_error{error{ec::invalid_configuration,
+                                   "a gateway joins two domains with different names; got \""
+                                       + first + "\" and \"" + second + "\""}};
+    }
+    return options;
+}
+
 }  // namespace
 
 class gateway::impl {
   public:
     explicit impl(gateway_options options)
-        : sides_{side{endpoint{std::move(options.one)}, std::move(options.from_one)},
-                 side{endpoint{std::move(options.other), sides_[0].ep.node_id()},
-                      std::move(options.from_other)}} {
-        const auto& first = sides_[0].ep.options().domain;
-        const auto& second = sides_[1].ep.options().domain;
-        if (first.empty() || second.empty() || first == second) {
-            throw endpoint_error{error{ec::invalid_configuration,
-                                       "a gateway joins two domains with different names; got \""
-                                           + first + "\" and \"" + second + "\""}};
-        }
-        queue_options lossless;
-        lossless.overflow = overflow_policy::block;
-        for (auto& from : sides_) {
-            std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
-        }
-        for (const std::size_t from : {0u, 1u}) {
-            sides_[from].pump = std::thread{[this, from] { pump(from); }};
-            sides_[from].watch = std::thread{[this, from] { watch(from); }};
-        }
-    }
+        : impl(endpoint{std::move(with_two_domains(options).one)}, options) {}
 
     ~impl() { shutdown(); }
 
@@ -83,6 +76,23 @@ class gateway::impl {
     [[nodiscard]] bool active() const { return active_; }
 
   private:
+    impl(endpoint&& one, gateway_options& options)
+        : impl(std::move(one), endpoint{std::move(options.other), one.node_id()}, options) {}
+
+    impl(endpoint&& one, endpoint&& other, gateway_options& options)
+        : sides_{side{std::move(one), std::move(options.from_one)},
+                 side{std::move(other), std::move(options.from_other)}} {
+        queue_options lossless;
+        lossless.overflow = overflow_policy::block;
+        for (auto& from : sides_) {
+            std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
+        }
+        for (const std::size_t from : {0u, 1u}) {
+            sides_[from].pump = std::thread{[this, from] { pump(from); }};
+            sides_[from].watch = std::thread{[this, from] { watch(from); }};
+        }
+    }
+
     struct side {
         endpoint ep;
         std::optional<std::vector<std::string>> may_leave;
