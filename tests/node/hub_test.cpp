@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/frames.hpp"
 #include "wire/records.hpp"
 
 namespace bzmq::node {
@@ -65,12 +66,13 @@ class pipes {
         void filter_confirmed(request_id) override { ++confirmed; }
     };
 
-    explicit pipes(std::size_t count) {
+    explicit pipes(std::size_t count, std::size_t peers_max = 4096) {
         for (std::size_t i = 0; i < count; ++i) {
             hosts.push_back(std::make_unique<host>(*this, i));
             hub_options options;
             options.self = id(i);
             options.name = "n" + std::to_string(i);
+            options.peers_max = peers_max;
             hosts[i]->machine = std::make_unique<hub>(options, *hosts[i]);
         }
     }
@@ -88,6 +90,10 @@ class pipes {
         run();
     }
     void dial(std::size_t from, target_id target) {
+        if (!reachable) {
+            at(from).connect_failed(now, target, error{ec::peer_unavailable});
+            return;
+        }
         const auto to = dials.at(target);
         const auto a = ++last_link;
         const auto b = ++last_link;
@@ -148,6 +154,7 @@ class pipes {
     std::deque<std::function<void()>> queue;
     std::map<std::pair<std::size_t, link_id>, std::pair<std::size_t, link_id>> far;
     std::map<target_id, std::size_t> dials;
+    bool reachable = true;  ///< whether dialling succeeds
     target_id last_target = 0;
     link_id last_link = 0;
 };
@@ -164,6 +171,46 @@ TEST(hub, discovers_then_adds_a_peer_and_delivers) {
     net.publish(0, "/b", "y");
     net.run();
     EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"/a/b=x"});
+}
+
+TEST(hub, refuses_more_peers_than_its_record_may_name) {
+    pipes net{4, 2};
+    net.peer(1, 0);
+    net.peer(2, 0);
+    net.peer(3, 0);
+    EXPECT_EQ(net.at(3).target_status(net.last_target).last_error, ec::peer_unavailable);
+    EXPECT_NE(net.at(3).target_status(net.last_target).last_error.message().find(
+                  "2 peers, as many as an endpoint may have"),
+              std::string::npos);
+    EXPECT_EQ(net.at(0).topology().size(), 3U);
+    EXPECT_TRUE(net.at(1).reachable(pipes::id(2)));
+    net.peer(0, 3);  // Nor does it take one more that it dials itself.
+    EXPECT_EQ(net.at(0).topology().size(), 3U);
+    net.at(0).remove_target(net.now, net.last_target);
+    net.peer(1, 0);  // A second link to a peer that it has is none more.
+    EXPECT_EQ(net.at(0).topology().size(), 3U);
+    net.cut(2, 0);
+    net.run(20s);  // It is tried again.
+    EXPECT_TRUE(net.at(0).reachable(pipes::id(3)));
+}
+
+TEST(hub, tries_again_after_the_fixed_pause_where_there_is_one) {
+    pipes net{2};
+    net.at(0).add_target(net.now, 77, "n1", true, 7s);
+    net.dials[77] = 1;
+    const auto begun = net.now;
+    for (int failure = 1; failure <= 5; ++failure) {
+        net.at(0).tick(net.now);
+        ASSERT_EQ(net.queue.size(), 1U) << "dials when it is due";
+        net.queue.clear();
+        net.at(0).connect_failed(net.now, 77, error{ec::peer_unavailable});
+        net.now = begun + failure * 7s - 1ns;
+        net.at(0).tick(net.now);
+        EXPECT_TRUE(net.queue.empty()) << "not before";
+        net.now += 1ns;
+    }
+    net.run();
+    EXPECT_TRUE(net.at(0).reachable(pipes::id(1)));
 }
 
 TEST(hub, keeps_one_link_when_both_sides_peer) {
@@ -233,6 +280,83 @@ TEST(hub, reliable_messages_survive_a_relay_that_vanishes) {
     }
     net.run(3s);
     EXPECT_EQ(net.hosts[3]->received, expected);
+}
+
+TEST(hub, sends_what_a_broken_link_held_by_another_way) {
+    pipes net{4};
+    net.peer(0, 1);
+    net.peer(1, 3);
+    net.peer(0, 2);
+    net.peer(2, 3);
+    net.at(3).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    std::vector<std::string> expected;
+    for (int i = 0; i < 50; ++i) {
+        net.publish(0, "t", std::to_string(i));
+        expected.push_back("t=" + std::to_string(i));
+    }
+    // Nothing has left yet, whichever of the two ways it was to take.
+    for (const auto& node : net.at(0).topology()) {
+        if (node.id == pipes::id(3)) {
+            net.cut(0, node.next_hop == pipes::id(1) ? 1 : 2);
+        }
+    }
+    net.run(3s);
+    EXPECT_EQ(net.hosts[3]->received, expected);
+}
+
+TEST(hub, reliable_messages_wait_for_a_receiver_that_comes_back) {
+    pipes net{2};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.reachable = false;
+    net.cut(0, 1);
+    net.run(1s);
+    ASSERT_FALSE(net.at(0).reachable(pipes::id(1)));
+    net.publish(0, "t", "lost");
+    net.publish(0, "t", "kept", delivery_mode::reliable);
+    EXPECT_EQ(net.at(0).counters().no_receiver, 1U);
+    EXPECT_GT(net.at(0).buffered_bytes(), 0U);
+    net.reachable = true;
+    net.run(4s);
+    EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"t=kept"});
+    EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+}
+
+TEST(hub, reliable_messages_do_not_wait_for_an_endpoint_that_left_or_for_ever) {
+    pipes net{3};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.at(2).add_subscriber(net.now, 1, {"u"});
+    net.peer(0, 1);
+    net.peer(0, 2);
+    net.at(1).shutdown(net.now);
+    net.run(3s);
+    net.publish(0, "t", "x", delivery_mode::reliable);
+    EXPECT_EQ(net.at(0).counters().no_receiver, 1U);
+    EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+    net.reachable = false;
+    net.cut(0, 2);
+    net.run(1s);
+    net.publish(0, "u", "x", delivery_mode::reliable);
+    EXPECT_GT(net.at(0).buffered_bytes(), 0U);
+    net.run(hub_options{}.reliable_hold);
+    EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+    EXPECT_EQ(net.at(0).counters().dropped_no_path, 1U);
+    net.publish(0, "u", "x", delivery_mode::reliable);
+    EXPECT_EQ(net.at(0).counters().no_receiver, 2U);
+}
+
+TEST(hub, a_peering_without_retry_fails_at_a_goodbye_during_the_handshake) {
+    pipes net{2};
+    net.dials[1] = 1;
+    net.reachable = false;
+    net.at(0).add_target(net.now, 1, "n1", false);
+    net.at(0).tick(net.now);
+    net.at(0).link_opened(net.now, 7, 1, "n1", "");
+    net.at(0).frame_received(
+        net.now, 7, shared_bytes::copy_of(wire::encode(wire::goodbye_frame{ec::none, "bye"})));
+    net.run(5s);
+    EXPECT_EQ(net.at(0).target_status(1).progress, hub::target_progress::failed);
 }
 
 TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {

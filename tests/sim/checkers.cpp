@@ -91,13 +91,22 @@ void ledger::prepare(const identity& who, const std::string& topic) {
             if (net_.options_of(at).local_delivery) {
                 note.due.push_back(life);
             }
-        } else if (must && hub.reachable(net_.id_of(life))
+        } else if (must
+                   && (hub.reachable(net_.id_of(life))
+                       || (who.mode == delivery_mode::reliable && lost_of_late(who.origin, life)))
                    && matches(hub.filter_of(net_.id_of(life)), topic)) {
             note.due.push_back(life);
         }
     }
     outstanding_ += note.due.size();
     ++prepared_;
+}
+
+/// Reliable streams wait for the return of whom they have lost.
+bool ledger::lost_of_late(life_index origin, life_index receiver) const {
+    const auto at = books_[origin].sights.find(receiver);
+    return at != books_[origin].sights.end() && at->second.lost_at != never
+           && net_.now() - at->second.lost_at < net_.options_of(net_.home_of(origin)).reliable_hold;
 }
 
 void ledger::take_back(const identity& who) {
@@ -295,7 +304,7 @@ void ledger::notified(life_index life, const status_variant& what) {
                 const auto& options = net_.options_of(net_.home_of(life));
                 if (net_.now() - sight.lost_at > options.reliable_hold - 500ms) {
                     const auto before = sight.lost_at;
-                    excuse(life, about, [&](const message_note& one) { return one.at > before; });
+                    excuse(life, about, [](const message_note&) { return false; });
                     excuse(about, life, [&](const message_note& one) { return one.at > before; });
                 }
                 sight.lost_at = never;

@@ -62,6 +62,7 @@ class ledger final : public observer {
     [[nodiscard]] unsigned count(life_index at, sc what, life_index about) const;
 
   private:
+    [[nodiscard]] bool lost_of_late(life_index origin, life_index receiver) const;
     struct message_note {
         std::string topic;
         instant at{};

@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include "node/hub_impl.hpp"
+#include "overlay/limits.hpp"
 
 namespace bzmq::node {
+
+static_assert(overlay::path_hops_max == wire::hops_max);
+static_assert(overlay::nodes_max < wire::nodes_per_link_max);
 
 hub_impl::hub_impl(hub_options options, hub_output& output)
     : options_(std::move(options)), output_(output), random_(options_.seed), db_(options_.self) {
@@ -153,9 +157,10 @@ void hub::frame_received(instant now, link_id link, const shared_bytes& frame) {
     turn here{*impl_, now};
     impl_->frame_received(now, link, frame);
 }
-void hub::add_target(instant now, target_id target, std::string_view address, bool retry) {
+void hub::add_target(instant now, target_id target, std::string_view address, bool retry,
+                     std::chrono::nanoseconds retry_interval) {
     turn here{*impl_, now};
-    impl_->add_target(now, target, address, retry);
+    impl_->add_target(now, target, address, retry, retry_interval);
 }
 bool hub::remove_target(instant now, target_id target) {
     turn here{*impl_, now};

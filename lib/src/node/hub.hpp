@@ -53,6 +53,7 @@ struct hub_options {
     std::chrono::nanoseconds reliable_hold = std::chrono::seconds{10};
     std::chrono::nanoseconds reorder_hold = std::chrono::milliseconds{200};
     std::chrono::nanoseconds forget_after = std::chrono::seconds{60};
+    std::size_t peers_max = 4096;  ///< links to tell of in one record; `overlay::neighbours_max`
     bool local_delivery = true;  ///< local publishes reach local subscribers
     bool forwarding = true;      ///< relays for others
 };
@@ -136,9 +137,11 @@ class hub {
 
     // -- Peerings -------------------------------------------------------------------------------
 
-    /// Keeps a peering with `address` up: dials now and again, with jittered back-off. With
-    /// `retry` false it tries once. Progress shows as notifications and in `target_status`.
-    void add_target(instant now, target_id target, std::string_view address, bool retry);
+    /// Keeps a peering with `address` up: dials now and again, with jittered back-off or, where
+    /// `retry_interval` is not zero, with this pause. With `retry` false it tries once. Progress
+    /// shows as notifications and in `target_status`.
+    void add_target(instant now, target_id target, std::string_view address, bool retry,
+                    std::chrono::nanoseconds retry_interval = {});
     /// Ends the peering (goodbye, after what is queued) or the attempts. False where unknown.
     bool remove_target(instant now, target_id target);
 

@@ -13,9 +13,9 @@ constexpr std::size_t path_max = wire::hops_max + 1;
 
 void hub_impl::send_control(instant now, const endpoint_id& to, wire::section_kind kind,
                             std::vector<std::byte> payload) {
-    const auto branches = branches_to(to);
-    if (!branches->empty()) {
-        originate(now, timestamp{}, static_cast<std::uint8_t>(kind), *branches,
+    const route way{branches_to(to), {}, {}};
+    if (!way.branches->empty()) {
+        originate(now, timestamp{}, static_cast<std::uint8_t>(kind), way,
                   shared_bytes::copy_of(payload), 0);
     }
 }

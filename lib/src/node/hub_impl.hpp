@@ -50,6 +50,10 @@ using branches_ptr = std::shared_ptr<const std::vector<branch>>;
 struct route {
     branches_ptr branches;                 ///< never null
     std::vector<subscriber_id> locals;
+    /// Receivers lost of late, in order of their ids: reliable sections wait for their return.
+    std::vector<endpoint_id> absent;
+
+    friend bool operator==(const route&, const route&) = default;
 };
 
 /// One link of the transport, from its first frame to its end.
@@ -95,6 +99,7 @@ struct link_record final : session::channel_events {
 struct target_record {
     std::string address;
     bool retry = true;
+    std::chrono::nanoseconds retry_interval{};  ///< 0: back-off
     bool dialling = false;
     std::optional<link_id> link;
     unsigned failures = 0;
@@ -182,7 +187,8 @@ class hub_impl {
     void link_closed(instant now, link_id id, const error& reason);
     void connect_failed(instant now, target_id target, const error& reason);
     void frame_received(instant now, link_id id, const shared_bytes& frame);
-    void add_target(instant now, target_id target, std::string_view address, bool retry);
+    void add_target(instant now, target_id target, std::string_view address, bool retry,
+                    std::chrono::nanoseconds retry_interval);
     bool remove_target(instant now, target_id target);
     void shutdown(instant now);
     void send_hello(instant now, link_record& link, wire::frame_type type);
@@ -192,6 +198,8 @@ class hub_impl {
     bool wins_over(const link_record& fresh, const link_record& old) const;
     /// False where another link to the same peer was kept instead.
     bool bring_up(instant now, link_record& link);
+    /// Refuses `link` where there is no room for one more peer; true where it did.
+    bool refuse_over_limit(instant now, link_record& link);
     void say_goodbye(link_record& link, ec code, const std::string& text);
     void refuse(instant now, link_record& link, ec code, const std::string& text);
     static void note_peer(link_record& link, wire::hello_frame hello);
@@ -236,14 +244,17 @@ class hub_impl {
     bool at_bound(const link_record& link, std::size_t factor = 1) const;
     batch_ptr own_batch(timestamp wall, delivery_mode mode, shared_bytes records,
                         std::uint32_t count) const;
-    bool may_send(delivery_mode mode, const std::vector<branch>& branches);
+    bool may_send(delivery_mode mode, const route& way);
+    bool window_full(const endpoint_id& receiver) const;
+    bool may_return(instant now, const endpoint_id& id) const;
     void originate(instant now, timestamp wall, std::uint8_t flags,
-                   const std::vector<branch>& branches, shared_bytes payload,
-                   std::uint32_t records);
+                   const route& way, shared_bytes payload, std::uint32_t records);
+    std::uint64_t originate_for(instant now, const section_ptr& body, const endpoint_id& receiver);
     void send_on(instant now, link_record& link, routed_section section, bool local);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,
                           routed_section section);
-    void reroute(instant now, const routed_section& section);
+    /// Finds new ways; what has none yet waits for one, best effort and `until` then.
+    void reroute(instant now, const routed_section& section, instant until);
     void retry_limbo(instant now);
     struct early_entry;
     void hold_early(early_entry entry);
@@ -344,6 +355,8 @@ class hub_impl {
     std::map<stream_key, incoming_stream> incoming_;
     std::set<stream_key> busy_streams_;              // with a hole, or an acknowledgement to send
     std::set<endpoint_id> unacknowledged_;           // reliable destinations with a resend timer
+    /// When endpoints became unreachable, of those that may still come back to reliable streams.
+    std::map<endpoint_id, instant> lost_;
     std::set<subscriber_id> publish_blockers_;       // local subscribers that hold publishers up
     endpoint_id blocked_on_[2];                      // what stopped the last publish, by mode
     std::map<request_id, filter_query_state> queries_;

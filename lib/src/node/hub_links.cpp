@@ -168,6 +168,9 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
         return;
     }
     note_peer(link, std::move(*hello));
+    if (refuse_over_limit(now, link)) {
+        return;
+    }
     link.now_in = link_record::phase::welcomed;
     send_hello(now, link, wire::frame_type::welcome);
 }
@@ -217,7 +220,19 @@ bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const
     return fresh_dialler < old_dialler;
 }
 
+bool hub_impl::refuse_over_limit(instant now, link_record& link) {
+    if (link_to(link.peer) != nullptr || by_peer_.size() < options_.peers_max) {
+        return false;
+    }
+    refuse(now, link, ec::peer_unavailable,
+           std::to_string(options_.peers_max) + " peers, as many as an endpoint may have");
+    return true;
+}
+
 bool hub_impl::bring_up(instant now, link_record& link) {
+    if (refuse_over_limit(now, link)) {
+        return false;
+    }
     auto* old = link_to(link.peer);
     if (old != nullptr && !wins_over(link, *old)) {
         say_goodbye(link, ec::redundant_connection, "already connected");
@@ -297,6 +312,10 @@ void hub_impl::handle_goodbye(instant now, link_record& link, byte_reader& in) {
     output_.close(link.id);
     if (link.up() && (code == ec::none || code == ec::shutting_down)) {
         end_link(now, link, sc::peer_removed, error{code, text});
+    } else if (code == ec::none) {
+        end_link(now, link, sc::unspecified,
+                 error{ec::peer_disconnect_during_handshake,
+                       link.address + " said goodbye before the handshake was complete"});
     } else {
         end_link(now, link, sc::peer_lost, error{code, link.address + ": " + text});
     }
@@ -365,7 +384,7 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
         compute_paths(now);
     }
     for (auto& orphan : orphans) {
-        reroute(now, orphan);
+        reroute(now, orphan, now + limbo_max);
     }
 }
 
@@ -385,11 +404,13 @@ void hub_impl::bury() { graveyard_.clear(); }
 
 // -- Peerings -------------------------------------------------------------------------------------
 
-void hub_impl::add_target(instant now, target_id target, std::string_view address, bool retry) {
+void hub_impl::add_target(instant now, target_id target, std::string_view address, bool retry,
+                          std::chrono::nanoseconds retry_interval) {
     BZMQ_ASSERT(target != no_target);
     target_record record;
     record.address = address;
     record.retry = retry;
+    record.retry_interval = retry_interval;
     record.due = now;
     targets_[target] = std::move(record);
 }
@@ -423,6 +444,10 @@ void hub_impl::target_failed(instant now, target_id id, const error& reason) {
         }
         ++target.failures;
     }
+    if (target.retry_interval.count() > 0) {
+        target.due = now + target.retry_interval;
+        return;
+    }
     // Exponential with full jitter over its upper half, so that a restart storm spreads out.
     const auto factor = std::uint64_t{1} << std::min(target.failures > 0 ? target.failures - 1 : 0,
                                                      20u);
@@ -437,6 +462,8 @@ void hub_impl::target_failed(instant now, target_id id, const error& reason) {
 void hub_impl::shutdown(instant now) {
     shutting_down_ = true;
     targets_.clear();
+    // Whoever leaves says so: publishers of reliable streams need not wait for its return.
+    own_filter_changed(now);
     // What has come must not be sent again to somebody who is no longer there.
     for (const auto& key : busy_streams_) {
         const auto at = incoming_.find(key);

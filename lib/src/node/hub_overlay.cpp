@@ -51,6 +51,10 @@ void hub_impl::own_filter_changed(instant now) {
             all.insert(all.end(), prefixes.begin(), prefixes.end());
         }
     }
+    if (shutting_down_) {
+        all.clear();
+        bridges.clear();
+    }
     all = overlay::minimise(std::move(all));
     local_matches_.clear();
     routes_.clear();
@@ -222,6 +226,7 @@ void hub_impl::compute_paths(instant now) {
     branches_cache_.clear();
     branches_to_.clear();
     repairs_.clear();
+    std::erase_if(lost_, [&](const auto& one) { return !may_return(now, one.first); });
 
     const auto info = [this](const overlay::node_ref& node) {
         const auto* record = db_.topology(node.index);
@@ -234,6 +239,7 @@ void hub_impl::compute_paths(instant now) {
     };
     for (const auto& node : paths_.newly_reachable()) {
         const auto& id = node.id;
+        lost_.erase(id);
         for (auto& stream : outgoing_) {
             if (const auto at = stream.destinations.find(id); at != stream.destinations.end()) {
                 at->second.unreachable_since = never;
@@ -252,6 +258,7 @@ void hub_impl::compute_paths(instant now) {
         if (const auto at = incoming_.find({id, delivery_mode::best_effort}); at != incoming_.end()) {
             drain_waiting(now, at->second, true);
         }
+        lost_[id] = now;
         outgoing_[0].destinations.erase(id);
         auto& reliable = reliable_destinations();
         if (const auto at = reliable.find(id); at != reliable.end()) {

@@ -60,6 +60,13 @@ const route& hub_impl::route_for(std::string_view topic) {
     }
     route fresh;
     find_receivers(topic, receivers_scratch_);
+    for (const auto& [id, since] : lost_) {
+        const auto index = db_.find(id);
+        const auto* record = index ? db_.filter(*index) : nullptr;
+        if (record != nullptr && overlay::matches(record->prefixes, topic)) {
+            fresh.absent.push_back(id);
+        }
+    }
     fresh.branches = branches_for(receivers_scratch_);
     fresh.locals = local_receivers(topic);
     return routes_.emplace(std::string{topic}, std::move(fresh)).first->second;
@@ -77,9 +84,7 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
     while (more) {
         // A run: the records that take the same route.
         const auto begin = record.begin;
-        const route& way = route_for(record.topic);
-        const auto branches = way.branches;
-        const auto locals = way.locals;
+        const route way = route_for(record.topic);  // A copy: the cache may change under it.
         std::uint32_t count = 0;
         do {
             ++count;
@@ -87,13 +92,12 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
             if (!more || record.same_topic) {
                 continue;
             }
-            const auto& next = route_for(record.topic);
-            if (next.branches != branches || next.locals != locals) {
+            if (route_for(record.topic) != way) {
                 break;
             }
         } while (more);
         const auto end = more ? record.begin : records.data() + records.size();
-        if (!publish_blockers_.empty() || !may_send(mode, *branches)) {
+        if (!publish_blockers_.empty() || !may_send(mode, way)) {
             if (blocked_on_[index_of(mode)].is_nil()) {
                 blocked_on_[index_of(mode)] = options_.self;
             }
@@ -101,16 +105,19 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
         }
         auto payload = records.slice(at(begin), static_cast<std::size_t>(end - begin));
         counters_.published += count;
-        const bool local = options_.local_delivery && !locals.empty();
+        const bool local = options_.local_delivery && !way.locals.empty();
         if (local) {
             full_scratch_.clear();
             counters_.delivered += count;
-            output_.deliver(locals, own_batch(wall, mode, payload, count), full_scratch_);
+            output_.deliver(way.locals, own_batch(wall, mode, payload, count), full_scratch_);
             publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
         }
-        if (!branches->empty()) {
-            originate(now, wall, static_cast<std::uint8_t>(mode), *branches, std::move(payload),
-                      count);
+        const bool remote = !way.branches->empty()
+                            || (mode == delivery_mode::reliable
+                                && std::any_of(way.absent.begin(), way.absent.end(),
+                                               [&](const auto& id) { return may_return(now, id); }));
+        if (remote) {
+            originate(now, wall, static_cast<std::uint8_t>(mode), way, std::move(payload), count);
         } else if (!local) {
             counters_.no_receiver += count;
         }
@@ -118,25 +125,38 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
     return records.size();
 }
 
-bool hub_impl::may_send(delivery_mode mode, const std::vector<branch>& branches) {
+/// Lost, but not for longer than reliable streams wait for it?
+bool hub_impl::may_return(instant now, const endpoint_id& id) const {
+    const auto at = lost_.find(id);
+    return at != lost_.end() && now < at->second + options_.reliable_hold;
+}
+
+bool hub_impl::window_full(const endpoint_id& receiver) const {
+    const auto& destinations = reliable_destinations();
+    const auto at = destinations.find(receiver);
+    return at != destinations.end()
+           && at->second.sender.unconsumed_bytes() >= options_.reliable_window_bytes;
+}
+
+bool hub_impl::may_send(delivery_mode mode, const route& way) {
     if (mode == delivery_mode::reliable) {
-        auto& stream = outgoing_[index_of(mode)];
-        for (const auto& part : branches) {
-            for (const auto& id : part.tree->receivers) {
-                const auto at = stream.destinations.find(id);
-                if (at != stream.destinations.end()
-                    && at->second.sender.unconsumed_bytes() >= options_.reliable_window_bytes) {
-                    blocked_on_[index_of(mode)] = id;
-                    return false;
-                }
+        const auto free = [this](const endpoint_id& id) {
+            if (window_full(id)) {
+                blocked_on_[index_of(delivery_mode::reliable)] = id;
+                return false;
             }
-        }
-        return true;
+            return true;
+        };
+        return std::all_of(way.absent.begin(), way.absent.end(), free)
+               && std::all_of(way.branches->begin(), way.branches->end(), [&](const branch& part) {
+                      return std::all_of(part.tree->receivers.begin(), part.tree->receivers.end(),
+                                         free);
+                  });
     }
     if (options_.peer_overflow != overflow_policy::block) {
         return true;
     }
-    for (const auto& part : branches) {
+    for (const auto& part : *way.branches) {
         const auto* link = link_to(part.first_hop);
         if (link != nullptr && at_bound(*link)) {
             blocked_on_[index_of(mode)] = part.first_hop;
@@ -155,18 +175,14 @@ bool hub_impl::publish_ready(delivery_mode mode) const {
         return true;
     }
     if (mode == delivery_mode::reliable) {
-        const auto& destinations = outgoing_[index_of(mode)].destinations;
-        const auto at = destinations.find(who);
-        return at == destinations.end()
-               || at->second.sender.unconsumed_bytes() < options_.reliable_window_bytes;
+        return !window_full(who);
     }
     const auto at = by_peer_.find(who);
     return at == by_peer_.end() || !at_bound(*at->second);
 }
 
 void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
-                         const std::vector<branch>& branches, shared_bytes payload,
-                         std::uint32_t records) {
+                         const route& way, shared_bytes payload, std::uint32_t records) {
     auto body = std::make_shared<section_body>();
     body->origin = options_.self;
     body->sent_at = static_cast<std::uint64_t>(wall.time_since_epoch().count());
@@ -175,7 +191,7 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
     body->payload = std::move(payload);
     const auto kind = body->kind();
     if (kind != wire::section_kind::best_effort && kind != wire::section_kind::reliable) {
-        for (const auto& part : branches) {
+        for (const auto& part : *way.branches) {
             if (auto* link = link_to(part.first_hop)) {
                 send_on(now, *link, {body, part.tree, {0}, 0, 0}, true);
             }
@@ -185,7 +201,7 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
     const auto mode = static_cast<delivery_mode>(kind);
     auto& stream = outgoing_[index_of(mode)];
     body->number = ++stream.last;
-    for (const auto& part : branches) {
+    for (const auto& part : *way.branches) {
         auto* link = link_to(part.first_hop);
         if (link == nullptr) {
             counters_.dropped_no_path += 1;
@@ -201,18 +217,33 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
         routed_section section{body, part.tree, {}, 0, 0};
         section.distances.reserve(part.tree->receivers.size());
         for (const auto& id : part.tree->receivers) {
-            auto& state = stream.destinations[id];
-            const auto distance = state.last == 0 ? 0 : body->number - state.last;
-            state.last = body->number;
-            section.distances.push_back(distance);
-            if (mode == delivery_mode::reliable) {
-                state.sender.push(now, body->number, distance, body);
-                unacknowledged_.insert(id);
-            }
+            section.distances.push_back(originate_for(now, body, id));
         }
         collapse(section.distances);
         send_on(now, *link, std::move(section), true);
     }
+    if (mode == delivery_mode::reliable) {
+        for (const auto& id : way.absent) {
+            if (may_return(now, id)) {
+                originate_for(now, body, id);
+                stream.destinations[id].unreachable_since = lost_.at(id);
+            }
+        }
+    }
+}
+
+/// Notes that a section goes to this receiver; returns how far back its one before lies.
+std::uint64_t hub_impl::originate_for(instant now, const section_ptr& body,
+                                      const endpoint_id& receiver) {
+    const auto mode = static_cast<delivery_mode>(body->kind());
+    auto& state = outgoing_[index_of(mode)].destinations[receiver];
+    const auto distance = state.last == 0 ? 0 : body->number - state.last;
+    state.last = body->number;
+    if (mode == delivery_mode::reliable) {
+        state.sender.push(now, body->number, distance, body);
+        unacknowledged_.insert(receiver);
+    }
+    return distance;
 }
 
 error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& destination,
@@ -230,17 +261,17 @@ error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& desti
         return {};
     }
     compute_paths_if_due(now);
-    const auto branches = branches_to(destination);
-    if (branches->empty()) {
+    const route way{branches_to(destination), {}, {}};
+    if (way.branches->empty()) {
         return {ec::no_path_to_peer, "no path to " + to_string(destination)};
     }
-    if (!may_send(mode, *branches)) {
+    if (!may_send(mode, way)) {
         return {ec::queue_full, "the queue toward " + to_string(destination) + " is full"};
     }
     counters_.published += count;
     originate(now, wall,
               static_cast<std::uint8_t>(static_cast<std::uint8_t>(mode) | wire::section_direct),
-              *branches, records, count);
+              way, records, count);
     return {};
 }
 

@@ -60,6 +60,9 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
 void hub_impl::section_received(link_record& link,
                                 const std::shared_ptr<const incoming_tree>& tree,
                                 routed_section section) {
+    if (link.ended) {
+        return;  // A section before it in the same frame ended the link; the peer reroutes the rest.
+    }
     const auto now = now_;
     if (section.hops >= wire::hops_max) {
         ++counters_.malformed;
@@ -104,7 +107,7 @@ void hub_impl::section_received(link_record& link,
             if (next != nullptr && next != &link) {
                 send_on(now, *next, std::move(onward), false);
             } else {
-                reroute(now, onward);
+                reroute(now, onward, now + limbo_max);
             }
         }
     }
@@ -114,7 +117,7 @@ void hub_impl::section_received(link_record& link,
 }
 
 /// Finds new ways to the receivers of a section whose next hop is gone.
-void hub_impl::reroute(instant now, const routed_section& section) {
+void hub_impl::reroute(instant now, const routed_section& section, instant until) {
     if (repairs_.size() >= repair_cache_max) {
         repairs_.clear();
     }
@@ -180,7 +183,7 @@ void hub_impl::reroute(instant now, const routed_section& section) {
         limbo_bytes_ += section.size();
         limbo_.push_back({{section.body, std::move(tree), pick(plan.lost), section.path_tag,
                            section.hops},
-                          now + limbo_max});
+                          until});
     } else {
         ++counters_.dropped_no_path;
     }
@@ -199,7 +202,7 @@ void hub_impl::retry_limbo(instant now) {
         if (now >= entry.until) {
             ++counters_.dropped_no_path;
         } else if (hope) {
-            reroute(now, entry.section);
+            reroute(now, entry.section, entry.until);
         } else {
             limbo_bytes_ += entry.section.size();
             limbo_.push_back(std::move(entry));

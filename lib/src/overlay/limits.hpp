@@ -24,6 +24,9 @@ constexpr std::size_t bridges_max = 1024;
 /// Bytes of a bridge's domain tag.
 constexpr std::size_t domain_tag_bytes_max = 255;
 /// Endpoints that one database knows or has heard named. Records beyond that are refused.
-constexpr std::size_t nodes_max = std::size_t{1} << 18;
+/// A link's node indexes (wire::nodes_per_link_max) must suffice for a tree of them all.
+constexpr std::size_t nodes_max = 65'535;
+/// Links of the longest path that counts; what travels farther is dropped.
+constexpr std::uint32_t path_hops_max = 250;
 
 }  // namespace bzmq::overlay

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "overlay/limits.hpp"
+
 namespace bzmq::overlay {
 
 bool path_table::recompute(const link_state_db& db) {
@@ -48,7 +50,8 @@ void path_table::run(const link_state_db& db) {
         if (here.distance != item.distance || here.hops != item.hops) {
             continue;  // A better way was found after this one.
         }
-        if (node != self_ && (db.topology(node)->flags & flag_no_relay) != 0) {
+        if (node != self_
+            && (here.hops >= path_hops_max || (db.topology(node)->flags & flag_no_relay) != 0)) {
             continue;
         }
         for (const auto& edge : graph.edges(node)) {

@@ -18,7 +18,7 @@ struct node_ref {
 };
 
 /// Shortest paths (Dijkstra) over the links that both ends claim, never through a relay that wants
-/// none (`flag_no_relay`). Among paths of equal cost the one with fewer hops wins, then the one
+/// none (`flag_no_relay`) and over no more than `path_hops_max` of them. Among paths of equal cost the one with fewer hops wins, then the one
 /// whose parent has the smaller id at each node: the result depends on the records alone, not on
 /// the order in which they came.
 ///
