@@ -180,6 +180,22 @@ def test_pub_whose_subscriber_never_comes_ends_with_the_timeout_code(start):
     assert ended.returncode == TIMEOUT, ended.stderr
 
 
+def test_reliable_messages_after_the_reader_has_left_are_a_failure(start):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", "1", *WAIT)
+    writer = start("pub", "--peer", node.url, "/t", "--reliable", "--wait", *WAIT,
+                   stdin=subprocess.PIPE)
+    writer.process.stdin.write(b"first\n")
+    writer.process.stdin.flush()
+    assert reader.rest() == [b"/t first"]
+    assert reader.wait() == OK
+    writer.process.stdin.write(b"second\n")
+    writer.process.stdin.close()
+    assert writer.wait() == UNAVAILABLE, writer.error_text()
+    assert re.search("1 of 2 messages found no subscriber|1 messages were dropped",
+                     writer.error_text())
+
+
 def test_nobody_listening_is_unavailable():
     ended = run("pub", "--peer", "tcp://127.0.0.1:1", "/t", "x", "--timeout", "1")
     assert ended.returncode == UNAVAILABLE, ended.stderr

@@ -296,12 +296,38 @@ expected<void> await_subscribers(endpoint& node, const context& ctx, std::string
     return {};
 }
 
-expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode) {
+namespace {
+
+/// Reliable messages for awaited subscribers that went to nobody are an error, others a hint.
+expected<void> check_receivers(const endpoint_metrics& state, delivery_mode mode,
+                               std::size_t wait) {
+    const auto lost = state.dropped_overflow + state.dropped_no_path;
+    if (lost > 0) {
+        return fail(ec::no_path_to_peer,
+                    fmt::format("{} messages were dropped on their way out", lost));
+    }
+    if (state.no_receiver > 0) {
+        const auto text = fmt::format("{} of {} messages found no subscriber", state.no_receiver,
+                                      state.published);
+        if (wait > 0 && mode == delivery_mode::reliable) {
+            return fail(ec::no_path_to_peer, text);
+        }
+        warn(text);
+    }
+    return {};
+}
+
+}  // namespace
+
+expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode, std::size_t wait) {
+    expected<void> out;
     auto deadline = clock::now() + ctx.common.timeout_or_default();
     std::size_t least = ~std::size_t{0};
     for (;;) {
-        const auto left = bytes_left(node.metrics(), mode);
+        const auto state = node.metrics();
+        const auto left = bytes_left(state, mode);
         if (left == 0) {
+            out = check_receivers(state, mode, wait);
             break;
         }
         const auto now = clock::now();
@@ -320,7 +346,7 @@ expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode) {
         }
     }
     node.shutdown();
-    return {};
+    return out;
 }
 
 exit_code end_with(const error& why, const context& ctx) {

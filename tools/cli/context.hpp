@@ -71,8 +71,9 @@ expected<void> await_subscribers(endpoint& node, const context& ctx, std::string
 
 /// Waits until all that was published is handed over to the peers or, where it is reliable,
 /// acknowledged by the receivers; then says goodbye. Gives up (`ec::request_timeout`) where nothing
-/// moves for as long as the timeout.
-expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode);
+/// moves for as long as the timeout, and fails where messages were dropped or where reliable ones,
+/// after waiting for `wait` subscribers, found none; otherwise that is a warning.
+expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode, std::size_t wait);
 
 /// Reports a failure; on a signal its exit code, without a word.
 exit_code end_with(const error& why, const context& ctx);

@@ -91,7 +91,7 @@ exit_code run(const options& how, const context& ctx) {
         const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
         sent = send_all(out, how, ctx);
     }
-    const auto finished = finish(*node, ctx, out.mode());
+    const auto finished = finish(*node, ctx, out.mode(), how.wait);
     if (ctx.common.json) {
         std::string line = "{";
         append_json_topic(line, how.topic);

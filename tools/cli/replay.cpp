@@ -137,7 +137,7 @@ exit_code run(const options& how, const context& ctx) {
         const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
         played = play_all(player, how);
     }
-    const auto finished = finish(*node, ctx, mode_of(how));
+    const auto finished = finish(*node, ctx, mode_of(how), how.wait);
     line_output out;
     player.print(out);
     if (!played) {
