@@ -359,6 +359,21 @@ TEST(hub, a_peering_without_retry_fails_at_a_goodbye_during_the_handshake) {
     EXPECT_EQ(net.at(0).target_status(1).progress, hub::target_progress::failed);
 }
 
+TEST(hub, does_not_take_its_own_absence_for_its_peers_silence) {
+    pipes net{2};
+    net.peer(0, 1);
+    net.now += 60s;  // Both were suspended.
+    net.run(1s);
+    EXPECT_TRUE(net.at(0).reachable(pipes::id(1)));
+    EXPECT_EQ(net.hosts[0]->notices.size(), 2U);
+    // A peer that says nothing from then on is lost in time.
+    for (const auto end = net.now + hub_options{}.peer_timeout + 2s; net.now < end; net.now += 1ms) {
+        net.at(0).tick(net.now);
+        net.queue.clear();
+    }
+    EXPECT_FALSE(net.at(0).reachable(pipes::id(1)));
+}
+
 TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {
     pipes net{3};
     net.peer(0, 1);

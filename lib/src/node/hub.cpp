@@ -50,6 +50,20 @@ void hub_impl::tick(instant now) {
     flush(now);
 }
 
+/// A stopped process or a suspended machine must not take its own absence for its peers' silence:
+/// what they sent meanwhile is still to be read. With a link up a turn comes at each heartbeat.
+void hub_impl::forgive_stall(instant now) {
+    const auto unwatched = now - now_ - 2 * options_.heartbeat_interval;
+    if (unwatched <= std::chrono::nanoseconds{0}) {
+        return;
+    }
+    for (const auto& [id, link] : links_) {
+        if (link->up()) {
+            link->channel->forgive(unwatched);
+        }
+    }
+}
+
 instant hub_impl::next_deadline() const {
     instant due = never;
     const auto sooner = [&due](instant when) { due = std::min(due, when); };
@@ -125,7 +139,10 @@ namespace {
 
 class turn {
   public:
-    turn(hub_impl& hub, instant now) : hub_(hub) { hub_.now_ = now; }
+    turn(hub_impl& hub, instant now) : hub_(hub) {
+        hub_.forgive_stall(now);
+        hub_.now_ = now;
+    }
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
     ~turn() { hub_.bury(); }

@@ -285,6 +285,7 @@ class hub_impl {
 
     void flush(instant now);
     void tick(instant now);
+    void forgive_stall(instant now);
     instant next_deadline() const;
     std::size_t buffered_bytes() const;
 
