@@ -3,6 +3,7 @@
 #include "session/channel.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <functional>
 
@@ -48,6 +49,7 @@ struct side final : channel_events {
     std::vector<std::uint64_t> numbers;
     std::vector<endpoint_id> origins;
     std::vector<std::string> controls;
+    std::function<void(const section_body&)> on_section;
 
     void send_frame(shared_bytes frame) override { sent.push_back(std::move(frame)); }
     block_ptr allocate(std::size_t capacity) override {
@@ -56,6 +58,9 @@ struct side final : channel_events {
     void section_received(const std::shared_ptr<const incoming_tree>& tree,
                           routed_section received) override {
         EXPECT_TRUE(tree->deliver_here);
+        if (on_section) {
+            on_section(*received.body);
+        }
         numbers.push_back(received.body->number);
         origins.push_back(received.body->origin);
     }
@@ -121,6 +126,81 @@ class channels : public testing::Test {
     side a, b;
     subtree_ptr to_b, to_a;
 };
+
+/// A section whose payload has room ahead of it in its block.
+routed_section roomy_section(std::uint64_t number, subtree_ptr tree, std::string_view payload,
+                             std::size_t room) {
+    block_ptr block{new_heap_block(room + payload.size())};
+    auto* data = block->data + room;
+    std::memcpy(data, payload.data(), payload.size());
+    auto made = section(number, std::move(tree), {});
+    auto body = std::make_shared<section_body>(*made.body);
+    body->payload = {std::move(block), data, payload.size()};
+    body->ahead = headroom{room};
+    made.body = std::move(body);
+    return made;
+}
+
+TEST_F(channels, a_payload_with_room_ahead_of_it_is_sent_from_where_it_lies) {
+    a.machine->push(now, section(1, to_b, "tells the tree"));
+    run(2ms);
+    const auto roomy = roomy_section(2, to_b, "payload", 128);
+    a.machine->push(now, roomy);
+    a.machine->flush(now, 0, a);
+    ASSERT_EQ(a.sent.size(), 1U);
+    EXPECT_EQ(a.sent[0].block().get(), roomy.body->payload.block().get());
+    EXPECT_EQ(a.sent[0].data() + a.sent[0].size(), roomy.body->payload.data() + 7);
+    run(2ms);
+    EXPECT_EQ(b.numbers, one_to(2));
+}
+
+TEST_F(channels, room_ahead_of_a_payload_serves_one_link_only) {
+    a.machine->push(now, section(1, to_b, "tells the tree"));
+    run(2ms);
+    const auto roomy = roomy_section(2, to_b, "payload", 128);
+    a.machine->push(now, roomy);
+    a.machine->flush(now, 0, a);
+    const auto first = shared_bytes::copy_of(a.sent[0].view());
+    auto again = roomy;
+    a.machine->push(now, again);
+    a.machine->flush(now, 0, a);
+    ASSERT_EQ(a.sent.size(), 2U);
+    EXPECT_EQ(a.sent[0].view(), first.view());
+    EXPECT_NE(a.sent[1].block().get(), a.sent[0].block().get());
+}
+
+TEST_F(channels, too_little_room_ahead_of_a_payload_is_left_alone) {
+    a.machine->push(now, section(1, to_b, "tells the tree"));
+    run(2ms);
+    const auto roomy = roomy_section(2, to_b, "payload", 8);
+    std::memset(const_cast<std::byte*>(roomy.body->payload.data()) - 8, 0x55, 8);
+    a.machine->push(now, roomy);
+    run(2ms);
+    EXPECT_EQ(b.numbers, one_to(2));
+    for (std::size_t i = 1; i <= 8; ++i) {
+        EXPECT_EQ(*(roomy.body->payload.data() - i), std::byte{0x55});
+    }
+}
+
+TEST_F(channels, what_a_relay_has_read_is_its_to_write_over_unless_others_hold_it) {
+    std::vector<std::size_t> room;
+    b.on_section = [&](const section_body& body) { room.push_back(body.ahead.size()); };
+    for (int i = 0; i < 2; ++i) {
+        a.machine->push(now, section(1, to_b, "one"));
+        a.machine->push(now, section(2, to_b, "two"));
+        a.machine->flush(now, 0, a);
+        const auto held = std::exchange(a.sent, {}).front();  // The sender holds it, too.
+        const auto alone = shared_bytes::copy_of(held.span());
+        EXPECT_TRUE(b.give(now, i == 0 ? held : alone));
+    }
+    ASSERT_EQ(room.size(), 4U);
+    EXPECT_EQ(room[0], 0U);
+    EXPECT_EQ(room[1], 0U);
+    // The first may use all that was ahead of it; the second must not reach into the first.
+    EXPECT_GT(room[2], 20U);
+    EXPECT_GT(room[3], 15U);
+    EXPECT_LT(room[3], room[2]);
+}
 
 TEST_F(channels, what_is_pushed_arrives_once_in_order_both_ways) {
     for (std::uint64_t i = 1; i <= 1000; ++i) {

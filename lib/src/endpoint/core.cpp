@@ -182,6 +182,7 @@ bool endpoint_core::post(command what) {
         return false;
     }
     commands_.push_back(std::move(what));
+    commands_came_ = true;
     if (commands_.size() == 1) {
         sockets_->wake();  // Under the lock, as in `publish_queue::push`.
     }
@@ -217,7 +218,7 @@ bool endpoint_core::turn() {
         hub_->connect_failed(now_, target, reason);
     }
     // In this order: who subscribes and then publishes must find both in this order here.
-    take_published();
+    take_published(commands_came_.exchange(false));
     run_commands(true);
     bool busy = publish_taken(delivery_mode::best_effort);
     busy = publish_taken(delivery_mode::reliable) || busy;
@@ -243,6 +244,9 @@ timespan endpoint_core::time_to_sleep(bool busy) const {
         return timespan{0};
     }
     auto due = hub_->next_deadline();
+    for (const auto& each : lanes_) {
+        due = std::min(due, each->queue.take_due());
+    }
     for (const auto& each : pending_) {
         due = std::min(due, each.deadline);
     }
@@ -253,9 +257,10 @@ timespan endpoint_core::time_to_sleep(bool busy) const {
     return std::clamp<timespan>(due - std::max(now_, instant{0}), timespan{0}, 1h);
 }
 
-void endpoint_core::take_published() {
+/// `all`: also what the queues would rather leave for later.
+void endpoint_core::take_published(bool all) {
     for (auto& each : lanes_) {
-        each->queue.take(each->taken);
+        each->queue.take(each->taken, now_, all);
     }
 }
 
@@ -274,7 +279,8 @@ bool endpoint_core::publish_taken(delivery_mode mode) {
             break;
         }
         auto& chunk = from.taken[from.next];
-        const auto end = hub_->publish(now_, wall, mode, chunk.records, chunk.offset);
+        const auto end = hub_->publish(now_, wall, mode, chunk.records, chunk.offset,
+                                       chunk.facts);
         done += end - chunk.offset;
         chunk.offset = end;
         if (end < chunk.records.size()) {

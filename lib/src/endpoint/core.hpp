@@ -164,7 +164,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     /// Does all that is to be done; true where more can be done at once.
     bool turn();
     void run_commands(bool alive);
-    void take_published();
+    void take_published(bool all);
     bool publish_taken(delivery_mode mode);
     void run_pending(pending::why why);
     void end_disconnected();
@@ -212,6 +212,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     // Crossing.
     mutable std::mutex commands_mutex_;
     std::vector<command> commands_;
+    std::atomic<bool> commands_came_{false};  // since the last turn
     bool closed_ = false;
     bool stopping_ = false;
     mutable std::mutex workers_mutex_;

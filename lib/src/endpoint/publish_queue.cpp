@@ -10,8 +10,14 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
     using clock = std::chrono::steady_clock;
     const auto began = clock::now();
     // What is larger than the whole queue goes alone.
-    const auto fits = [&] { return bytes_ == 0 || bytes_ + need <= settings_.bytes_max; };
-    ++waiting_;
+    const auto fits = [&] {
+        const auto bytes = waiting_bytes();
+        return bytes == 0 || bytes + need <= settings_.bytes_max;
+    };
+    ++waiting_;  // Before we look: `release` looks in the other order.
+    if (!closed_ && !announced_.exchange(true)) {
+        core_.wake();
+    }
     while (!closed_ && !fits()) {
         const bool patient = settings_.always_wait || held_up_;
         const bool for_ever = patient && settings_.timeout.count() == 0;
@@ -38,29 +44,37 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
 
 void publish_queue::seal() {
     if (used_ > begin_) {
-        sealed_.push_back({{block_, block_->data + begin_, used_ - begin_}, 0});
-        begin_ = used_;
+        sealed_.push_back({{block_, block_->data + begin_, used_ - begin_},
+                           {one_topic_ ? count_ : 0, headroom},
+                           0});
+        sealed_count_ += count_;
+        start_chunk(used_);
     }
     topic_ = {};
 }
 
 void publish_queue::next_block(std::size_t need) {
     seal();
-    if (!block_ || used_ + need > block_->capacity || block_->capacity - used_ < remainder_min) {
+    if (!block_ || used_ + std::max(need, remainder_min) > block_->capacity) {
         // The rest of a pooled block serves the next chunk, as long as that is not too small.
-        block_ = pool_.take(std::max(need, settings_.chunk_bytes + chunk_slack));
-        begin_ = used_ = 0;
+        block_ = pool_.take(headroom + std::max(need, settings_.chunk_bytes + chunk_slack));
+        start_chunk(0);
     }
 }
 
-void publish_queue::take(std::vector<chunk>& out) {
-    auto lock = lock_briefly(mutex_);
-    announced_ = false;
+void publish_queue::take(std::vector<chunk>& out, instant now, bool all) {
+    if (!announced_.load(std::memory_order_acquire) && !all && now < take_due_) {
+        return;
+    }
+    const auto lock = lock_briefly(mutex_);
+    announced_.store(false, std::memory_order_relaxed);
+    paced_ = sealed_count_ + count_ >= crowd;
+    take_due_ = paced_ ? now + pace : never;
     if (used_ > begin_) {
         seal();
-        if (block_->capacity - used_ < remainder_min) {
+        if (used_ + remainder_min > block_->capacity) {
             block_.reset();
-            begin_ = used_ = 0;
+            start_chunk(0);
         }
     }
     if (out.empty()) {
@@ -69,13 +83,17 @@ void publish_queue::take(std::vector<chunk>& out) {
         std::move(sealed_.begin(), sealed_.end(), std::back_inserter(out));
         sealed_.clear();
     }
+    sealed_count_ = 0;
 }
 
 void publish_queue::release(std::size_t bytes) {
+    released_bytes_.fetch_add(bytes);
+    if (waiting_.load() == 0) {
+        return;
+    }
     const auto lock = lock_briefly(mutex_);
-    bytes_ -= bytes;
     // Waking a publisher for every chunk would cost more than it brings.
-    if (waiting_ > 0 && (bytes_ <= settings_.bytes_max / 4 * 3)) {
+    if (waiting_bytes() <= settings_.bytes_max / 4 * 3) {
         room_.notify_all();
     }
 }
@@ -91,6 +109,7 @@ void publish_queue::held_up(bool yes) {
 void publish_queue::close() {
     const std::lock_guard lock{mutex_};
     closed_ = true;
+    announced_ = true;
     room_.notify_all();
 }
 

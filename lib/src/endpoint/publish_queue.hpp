@@ -13,7 +13,9 @@
 #include "bzmq/error.hpp"
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/time.hpp"
+#include "base/time.hpp"
 #include "endpoint/locking.hpp"
+#include "node/hub.hpp"
 #include "transport/block_pool.hpp"
 #include "transport/socket_hub.hpp"
 #include "wire/records.hpp"
@@ -35,8 +37,11 @@ class publish_queue {
     };
     struct chunk {
         shared_bytes records;
+        node::record_facts facts;
         std::size_t offset = 0;  ///< where the part that is not passed on yet begins
     };
+    /// So long a record waits for others at most while records come in numbers.
+    static constexpr auto pace = std::chrono::microseconds{100};
     /// Publishers under a policy that drops wait so long for the core, which is never held up.
     static constexpr auto core_patience = std::chrono::milliseconds{200};
 
@@ -57,21 +62,21 @@ class publish_queue {
         }
         const auto need = wire::record_size(topic, size, false);
         auto lock = lock_briefly(mutex_);
-        if (bytes_ + need > settings_.bytes_max || closed_) {
+        if (waiting_bytes() + need > settings_.bytes_max || closed_) {
             if (const auto problem = wait_for_room(lock, need); problem != ec::none) {
                 return problem;
             }
         }
         encode(open_record(topic, size, need));
-        if (!announced_) {
-            announced_ = true;
+        if (!announced_.load(std::memory_order_relaxed) && (!paced_ || !sealed_.empty())) {
+            announced_.store(true, std::memory_order_release);
             core_.wake();  // Under the lock: after `close` nobody touches the core any more.
         }
         return ec::none;
     }
     [[nodiscard]] std::size_t bytes() const {
         const std::lock_guard lock{mutex_};
-        return bytes_;
+        return waiting_bytes();
     }
     [[nodiscard]] std::uint64_t refused() const noexcept {
         return refused_.load(std::memory_order_relaxed);
@@ -79,8 +84,12 @@ class publish_queue {
 
     // -- The core ---------------------------------------------------------------------------------
 
-    /// Appends all that waits to `out`; it counts against the bound until `release`.
-    void take(std::vector<chunk>& out);
+    /// Appends all that waits to `out`; it counts against the bound until `release`. While many
+    /// records come it rather leaves them until a chunk is full or `pace` has passed: each look
+    /// costs core and publishers more than a record does. `all`: not now.
+    void take(std::vector<chunk>& out, instant now, bool all);
+    /// When to call `take` again even if nobody wakes the core.
+    [[nodiscard]] instant take_due() const noexcept { return take_due_; }
     void release(std::size_t bytes);
     /// A `block` policy or a reliable window holds the core up.
     void held_up(bool yes);
@@ -88,6 +97,10 @@ class publish_queue {
     void close();
 
   private:
+    /// Under the lock.
+    [[nodiscard]] std::size_t waiting_bytes() const noexcept {
+        return pushed_bytes_ - released_bytes_.load(std::memory_order_relaxed);
+    }
     ec wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need);
     /// Room for one record: writes all of it but the payload, and returns where that goes.
     std::byte* open_record(std::string_view topic, std::size_t size, std::size_t need) {
@@ -98,21 +111,36 @@ class publish_queue {
             same = false;
         }
         auto* at = block_->data + used_;
+        // The block was last in another processor's cache. Unless its lines are on their way early,
+        // every unlocking waits for one.
+        __builtin_prefetch(at + prefetch_ahead, 1);
+        __builtin_prefetch(at + prefetch_ahead + 64, 1);
         auto* to = wire::put_record_head(at, topic, size, same);
+        ++count_;
         if (!same) {
+            one_topic_ = used_ == begin_;
             const auto* head_end = to - varint_size(size);
             topic_ = {reinterpret_cast<const char*>(head_end - topic.size()), topic.size()};
         }
         const auto length = static_cast<std::size_t>(to - at) + size;
         used_ += length;
-        bytes_ += length;
+        pushed_bytes_ += length;
         return to;
     }
     void next_block(std::size_t need);
     void seal();
+    void start_chunk(std::size_t at) noexcept {
+        begin_ = used_ = at + headroom;
+        count_ = 0;
+    }
 
+    // What the first frame that carries a chunk needs ahead of it.
+    static constexpr std::size_t headroom = 128;
     // What a chunk may exceed its size by, so that four 16 KiB messages fit one frame.
     static constexpr std::size_t chunk_slack = 4096;
+    // As many records in one `take` are a crowd.
+    static constexpr std::size_t crowd = 16;
+    static constexpr std::size_t prefetch_ahead = 512;
     // Less room than this is not worth keeping a block for.
     static constexpr std::size_t remainder_min = 2048;
 
@@ -122,17 +150,25 @@ class publish_queue {
 
     mutable std::mutex mutex_;
     std::condition_variable room_;
-    std::size_t waiting_ = 0;
+    std::atomic<std::size_t> waiting_{0};
     bool closed_ = false;
-    bool announced_ = false;
+    std::atomic<bool> announced_{false};   // the core was told
+    bool paced_ = false;                   // it wants to hear of full chunks only
     bool held_up_ = false;
-    std::size_t bytes_ = 0;
+    // Their difference waits. Unsigned: they may wrap.
+    std::size_t pushed_bytes_ = 0;
+    std::atomic<std::size_t> released_bytes_{0};
     std::vector<chunk> sealed_;
-    block_ptr block_;         // the open chunk is [begin_, used_) of it
+    block_ptr block_;         // the open chunk is [begin_, used_) of it, behind its headroom
     std::size_t begin_ = 0;
     std::size_t used_ = 0;
-    std::string_view topic_;  // of the last record of the open chunk, where that spells it out
+    std::string_view topic_;  // of the open chunk's last record
+    std::uint32_t count_ = 0;  // of its records
+    std::size_t sealed_count_ = 0;
+    bool one_topic_ = true;
     std::atomic<std::uint64_t> refused_{0};
+
+    instant take_due_ = never;  // the core's
 };
 
 }  // namespace bzmq

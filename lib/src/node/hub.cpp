@@ -263,9 +263,10 @@ std::uint64_t hub::routing_version() const {
 }
 
 std::size_t hub::publish(instant now, timestamp wall, delivery_mode mode,
-                         const shared_bytes& records, std::size_t offset) {
+                         const shared_bytes& records, std::size_t offset,
+                         const record_facts& known) {
     turn here{*impl_, now};
-    return impl_->publish(now, wall, mode, records, offset);
+    return impl_->publish(now, wall, mode, records, offset, known);
 }
 bool hub::publish_ready(delivery_mode mode) const { return impl_->publish_ready(mode); }
 error hub::publish_to(instant now, timestamp wall, const endpoint_id& destination,

@@ -118,6 +118,12 @@ struct hub_counters {
     std::uint64_t route_computations = 0;
 };
 
+/// What the maker of some records knows of them, so that the hub need not find out.
+struct record_facts {
+    std::uint32_t of_one_topic = 0;  ///< how many there are, where all have the same topic; else 0
+    std::size_t headroom = 0;        ///< bytes ahead of them that the hub may write to
+};
+
 class hub_impl;
 
 class hub {
@@ -185,7 +191,8 @@ class hub {
     /// offset up to which it took them: short of the end where a `block` policy or a reliable
     /// window holds it up; then call again from there when `publish_ready` says so.
     std::size_t publish(instant now, timestamp wall, delivery_mode mode,
-                        const shared_bytes& records, std::size_t offset);
+                        const shared_bytes& records, std::size_t offset,
+                        const record_facts& known = {});
     /// May `publish` make progress in this mode? Changes only inside hub calls.
     [[nodiscard]] bool publish_ready(delivery_mode mode) const;
     /// Publishes records to one endpoint only, whatever it subscribes to; its local subscribers

@@ -234,7 +234,8 @@ class hub_impl {
 
     // Messages (hub_publish.cpp, hub_relay.cpp, hub_streams.cpp).
     std::size_t publish(instant now, timestamp wall, delivery_mode mode,
-                        const shared_bytes& records, std::size_t offset);
+                        const shared_bytes& records, std::size_t offset,
+                        const record_facts& known);
     bool publish_ready(delivery_mode mode) const;
     error publish_to(instant now, timestamp wall, const endpoint_id& destination,
                      delivery_mode mode, const shared_bytes& records);
@@ -248,7 +249,8 @@ class hub_impl {
     bool window_full(const endpoint_id& receiver) const;
     bool may_return(instant now, const endpoint_id& id) const;
     void originate(instant now, timestamp wall, std::uint8_t flags,
-                   const route& way, shared_bytes payload, std::uint32_t records);
+                   const route& way, shared_bytes payload, std::uint32_t records,
+                   std::size_t headroom = 0);
     std::uint64_t originate_for(instant now, const section_ptr& body, const endpoint_id& receiver);
     void send_on(instant now, link_record& link, routed_section section, bool local);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,

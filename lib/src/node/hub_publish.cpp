@@ -73,7 +73,8 @@ const route& hub_impl::route_for(std::string_view topic) {
 }
 
 std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
-                              const shared_bytes& records, std::size_t offset) {
+                              const shared_bytes& records, std::size_t offset,
+                              const record_facts& known) {
     blocked_on_[index_of(mode)] = {};
     wire::record_cursor cursor{records.span().subspan(offset)};
     wire::record record;
@@ -85,8 +86,13 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
         // A run: the records that take the same route.
         const auto begin = record.begin;
         const route way = route_for(record.topic);  // A copy: the cache may change under it.
+        const bool whole = begin == records.data();
         std::uint32_t count = 0;
-        do {
+        if (whole && known.of_one_topic > 0) {
+            count = known.of_one_topic;
+            more = false;
+        }
+        while (more) {
             ++count;
             more = cursor.next(record);
             if (!more || record.same_topic) {
@@ -95,7 +101,7 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
             if (route_for(record.topic) != way) {
                 break;
             }
-        } while (more);
+        }
         const auto end = more ? record.begin : records.data() + records.size();
         if (!publish_blockers_.empty() || !may_send(mode, way)) {
             if (blocked_on_[index_of(mode)].is_nil()) {
@@ -117,7 +123,8 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
                                 && std::any_of(way.absent.begin(), way.absent.end(),
                                                [&](const auto& id) { return may_return(now, id); }));
         if (remote) {
-            originate(now, wall, static_cast<std::uint8_t>(mode), way, std::move(payload), count);
+            originate(now, wall, static_cast<std::uint8_t>(mode), way, std::move(payload), count,
+                      whole ? known.headroom : 0);
         } else if (!local) {
             counters_.no_receiver += count;
         }
@@ -182,13 +189,15 @@ bool hub_impl::publish_ready(delivery_mode mode) const {
 }
 
 void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
-                         const route& way, shared_bytes payload, std::uint32_t records) {
+                         const route& way, shared_bytes payload, std::uint32_t records,
+                         std::size_t headroom) {
     auto body = std::make_shared<section_body>();
     body->origin = options_.self;
     body->sent_at = static_cast<std::uint64_t>(wall.time_since_epoch().count());
     body->records = records;
     body->flags = flags;
     body->payload = std::move(payload);
+    body->ahead = session::headroom{headroom};
     const auto kind = body->kind();
     if (kind != wire::section_kind::best_effort && kind != wire::section_kind::reliable) {
         for (const auto& part : *way.branches) {

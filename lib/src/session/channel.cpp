@@ -1,6 +1,7 @@
 #include "session/channel.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/assert.hpp"
@@ -23,6 +24,27 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 // Heads and the definitions of nodes and trees; a frame grows where they need more.
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
+constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
+
+/// Writes a section up to its payload.
+std::byte* put_head(std::byte* to, routed_section& section, std::uint32_t slot) {
+    const auto& body = *section.body;
+    wire::section_head head;
+    head.slot = slot;
+    head.flags = body.flags;
+    head.number = body.number;
+    head.distances.swap(section.distances);
+    if (head.distances.size() == 1) {
+        head.flags |= wire::section_uniform;
+    }
+    head.sent_at = body.sent_at;
+    head.hops = section.hops;
+    head.path_tag = section.path_tag;
+    head.records = body.records;
+    to = wire::put_section_head(to, head, body.payload.size());
+    head.distances.swap(section.distances);
+    return to;
+}
 
 }  // namespace
 
@@ -152,24 +174,81 @@ void channel::send_batches(instant now, channel_events& events) {
 }
 
 void channel::send_one_batch(channel_events& events, bool with_sections) {
+    sent_frame frame{++sent_, {}, {}};
+    const bool sections_only = with_sections && control_.empty() && urgent_.empty();
+    if (sections_only) {
+        frame.bytes = pack_in_place(frame);
+    }
+    if (frame.bytes.empty()) {
+        frame.bytes = pack(with_sections, frame, events);
+    }
+    counters_.sent_bytes += frame.bytes.size();
+    unacknowledged_bytes_ += frame.bytes.size();
+    unconsumed_bytes_ += frame.bytes.size();
+    unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
+    events.send_frame(frame.bytes);
+    unacknowledged_.push_back(std::move(frame));
+}
+
+std::byte* channel::put_batch_head(std::byte* to) {
+    const auto at = my_progress();
+    *to++ = static_cast<std::byte>(wire::frame_type::batch);
+    to = put_varint(to, sent_);
+    to = put_varint(to, at.received);
+    to = put_varint(to, at.consumed);
+    told_received_ = at.received;
+    told_consumed_ = at.consumed;
+    untold_bytes_ = 0;
+    ack_due_ = never;
+    return to;
+}
+
+/// The next section as a frame of its own, whose heads stand ahead of the payload: no copy of it.
+/// Nothing where that cannot be, or where other sections fit the same frame.
+shared_bytes channel::pack_in_place(sent_frame& frame) {
+    const auto& section = queue_.front();
+    const auto& body = *section.body;
+    const auto known = tx_slot_of_.find(section.tree.get());
+    if (body.ahead.size() == 0 || known == tx_slot_of_.end()
+        || (queue_.size() > 1
+            && body.payload.size() + queue_[1].body->payload.size() <= options_.frame_bytes)) {
+        return {};
+    }
+    std::array<std::byte, 256> heads;
+    if (batch_head_bytes_max + wire::section_head_bytes_max(section.distances.size())
+        > heads.size()) {
+        return {};
+    }
+    const auto* end = put_head(put_batch_head(heads.data()), queue_.front(), known->second);
+    const auto size = static_cast<std::size_t>(end - heads.data());
+    if (size > body.ahead.size()) {
+        return {};
+    }
+    body.ahead.take();
+    auto* begin = const_cast<std::byte*>(body.payload.data()) - size;
+    std::memcpy(begin, heads.data(), size);
+    tx_slots_[known->second].used = ++slot_clock_;
+    shared_bytes bytes{body.payload.block(), begin, size + body.payload.size()};
+    move_to(frame);
+    return bytes;
+}
+
+/// Accounts for the next section as sent with `frame`.
+void channel::move_to(sent_frame& frame) {
+    auto& section = queue_.front();
+    queued_bytes_ -= section.size();
+    queued_messages_ -= section.body->records;
+    counters_.sent_messages += section.body->records;
+    frame.sections.push_back(std::move(section));
+    queue_.pop_front();
+}
+
+shared_bytes channel::pack(bool with_sections, sent_frame& frame, channel_events& events) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
     const auto waiting = control_bytes_ + urgent_bytes_ + (with_sections ? queued_bytes_ : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
-    sent_frame frame{++sent_, {}, {}};
-    {
-        auto* to = out.room(1 + 3 * varint_bytes_max);
-        *to++ = static_cast<std::byte>(wire::frame_type::batch);
-        const auto at = my_progress();
-        to = put_varint(to, sent_);
-        to = put_varint(to, at.received);
-        to = put_varint(to, at.consumed);
-        out.wrote_to(to);
-        told_received_ = at.received;
-        told_consumed_ = at.consumed;
-        untold_bytes_ = 0;
-        ack_due_ = never;
-    }
+    out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
     while (!control_.empty() && out.size < options_.frame_bytes) {
         auto& item = control_.front();
         auto* to = out.room(1 + varint_bytes_max + item.body.size());
@@ -187,21 +266,10 @@ void channel::send_one_batch(channel_events& events, bool with_sections) {
         urgent_.pop_front();
     }
     while (with_sections && !queue_.empty() && fits(queue_.front(), out, frame)) {
-        auto& section = queue_.front();
-        queued_bytes_ -= section.size();
-        queued_messages_ -= section.body->records;
-        counters_.sent_messages += section.body->records;
-        put_section(section, out);
-        frame.sections.push_back(std::move(section));
-        queue_.pop_front();
+        put_section(queue_.front(), out);
+        move_to(frame);
     }
-    frame.bytes = out.finish();
-    counters_.sent_bytes += frame.bytes.size();
-    unacknowledged_bytes_ += frame.bytes.size();
-    unconsumed_bytes_ += frame.bytes.size();
-    unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
-    events.send_frame(frame.bytes);
-    unacknowledged_.push_back(std::move(frame));
+    return out.finish();
 }
 
 /// Does another section still fit? The first one always does.
@@ -212,26 +280,14 @@ bool channel::fits(const routed_section& section, const frame_builder& out,
 }
 
 void channel::put_section(routed_section& section, frame_builder& out) {
-    const auto& body = *section.body;
-    wire::section_head head;
-    head.slot = slot_of(section.tree, out);
-    head.flags = body.flags;
-    head.number = body.number;
-    head.distances.swap(section.distances);
-    if (head.distances.size() == 1) {
-        head.flags |= wire::section_uniform;
+    const auto slot = slot_of(section.tree, out);
+    const auto& payload = section.body->payload;
+    auto* to = out.room(wire::section_head_bytes_max(section.distances.size()) + payload.size());
+    to = put_head(to, section, slot);
+    if (!payload.empty()) {
+        std::memcpy(to, payload.data(), payload.size());
     }
-    head.sent_at = body.sent_at;
-    head.hops = section.hops;
-    head.path_tag = section.path_tag;
-    head.records = body.records;
-    auto* to = out.room(wire::section_head_bytes_max(head.distances.size()) + body.payload.size());
-    to = wire::put_section_head(to, head, body.payload.size());
-    if (!body.payload.empty()) {
-        std::memcpy(to, body.payload.data(), body.payload.size());
-    }
-    out.wrote_to(to + body.payload.size());
-    head.distances.swap(section.distances);
+    out.wrote_to(to + payload.size());
 }
 
 std::uint32_t channel::node_of(const endpoint_id& id, frame_builder& out) {
@@ -416,15 +472,20 @@ bool channel::receive_batch(instant now, byte_reader& in, const shared_bytes& wh
     received_ = head->sequence;
     untold_bytes_ += whole.size();
     counters_.received_bytes += whole.size();
+    // A relay may write over what it has read, unless somebody else looks at it, too.
+    const bool ours = whole.block() && whole.block()->refs.load(std::memory_order_acquire) == 1;
+    const auto* reusable = ours ? whole.data() : nullptr;
     while (!in.done()) {
-        if (!receive_item(in, whole, events)) {
+        if (!receive_item(in, whole, reusable, events)) {
             return false;
         }
     }
     return true;
 }
 
-bool channel::receive_item(byte_reader& in, const shared_bytes& whole, channel_events& events) {
+/// `reusable` is where the bytes begin that are ours and read to the end; null where there are none.
+bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std::byte*& reusable,
+                           channel_events& events) {
     const auto tag = static_cast<wire::item_tag>(in.u8());
     switch (tag) {
         case wire::item_tag::node: {
@@ -466,6 +527,10 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, channel_e
             body->flags = head.flags & (wire::section_kind_mask | wire::section_direct);
             body->payload = whole.slice(
                 static_cast<std::size_t>(head.payload.data() - whole.data()), head.payload.size());
+            if (reusable != nullptr) {
+                body->ahead = headroom{static_cast<std::size_t>(head.payload.data() - reusable)};
+                reusable = in.position();
+            }
             events.section_received(tree, {std::move(body), tree->tree, head.distances,
                                            head.path_tag, head.hops});
             distances_scratch_ = std::move(head.distances);

@@ -120,7 +120,11 @@ class channel {
     void send_one_batch(channel_events& events, bool with_sections);
     [[nodiscard]] bool fits(const routed_section& section, const frame_builder& out,
                             const sent_frame& frame) const;
+    std::byte* put_batch_head(std::byte* to);
     void put_section(routed_section& section, frame_builder& out);
+    shared_bytes pack(bool with_sections, sent_frame& frame, channel_events& events);
+    shared_bytes pack_in_place(sent_frame& frame);
+    void move_to(sent_frame& frame);
     std::uint32_t slot_of(const subtree_ptr& tree, frame_builder& out);
     std::uint32_t node_of(const endpoint_id& id, frame_builder& out);
     void acknowledged(const wire::progress& at);
@@ -129,7 +133,8 @@ class channel {
     void send_ack(channel_events& events, bool gap);
     bool receive_batch(instant now, byte_reader& in, const shared_bytes& whole,
                        channel_events& events);
-    bool receive_item(byte_reader& in, const shared_bytes& whole, channel_events& events);
+    bool receive_item(byte_reader& in, const shared_bytes& whole, const std::byte*& reusable,
+                      channel_events& events);
     bool define_tree(byte_reader& in);
     void note_round_trip(instant now, std::uint64_t clock);
 

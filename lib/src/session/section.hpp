@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "bzmq/endpoint_id.hpp"
@@ -27,6 +29,26 @@ struct subtree {
 };
 using subtree_ptr = std::shared_ptr<const subtree>;
 
+/// Writable bytes ahead of a payload that nobody needs any more: whoever asks first may put a frame's
+/// heads there, and so spare a copy of the payload. A copy has none.
+class headroom {
+  public:
+    headroom() = default;
+    explicit headroom(std::size_t size) noexcept : size_(size) {}
+    headroom(const headroom&) noexcept : size_(0) {}
+    headroom& operator=(const headroom&) = delete;
+    headroom& operator=(headroom&& other) noexcept {
+        size_ = std::exchange(other.size_, 0);
+        return *this;
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    void take() const noexcept { size_ = 0; }
+
+  private:
+    mutable std::size_t size_ = 0;
+};
+
 /// What a section carries on every link alike: shared between links, queues and retention.
 struct section_body {
     endpoint_id origin;
@@ -35,6 +57,7 @@ struct section_body {
     std::uint32_t records = 0;
     std::uint8_t flags = 0;  ///< kind and section_direct
     shared_bytes payload;
+    headroom ahead;          ///< of the payload, in its block
 
     [[nodiscard]] wire::section_kind kind() const noexcept {
         return static_cast<wire::section_kind>(flags & wire::section_kind_mask);

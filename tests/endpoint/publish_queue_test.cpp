@@ -1,0 +1,132 @@
+// The queue between publishers and the core: what it makes of records, and when the core hears of it.
+#include "endpoint/publish_queue.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "transport/test_hub.hpp"
+
+namespace bzmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+class publish_queues : public testing::Test {
+  protected:
+    void push(std::string_view topic, std::string_view payload = "payload") {
+        ASSERT_EQ(queue.push(topic, payload.size(),
+                             [&](std::byte* to) {
+                                 std::memcpy(to, payload.data(), payload.size());
+                             }),
+                  ec::none);
+    }
+    std::vector<publish_queue::chunk> take(bool all = false) {
+        std::vector<publish_queue::chunk> out;
+        queue.take(out, now, all);
+        return out;
+    }
+    static std::vector<std::string> topics(const publish_queue::chunk& from) {
+        std::vector<std::string> out;
+        wire::record_cursor cursor{from.records.span()};
+        for (wire::record each; cursor.next(each);) {
+            out.emplace_back(each.topic);
+        }
+        return out;
+    }
+    /// So many at once that the core paces itself.
+    void crowd() {
+        for (int i = 0; i < 100; ++i) {
+            push("/a");
+        }
+        ASSERT_EQ(take().size(), 1U);
+    }
+
+    instant now = 1s;
+    transport::test_hub core;
+    transport::block_pool pool;
+    publish_queue queue{{}, pool, core.hub};
+};
+
+TEST_F(publish_queues, records_come_out_as_they_went_in) {
+    push("/a");
+    push("/a");
+    push("/b");
+    const auto chunks = take();
+    ASSERT_EQ(chunks.size(), 1U);
+    EXPECT_EQ(topics(chunks[0]), (std::vector<std::string>{"/a", "/a", "/b"}));
+    EXPECT_TRUE(take().empty());
+}
+
+TEST_F(publish_queues, a_chunk_tells_how_many_records_it_has_only_where_all_have_one_topic) {
+    push("/a");
+    push("/a");
+    push("/a");
+    auto chunks = take();
+    ASSERT_EQ(chunks.size(), 1U);
+    EXPECT_EQ(chunks[0].facts.of_one_topic, 3U);
+    push("/a");
+    push("/b");
+    push("/b");
+    chunks = take();
+    ASSERT_EQ(chunks.size(), 1U);
+    EXPECT_EQ(chunks[0].facts.of_one_topic, 0U);
+    push("/b");
+    EXPECT_EQ(take().at(0).facts.of_one_topic, 1U);
+}
+
+TEST_F(publish_queues, nothing_else_lies_in_the_room_ahead_of_a_chunk) {
+    std::vector<publish_queue::chunk> chunks;
+    for (int i = 0; i < 50; ++i) {
+        push("/a", std::string(20'000, 'x'));
+        queue.take(chunks, now, true);
+    }
+    ASSERT_EQ(chunks.size(), 50U);
+    for (const auto& each : chunks) {
+        ASSERT_GE(each.facts.headroom, 128U);
+        auto* ahead = const_cast<std::byte*>(each.records.data()) - each.facts.headroom;
+        ASSERT_GE(ahead, each.records.block()->data);
+        std::memset(ahead, 0x55, each.facts.headroom);
+    }
+    for (const auto& each : chunks) {
+        EXPECT_EQ(topics(each), std::vector<std::string>{"/a"});
+    }
+}
+
+TEST_F(publish_queues, after_a_crowd_the_core_waits_for_a_full_chunk_or_the_pace) {
+    crowd();
+    EXPECT_EQ(queue.take_due(), now + publish_queue::pace);
+    push("/a");
+    EXPECT_TRUE(take().empty());
+    now = queue.take_due();
+    EXPECT_EQ(take().size(), 1U);
+    // A single one was no crowd: the next comes out at once.
+    EXPECT_EQ(queue.take_due(), never);
+    push("/a");
+    EXPECT_EQ(take().size(), 1U);
+}
+
+TEST_F(publish_queues, a_full_chunk_need_not_wait) {
+    crowd();
+    for (int i = 0; i < 3; ++i) {
+        push("/a", std::string(40'000, 'x'));
+    }
+    EXPECT_FALSE(take().empty());
+}
+
+TEST_F(publish_queues, who_asks_for_all_gets_all) {
+    crowd();
+    push("/a");
+    EXPECT_EQ(take(true).size(), 1U);
+}
+
+TEST_F(publish_queues, what_came_before_the_end_is_still_there) {
+    crowd();
+    push("/a");
+    queue.close();
+    EXPECT_EQ(take().size(), 1U);
+    EXPECT_EQ(queue.push("/a", 0, [](std::byte*) {}), ec::shutting_down);
+}
+
+}  // namespace
+}  // namespace bzmq
