@@ -395,6 +395,11 @@ void link_state_db::refresh() const {
 /// Lists the claims by the node that they name, then keeps those that it returns. Both steps go by
 /// ascending index, and so the edges come out in order without sorting.
 void link_state_db::build_graph() const {
+    // Buffers of the thread: for each database its own they would be a tenth of all its memory.
+    thread_local std::vector<link_graph::edge> incoming;  // claims by the node named: from whom
+    thread_local std::vector<std::uint32_t> incoming_first;
+    thread_local std::vector<link_graph::edge> claimed;  // by the node named: by whom last
+    thread_local std::vector<link_graph::edge> edges;
     const std::size_t count = nodes_.size();
     auto& at = graph_.first_;
     at.assign(count + 1, 0);
@@ -406,39 +411,41 @@ void link_state_db::build_graph() const {
     for (std::size_t i = 0; i < count; ++i) {
         at[i + 1] += at[i];
     }
-    incoming_.resize(at.back());
-    incoming_first_.assign(at.begin(), at.end() - 1);
+    incoming.resize(at.back());
+    incoming_first.assign(at.begin(), at.end() - 1);
     for (node_index from = 0; from < count; ++from) {
         const node& origin = nodes_[from];
         for (std::size_t i = 0; i < origin.links.size(); ++i) {
-            incoming_[incoming_first_[origin.links[i]]++] = {from,
+            incoming[incoming_first[origin.links[i]]++] = {from,
                                                              origin.topology->neighbours[i].cost};
         }
     }
-    graph_.edges_.clear();
-    claimed_.assign(count, {no_node, 0});
+    edges.clear();
+    claimed.assign(count, {no_node, 0});
     for (node_index from = 0; from < count; ++from) {
         const node& origin = nodes_[from];
         for (std::size_t i = 0; i < origin.links.size(); ++i) {
-            claimed_[origin.links[i]] = {from, origin.topology->neighbours[i].cost};
+            claimed[origin.links[i]] = {from, origin.topology->neighbours[i].cost};
         }
         const std::size_t begin = at[from];
-        const std::size_t end = incoming_first_[from];
-        at[from] = static_cast<std::uint32_t>(graph_.edges_.size());
+        const std::size_t end = incoming_first[from];
+        at[from] = static_cast<std::uint32_t>(edges.size());
         for (std::size_t i = begin; i < end; ++i) {
-            const auto& claim = incoming_[i];
-            if (claimed_[claim.to].to == from) {
-                graph_.edges_.push_back({claim.to, std::max(claim.cost, claimed_[claim.to].cost)});
+            const auto& claim = incoming[i];
+            if (claimed[claim.to].to == from) {
+                edges.push_back({claim.to, std::max(claim.cost, claimed[claim.to].cost)});
             }
         }
     }
-    at.back() = static_cast<std::uint32_t>(graph_.edges_.size());
+    at.back() = static_cast<std::uint32_t>(edges.size());
+    graph_.edges_.assign(edges.begin(), edges.end());
 }
 
 void link_state_db::mark_connected() const {
-    was_connected_.clear();
+    thread_local std::vector<std::uint8_t> was_connected;
+    was_connected.clear();
     for (const node& each : nodes_) {
-        was_connected_.push_back(each.connected);
+        was_connected.push_back(each.connected);
         each.connected = false;
     }
     connected_.assign(1, self_index());
@@ -452,7 +459,7 @@ void link_state_db::mark_connected() const {
         }
     }
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        if (was_connected_[i] != 0 && !nodes_[i].connected) {
+        if (was_connected[i] != 0 && !nodes_[i].connected) {
             nodes_[i].lost = now_;
         }
     }

@@ -239,12 +239,6 @@ class link_state_db {
     mutable std::uint64_t hash_ = 0;
     mutable bool oldest_known_ = false;
     mutable instant oldest_ = never;  ///< the earliest `lost` of nodes that may age
-
-    // Buffers of build_graph and mark_connected.
-    mutable std::vector<link_graph::edge> incoming_;  ///< claims by the node named: from whom, cost
-    mutable std::vector<std::uint32_t> incoming_first_;
-    mutable std::vector<link_graph::edge> claimed_;  ///< by node named: by whom last, cost
-    mutable std::vector<std::uint8_t> was_connected_;
 };
 
 }  // namespace bzmq::overlay
