@@ -214,6 +214,13 @@ def test_wrong_usage_says_what_and_has_its_code(arguments):
     assert ended.stderr
 
 
+def test_a_topic_that_fits_no_filter_is_refused(start):
+    node = start("hub", kind=Node)
+    ended = run("sub", "t" * 70_000, "--peer", node.url, *WAIT)
+    assert ended.returncode == USAGE, ended.stderr
+    assert b"expected topics of at most 65535 bytes" in ended.stderr
+
+
 def test_a_wrong_key_is_told_on_both_sides(start, keys):
     server, stranger, other = keys("server"), keys("stranger", allow=False), keys("other")
     node = start("hub", "--cert", f"{server}.key_secret", "--allow", keys.allowed, kind=Node)
@@ -226,7 +233,7 @@ def test_a_wrong_key_is_told_on_both_sides(start, keys):
     mistaken = run("sub", "/t", "--peer", node.url, "--cert", f"{other}.key_secret",
                    "--server-key", f"{other}.key", "--timeout", "2")
     assert mistaken.returncode == UNAVAILABLE, mistaken.stderr
-    assert b"key may not be the one that we expect" in mistaken.stderr
+    assert b"key may not be the one that we expect (server_key)" in mistaken.stderr
 
 
 # -- Signals --------------------------------------------------------------------------------------

@@ -115,6 +115,9 @@ exit_code run(options& how, const context& ctx) {
     queue_options queue;
     queue.overflow = how.overflow;
     auto source = node->make_subscriber(how.topics, queue);
+    if (source.ended()) {
+        return end_with(source.last_error(), ctx);
+    }
     line_output out;
     std::uint64_t printed = 0;
     {

@@ -178,12 +178,17 @@ class BZMQ_EXPORT endpoint {
                                            delivery_mode mode = delivery_mode::best_effort);
 
     // -- Subscribing ------------------------------------------------------------------------------
+    // All subscribers of an endpoint together have room for 65,536 prefixes and 8 MiB of them; one
+    // that another prefix covers takes none. A subscriber that does not fit has ended from the start,
+    // with `ec::invalid_topic` as its `last_error()`.
 
     [[nodiscard]] subscriber make_subscriber(std::vector<std::string> topics,
                                              const queue_options& queue = {});
     [[nodiscard]] subscriber make_subscriber(const std::vector<topic>& topics,
                                              const queue_options& queue = {});
     [[nodiscard]] subscriber make_subscriber(std::initializer_list<const char*> topics,
+                                             const queue_options& queue = {});
+    [[nodiscard]] subscriber make_subscriber(std::initializer_list<std::string> topics,
                                              const queue_options& queue = {});
     /// With `receive_statuses` false it yields errors only.
     [[nodiscard]] status_subscriber make_status_subscriber(bool receive_statuses = false);
@@ -195,8 +200,9 @@ class BZMQ_EXPORT endpoint {
                      std::function<void(const error&)> on_end = {},
                      const queue_options& queue = {});
     /// Subscribes to topics without consuming them: their messages come here for this endpoint's
-    /// peers that do not tell what they want. Adds to earlier calls.
-    void forward(std::vector<std::string> topics);
+    /// peers that do not tell what they want. Adds to earlier calls. `ec::invalid_topic` where there
+    /// is no room for more (see below).
+    expected<void> forward(std::vector<std::string> topics);
 
     // -- State ------------------------------------------------------------------------------------
 

@@ -70,8 +70,9 @@ class BZMQ_EXPORT subscriber {
 
     // -- Topics -----------------------------------------------------------------------------------
 
-    /// Subscribes to one more prefix. False where it had it already or has ended.
-    bool add_topic(std::string_view prefix);
+    /// Subscribes to one more prefix. False where it had it already or has ended (then `why`, if
+    /// given, is `ec::none`), and with `ec::invalid_topic` where the endpoint has no room for more.
+    bool add_topic(std::string_view prefix, error* why = nullptr);
     /// Ends the subscription to `prefix`; no message that only it matched comes after the return.
     bool remove_topic(std::string_view prefix);
     [[nodiscard]] std::vector<std::string> topics() const;
@@ -85,7 +86,8 @@ class BZMQ_EXPORT subscriber {
     [[nodiscard]] std::uint64_t dropped() const;
     /// True once no message will come any more; some may be left in the queue.
     [[nodiscard]] bool ended() const;
-    /// Why it ended: `ec::none` (by `close`), `ec::shutting_down`, `ec::queue_full`.
+    /// Why it ended: `ec::none` (by `close`), `ec::shutting_down`, `ec::queue_full`; or
+    /// `ec::invalid_topic`: it never began, since its topics did not fit.
     [[nodiscard]] error last_error() const;
     /// Ends it now; threads that wait in `get` return.
     void close();
@@ -97,7 +99,7 @@ class BZMQ_EXPORT subscriber {
     explicit subscriber(std::unique_ptr<state> own);
     std::size_t read(std::vector<message>& out, std::size_t max, std::size_t enough,
                      std::chrono::steady_clock::time_point deadline);
-    bool change_topics(const std::function<bool(std::vector<std::string>&)>& change);
+    bool change_topics(const std::function<bool(std::vector<std::string>&)>& change, error* why);
     std::unique_ptr<state> state_;
 };
 

@@ -91,14 +91,15 @@ class endpoint_core final : public transport::events, public node::hub_output {
 
     std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> subscribe(
         std::vector<std::string> topics, const queue_options& how);
-    void set_topics(node::subscriber_id id, std::vector<std::string> topics);
+    /// Fails where others could not be told of all topics; then nothing has changed.
+    error set_topics(node::subscriber_id id, std::vector<std::string> topics);
     void unsubscribe(node::subscriber_id id);
     void drained(node::subscriber_id id);
     /// Makes a subscription the bridge to the domain `tag`; an empty tag ends that.
     void set_bridge(node::subscriber_id id, std::string tag, std::vector<std::string> topics);
     std::shared_ptr<status_queue> subscribe_status(bool statuses);
     void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
-    void forward(std::vector<std::string> topics);
+    error forward(std::vector<std::string> topics);
     void add_worker(std::shared_ptr<worker_state> worker);
 
     /// Waits until `ready`, which the core's thread asks in every turn.
@@ -141,6 +142,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     struct subscription {
         std::shared_ptr<subscriber_queue> queue;
         std::vector<std::string> topics;
+        bool bridge = false;
     };
     using command = std::function<void(bool alive)>;
 
@@ -174,6 +176,10 @@ class endpoint_core final : public transport::events, public node::hub_output {
 
     node::target_id add_target(const std::string& url, const std::string& server_key, bool retry);
     void drop_target(node::target_id id);
+    /// Do all topics fit what others can be told, with those of one subscription (0: what is only
+    /// forwarded) as given?
+    [[nodiscard]] error check_room(node::subscriber_id id, const std::vector<std::string>& topics,
+                                   bool bridge = false) const;
 
     // transport::events
     void link_opened(transport::link_id link, bool outgoing, std::uint32_t from,

@@ -7,6 +7,7 @@
 #include "data/msgpack_codec.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
+#include "endpoint/filter_room.hpp"
 #include "endpoint/worker_state.hpp"
 #include "overlay/filter.hpp"
 
@@ -306,6 +307,24 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
     return result == ec::request_timeout ? ec::queue_full : result.code();
 }
 
+error endpoint_core::check_room(node::subscriber_id id, const std::vector<std::string>& topics,
+                                bool bridge) const {
+    filter_room room;
+    const auto add = [&room](const std::vector<std::string>& more, bool bridged) {
+        bridged ? room.add_bridge(more) : room.add(more);
+    };
+    add(topics, bridge);
+    if (id != 0) {
+        room.add(forwarded_);
+    }
+    for (const auto& [other, each] : subscribers_) {
+        if (other != id) {
+            add(each.topics, each.bridge);
+        }
+    }
+    return room.check();
+}
+
 std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> endpoint_core::subscribe(
     std::vector<std::string> topics, const queue_options& how) {
     const subscriber_queue::limits limits{
@@ -315,27 +334,35 @@ std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> endpoint_core:
     auto queue = std::make_shared<subscriber_queue>(limits, topics);
     const auto id = ++last_subscriber_;
     // Waits: what reaches this endpoint after the return must find the subscriber.
-    const bool added = call<bool>([this, id, queue, topics](bool alive) {
-        if (alive) {
+    auto refused = call<error>([this, id, queue, topics](bool alive) {
+        auto problem = alive ? check_room(id, topics) : gone();
+        if (!problem) {
             subscribers_[id] = {queue, topics};
             hub_->add_subscriber(now_, id, topics);
         }
-        return alive;
+        return problem;
     });
-    if (!added) {
-        queue->end(in_child() ? usable() : gone());
+    if (refused) {
+        queue->end(in_child() ? usable() : std::move(refused));
     }
     return {id, std::move(queue)};
 }
 
-void endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string> topics) {
-    call<bool>([this, id, topics = std::move(topics)](bool alive) {
-        const auto at = alive ? subscribers_.find(id) : subscribers_.end();
-        if (alive && at != subscribers_.end() && !at->second.queue->ended()) {
+error endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string> topics) {
+    return call<error>([this, id, topics = std::move(topics)](bool alive) {
+        if (!alive) {
+            return gone();
+        }
+        const auto at = subscribers_.find(id);
+        if (at == subscribers_.end() || at->second.queue->ended()) {
+            return error{};
+        }
+        auto problem = check_room(id, topics);
+        if (!problem) {
             at->second.topics = topics;
             hub_->set_filter(now_, id, topics);
         }
-        return alive;
+        return problem;
     });
 }
 
@@ -347,7 +374,12 @@ void endpoint_core::set_bridge(node::subscriber_id id, std::string tag,
     post([this, id, tag = std::move(tag), topics = std::move(topics)](bool alive) {
         const auto at = alive ? subscribers_.find(id) : subscribers_.end();
         if (alive && at != subscribers_.end() && !at->second.queue->ended()) {
+            if (auto problem = check_room(id, topics, true)) {
+                say(problem);  // The bridge goes on with what it had.
+                return;
+            }
             at->second.topics = topics;
+            at->second.bridge = !tag.empty();
             at->second.queue->set_filter(topics);
             hub_->set_bridge(now_, id, tag, topics);
         }
@@ -403,16 +435,23 @@ void endpoint_core::unsubscribe_status(const std::shared_ptr<status_queue>& queu
     post([this, queue](bool) { std::erase(status_queues_, queue); });
 }
 
-void endpoint_core::forward(std::vector<std::string> topics) {
-    if (in_child()) {
-        return;
+error endpoint_core::forward(std::vector<std::string> topics) {
+    if (auto problem = usable()) {
+        return problem;
     }
-    post([this, topics = std::move(topics)](bool alive) {
-        if (alive) {
-            forwarded_.insert(forwarded_.end(), topics.begin(), topics.end());
-            forwarded_ = overlay::minimise(std::move(forwarded_));
+    return call<error>([this, topics = std::move(topics)](bool alive) {
+        if (!alive) {
+            return gone();
+        }
+        auto all = forwarded_;
+        all.insert(all.end(), topics.begin(), topics.end());
+        all = overlay::minimise(std::move(all));
+        auto problem = check_room(0, all);
+        if (!problem) {
+            forwarded_ = std::move(all);
             hub_->set_forwarded(now_, forwarded_);
         }
+        return problem;
     });
 }
 

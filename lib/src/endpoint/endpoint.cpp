@@ -261,6 +261,11 @@ subscriber endpoint::make_subscriber(std::initializer_list<const char*> topics,
     return make_subscriber(std::vector<std::string>(topics.begin(), topics.end()), queue);
 }
 
+subscriber endpoint::make_subscriber(std::initializer_list<std::string> topics,
+                                     const queue_options& queue) {
+    return make_subscriber(std::vector<std::string>(topics), queue);
+}
+
 status_subscriber endpoint::make_status_subscriber(bool receive_statuses) {
     return status_subscriber{std::make_unique<status_subscriber::state>(core_, receive_statuses)};
 }
@@ -275,7 +280,10 @@ worker endpoint::subscribe(std::vector<std::string> topics, std::function<void()
     return worker{std::move(state)};
 }
 
-void endpoint::forward(std::vector<std::string> topics) { core_->forward(std::move(topics)); }
+expected<void> endpoint::forward(std::vector<std::string> topics) {
+    auto problem = core_->forward(std::move(topics));
+    return problem ? expected<void>{tl::unexpected{std::move(problem)}} : expected<void>{};
+}
 
 // -- State ----------------------------------------------------------------------------------------
 

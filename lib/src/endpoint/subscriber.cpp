@@ -80,36 +80,53 @@ std::size_t subscriber::available() const {
 
 int subscriber::fd() { return state_ && !state_->core->in_child() ? state_->queue->fd() : -1; }
 
-bool subscriber::change_topics(const std::function<bool(std::vector<std::string>&)>& change) {
+bool subscriber::change_topics(const std::function<bool(std::vector<std::string>&)>& change,
+                               error* why) {
+    if (why != nullptr) {
+        *why = {};
+    }
     if (!state_ || state_->core->in_child() || state_->queue->ended()) {
         return false;
     }
     // Held over both calls, so that two changes do not overtake each other.
     const std::lock_guard lock{state_->topics_mutex};
-    if (!change(state_->topics)) {
+    auto topics = state_->topics;
+    if (!change(topics)) {
         return false;
     }
-    if (state_->queue->set_filter(state_->topics)) {
-        state_->core->drained(state_->id);
+    const auto filter_queue = [this](const std::vector<std::string>& by) {
+        if (state_->queue->set_filter(by)) {
+            state_->core->drained(state_->id);
+        }
+    };
+    filter_queue(topics);
+    if (auto refused = state_->core->set_topics(state_->id, topics)) {
+        filter_queue(state_->topics);
+        if (why != nullptr) {
+            *why = std::move(refused);
+        }
+        return false;
     }
-    state_->core->set_topics(state_->id, state_->topics);
+    state_->topics = std::move(topics);
     return true;
 }
 
-bool subscriber::add_topic(std::string_view prefix) {
-    return change_topics([prefix](std::vector<std::string>& topics) {
-        if (std::find(topics.begin(), topics.end(), prefix) != topics.end()) {
-            return false;
-        }
-        topics.emplace_back(prefix);
-        return true;
-    });
+bool subscriber::add_topic(std::string_view prefix, error* why) {
+    return change_topics(
+        [prefix](std::vector<std::string>& topics) {
+            if (std::find(topics.begin(), topics.end(), prefix) != topics.end()) {
+                return false;
+            }
+            topics.emplace_back(prefix);
+            return true;
+        },
+        why);
 }
 
 bool subscriber::remove_topic(std::string_view prefix) {
-    return change_topics([prefix](std::vector<std::string>& topics) {
-        return std::erase(topics, prefix) > 0;
-    });
+    return change_topics(
+        [prefix](std::vector<std::string>& topics) { return std::erase(topics, prefix) > 0; },
+        nullptr);
 }
 
 std::vector<std::string> subscriber::topics() const {

@@ -9,15 +9,21 @@
 namespace bzmq::transport {
 namespace {
 
+/// A CURVE listener whose key is not the one that we expect says nothing: it hangs up.
+error hung_up(const std::string& where, bool secure) {
+    return {ec::peer_disconnect_during_handshake,
+            where + " hung up during the handshake"
+                + (secure ? "; its key may not be the one that we expect (server_key), or it uses "
+                            "no CURVE"
+                          : "; it may want CURVE")};
+}
+
 error handshake_error(const monitor::event& what, const std::string& where, bool secure) {
     if (what.type == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
         return {ec::peer_not_authenticated, where + " refused our key"};
     }
     if (what.type == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
-        return {ec::peer_disconnect_during_handshake,
-                where + " hung up during the handshake"
-                    + (secure ? "; its key may not be the one that we expect, or it uses no CURVE"
-                              : "; it may want CURVE")};
+        return hung_up(where, secure);
     }
     switch (what.value) {
         case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
@@ -207,8 +213,7 @@ void socket_hub_impl::read_dealer_monitor(connector& from) {
         } else if (what->type == ZMQ_EVENT_CLOSED) {
             fail_attempt(from, {ec::peer_unavailable, "nobody answers at " + where});
         } else if (what->type == ZMQ_EVENT_DISCONNECTED) {
-            fail_attempt(from, {ec::peer_disconnect_during_handshake,
-                                where + " hung up during the handshake"});
+            fail_attempt(from, hung_up(where, who_.own.has_value()));
         } else {
             fail_attempt(from, handshake_error(*what, where, who_.own.has_value()));
         }
