@@ -165,6 +165,49 @@ def test_a_malformed_value_is_refused_before_anything_is_sent():
     assert b"json" in wrong.stderr
 
 
+# -- gateway --------------------------------------------------------------------------------------
+
+def test_a_gateway_passes_what_it_may_and_hides_each_domain(start, tmp_path):
+    for name in ("inside", "outside"):
+        (tmp_path / f"{name}.toml").write_text(
+            f'domain = "{name}"\nlisten = ["tcp://127.0.0.1:0"]\nname = "door"\n')
+    door = start("gateway", tmp_path / "inside.toml", tmp_path / "outside.toml", "--json",
+                 "--from-one", "/public/", "--one-way")
+    url = {side: door.event("listening", domain=side)["url"] for side in ("inside", "outside")}
+    domain = {side: f"--bzmq.domain={side}" for side in url}
+    outside = start("sub", "--peer", url["outside"], "/", "-n", "2", domain["outside"], *WAIT)
+    inside = start("sub", "--peer", url["inside"], "/", "-n", "2", domain["inside"], *WAIT)
+    # Whoever is outside hears what may pass only, and nothing comes back.
+    for side, topic, wait in (("outside", "/public/back", "--wait=1"),
+                              ("inside", "/secret/x", "--wait=1"),
+                              ("inside", "/public/x", "--wait=2")):
+        sent = run("pub", "--peer", url[side], topic, "1", "--reliable", wait, domain[side], *WAIT)
+        assert sent.returncode == OK, sent.stderr
+    assert outside.rest() == [b"/public/back 1", b"/public/x 1"]
+    assert inside.rest() == [b"/secret/x 1", b"/public/x 1"]
+    seen = run("topology", "--peer", url["outside"], domain["outside"], "--nodes", "2", "--json",
+               *WAIT)
+    assert seen.returncode == OK, seen.stderr
+    names = {json.loads(line)["name"] for line in seen.stdout.splitlines()}
+    assert "door" in names and not any("pub" in n or n == "inside" for n in names)
+    door.signal()
+    assert door.rest()[-1] == b'{"event":"stopped"}'
+    assert door.wait() == OK
+
+
+def test_a_gateway_needs_two_domains_that_can_be_reached(tmp_path):
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text('domain = "a"\nlisten = ["tcp://127.0.0.1:0"]\n')
+    for text, said in (('listen = ["tcp://127.0.0.1:0"]', "domain: expected"),
+                       ('domain = "b"', "expected peers or listen"),
+                       ('domain = "a"\nlisten = ["tcp://127.0.0.1:0"]', "domain"),
+                       ('domian = "b"', "bad.toml:1")):
+        bad.write_text(text + "\n")
+        ended = run("gateway", good, bad)
+        assert ended.returncode == USAGE, (text, ended.stderr)
+        assert said in ended.stderr.decode(), (text, ended.stderr)
+
+
 # -- Exit codes -----------------------------------------------------------------------------------
 
 def test_sub_without_messages_in_time_ends_with_the_timeout_code(start):

@@ -9,6 +9,7 @@ namespace bzmq::cli {
 
 void add_keygen(CLI::App& app, context& ctx);
 void add_node(CLI::App& app, context& ctx);
+void add_gateway(CLI::App& app, context& ctx);
 void add_pub(CLI::App& app, context& ctx);
 void add_sub(CLI::App& app, context& ctx);
 void add_topology(CLI::App& app, context& ctx);

@@ -1,55 +1,11 @@
 #include "commands.hpp"
+#include "events.hpp"
 #include "output.hpp"
+
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
-
-/// One line about what happened: text, or JSON with the fields that docs/cli.md lists.
-class event_line {
-  public:
-    event_line(bool json, std::string_view event) : json_(json) {
-        if (json_) {
-            text_ = "{\"event\":";
-            append_json_string(text_, event);
-        } else {
-            text_ = event;
-        }
-    }
-    event_line& field(std::string_view name, std::string_view value) {
-        if (json_) {
-            text_ += ",\"";
-            text_ += name;
-            text_ += "\":";
-            append_json_string(text_, value);
-        } else if (!value.empty()) {
-            text_ += ' ';
-            text_ += value;
-        }
-        return *this;
-    }
-    [[nodiscard]] std::string finish() const { return json_ ? text_ + '}' : text_; }
-
-  private:
-    bool json_;
-    std::string text_;
-};
-
-std::string describe(const status_variant& news, bool json) {
-    if (const auto* failure = get_if<error>(&news)) {
-        return event_line{json, "error"}
-            .field("code", to_string(failure->code()))
-            .field("message", failure->message())
-            .finish();
-    }
-    const auto& what = get<status>(news);
-    const auto& whom = what.context();
-    return event_line{json, to_string(what.code())}
-        .field("id", to_string(whom.node))
-        .field("name", whom.name)
-        .field("address", whom.address)
-        .field("message", what.message())
-        .finish();
-}
 
 void follow(endpoint& node, status_subscriber& statuses, const context& ctx, line_output& out) {
     const interrupt::handler stop{*ctx.interrupt, [&node] { node.shutdown(); }};
@@ -59,7 +15,7 @@ void follow(endpoint& node, status_subscriber& statuses, const context& ctx, lin
             failure != nullptr && *failure == ec::shutting_down) {
             return;
         }
-        out.line(describe(news, ctx.common.json));
+        out.line(describe(event_line{ctx.common.json}, news).finish());
     }
 }
 
@@ -77,25 +33,24 @@ exit_code run(const context& ctx) {
         endpoint node{std::move(*config)};
         auto statuses = node.make_status_subscriber(true);
         for (const auto& url : node.listeners()) {
-            out.line(event_line{ctx.common.json, "listening"}.field("url", url).finish());
+            out.line(event_line{ctx.common.json}
+                         .field("event", "listening")
+                         .field("url", url)
+                         .finish());
         }
-        out.line(event_line{ctx.common.json, "ready"}
+        out.line(event_line{ctx.common.json}
+                     .field("event", "ready")
                      .field("id", to_string(node.node_id()))
                      .field("name", node.name())
                      .finish());
-        for (const auto& peer : peers) {
-            peering_options how;
-            how.server_key = peer.server_key;
-            how.retry = peer.retry.value_or(node.options().retry_max);
-            if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
-                return report(begun.error());
-            }
+        if (const auto begun = start_peerings(node, peers); !begun) {
+            return report(begun.error());
         }
         follow(node, statuses, ctx, out);
     } catch (const endpoint_error& failure) {
         return report(failure.why());
     }
-    out.line(event_line{ctx.common.json, "stopped"}.finish());
+    out.line(event_line{ctx.common.json}.field("event", "stopped").finish());
     return ctx.interrupt->raised() ? exit_code::ok : exit_code::failure;
 }
 
