@@ -375,6 +375,24 @@ TEST(hub, does_not_take_its_own_absence_for_its_peers_silence) {
     EXPECT_FALSE(net.at(0).reachable(pipes::id(1)));
 }
 
+TEST(hub, a_hello_that_is_repeated_at_once_draws_one_welcome) {
+    pipes net{2};
+    net.peer(0, 1);
+    // Repeats of a hello within the pause draw no further welcome.
+    wire::hello_frame hello;
+    hello.id = pipes::id(7);
+    const auto frame = shared_bytes::copy_of(wire::encode(wire::frame_type::hello, hello));
+    net.at(0).link_opened(net.now, 900, no_target, "somebody", "");
+    net.queue.clear();
+    for (int i = 0; i < 100; ++i) {
+        net.at(0).frame_received(net.now, 900, frame);
+    }
+    EXPECT_EQ(net.queue.size(), 1U);
+    net.now += 500ms;
+    net.at(0).frame_received(net.now, 900, frame);
+    EXPECT_EQ(net.queue.size(), 2U);
+}
+
 TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {
     pipes net{3};
     net.peer(0, 1);

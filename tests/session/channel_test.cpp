@@ -202,6 +202,22 @@ TEST_F(channels, what_a_relay_has_read_is_its_to_write_over_unless_others_hold_i
     EXPECT_LT(room[3], room[2]);
 }
 
+TEST_F(channels, a_small_section_does_not_keep_a_large_frame_alive) {
+    std::vector<shared_bytes> kept;
+    b.on_section = [&](const section_body& body) { kept.push_back(body.payload); };
+    a.machine->push(now, section(1, to_b, "small"));
+    a.machine->push(now, section(2, to_b, std::string(20'000, 'x')));
+    a.machine->flush(now, 0, a);
+    const auto frame = std::exchange(a.sent, {}).front();
+    EXPECT_TRUE(b.give(now, frame));
+    const auto inside = [&](const shared_bytes& part) {
+        return part.data() >= frame.data() && part.data() < frame.data() + frame.size();
+    };
+    ASSERT_EQ(kept.size(), 2U);
+    EXPECT_FALSE(inside(kept[0]));
+    EXPECT_TRUE(inside(kept[1]));
+}
+
 TEST_F(channels, what_is_pushed_arrives_once_in_order_both_ways) {
     for (std::uint64_t i = 1; i <= 1000; ++i) {
         a.machine->push(now, section(i, to_b, "there"));

@@ -259,7 +259,7 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
         for (const auto& peer : peers) {
             peering_options how;
             how.server_key = peer.server_key;
-            how.retry = peer.retry.value_or(std::chrono::seconds{1});
+            how.retry = peer.retry;
             if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
                 return tl::unexpected{begun.error()};
             }

@@ -38,7 +38,7 @@ expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& p
     for (const auto& peer : peers) {
         peering_options how;
         how.server_key = peer.server_key;
-        how.retry = peer.retry.value_or(node.options().retry_max);
+        how.retry = peer.retry;
         if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
             return tl::unexpected{begun.error()};
         }

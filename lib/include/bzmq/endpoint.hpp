@@ -48,8 +48,9 @@ struct peering_options {
     /// option `server_key`, and where that is empty too, for our own key.
     std::string server_key = {};
     /// Zero: one attempt only. Otherwise attempts go on until they succeed or `unpeer` ends them,
-    /// with a pause that grows, with jitter, from `retry_min` to this (or the option `retry_max`).
-    timespan retry = std::chrono::seconds{10};
+    /// with this pause between them or, where it is unset, one that grows, with jitter, from the
+    /// option `retry_min` to `retry_max`.
+    std::optional<timespan> retry = {};
     /// Longest wait of the blocking calls; when it is over the attempts end. Unset: no limit.
     std::optional<timespan> timeout = {};
 };
@@ -96,19 +97,19 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] std::vector<std::string> listeners() const;
 
     /// Connects to a peer and keeps the peering up from then on. Waits until the peering stands; or
-    /// until the only attempt failed, where `retry` is zero. False also after `unpeer`, shutdown,
+    /// until the only attempt failed, where `retry` (see `peering_options`) is zero. False also after `unpeer`, shutdown,
     /// or where the address is malformed; `why` gets the reason.
     bool peer(const std::string& address, std::uint16_t port,
-              timespan retry = std::chrono::seconds{10}, error* why = nullptr);
+              std::optional<timespan> retry = {}, error* why = nullptr);
     /// The same, at most `timeout` long; then the attempts end.
-    bool peer(const std::string& address, std::uint16_t port, timespan retry, timespan timeout,
-              error* why = nullptr);
+    bool peer(const std::string& address, std::uint16_t port, std::optional<timespan> retry,
+              timespan timeout, error* why = nullptr);
     bool peer(const network_info& info, error* why = nullptr);
     /// The same with a URL; yields whom it reached.
     expected<endpoint_id> peer_url(std::string_view url, const peering_options& how = {});
     /// Begins to connect and returns; progress shows at status subscribers and in `peers`.
     void peer_nosync(const std::string& address, std::uint16_t port,
-                     timespan retry = std::chrono::seconds{10});
+                     std::optional<timespan> retry = {});
     expected<void> peer_url_nosync(std::string_view url, const peering_options& how = {});
     /// Ends a peering that this endpoint began, after what is queued for it, or the attempts. False
     /// where there is none with this address.

@@ -97,6 +97,8 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void drained(node::subscriber_id id);
     /// Makes a subscription the bridge to the domain `tag`; an empty tag ends that.
     void set_bridge(node::subscriber_id id, std::string tag, std::vector<std::string> topics);
+    /// Tells status subscribers and the log of a failure that was found outside the core.
+    void report(error what);
     std::shared_ptr<status_queue> subscribe_status(bool statuses);
     void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
     error forward(std::vector<std::string> topics);
@@ -174,7 +176,9 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void wind_down();
     void say(const status_variant& what);
 
-    node::target_id add_target(const std::string& url, const std::string& server_key, bool retry);
+    /// `retry`: as in `peering_options`.
+    node::target_id add_target(const std::string& url, const std::string& server_key,
+                               std::optional<timespan> retry);
     void drop_target(node::target_id id);
     /// Do all topics fit what others can be told, with those of one subscription (0: what is only
     /// forwarded) as given?

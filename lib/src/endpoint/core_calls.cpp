@@ -149,9 +149,8 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     if (!key) {
         return tl::unexpected{std::move(key.error())};
     }
-    const bool retry = how.retry.count() > 0;
     const auto added = call<node::target_id>(
-        [this, place = *place, key = *key, retry](bool alive) {
+        [this, place = *place, key = *key, retry = how.retry](bool alive) {
             return alive ? add_target(place, key, retry) : node::no_target;
         });
     if (added == node::no_target) {
@@ -196,7 +195,7 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
 }
 
 node::target_id endpoint_core::add_target(const std::string& url, const std::string& server_key,
-                                          bool retry) {
+                                          std::optional<timespan> retry) {
     if (const auto at = target_by_url_.find(url); at != target_by_url_.end()) {
         const auto known = at->second;
         const auto progress = hub_->target_status(known).progress;
@@ -209,7 +208,7 @@ node::target_id endpoint_core::add_target(const std::string& url, const std::str
     const auto id = ++last_target_;
     targets_[id] = {url, server_key};
     target_by_url_[url] = id;
-    hub_->add_target(now_, id, url, retry);
+    hub_->add_target(now_, id, url, retry != timespan{0}, retry.value_or(timespan{0}));
     return id;
 }
 
@@ -380,8 +379,12 @@ void endpoint_core::set_bridge(node::subscriber_id id, std::string tag,
             }
             at->second.topics = topics;
             at->second.bridge = !tag.empty();
-            at->second.queue->set_filter(topics);
+            // Where that empties a full queue, nobody else will tell of it.
+            const bool drained = at->second.queue->set_filter(topics);
             hub_->set_bridge(now_, id, tag, topics);
+            if (drained) {
+                hub_->subscriber_drained(now_, id);
+            }
         }
     });
 }
@@ -409,6 +412,14 @@ void endpoint_core::drained(node::subscriber_id id) {
     post([this, id](bool alive) {
         if (alive) {
             hub_->subscriber_drained(now_, id);
+        }
+    });
+}
+
+void endpoint_core::report(error what) {
+    post([this, what = std::move(what)](bool alive) {
+        if (alive) {
+            say(what);
         }
     });
 }
@@ -488,7 +499,12 @@ bool endpoint_core::confirm_filter(timespan timeout) {
         },
         timeout);
     if (!in_child()) {
-        post([this, request](bool) { confirmations_.erase(*request); });
+        post([this, request](bool alive) {
+            confirmations_.erase(*request);
+            if (alive) {
+                hub_->forget_query(*request);
+            }
+        });
     }
     return !result;
 }

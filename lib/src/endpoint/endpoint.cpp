@@ -29,7 +29,7 @@ std::shared_ptr<endpoint_core> start(const configuration& from, const endpoint_i
         }
     }
     for (const auto& each : core->options().peers) {
-        const peering_options how{each.server_key, each.retry.value_or(core->options().retry_max),
+        const peering_options how{each.server_key, each.retry,
                                   {}};
         if (auto done = core->peer(each.url, how, false); !done) {
             throw endpoint_error{std::move(done.error())};
@@ -91,7 +91,8 @@ expected<std::uint16_t> endpoint::listen_url(std::string_view url) {
 
 std::vector<std::string> endpoint::listeners() const { return core_->listeners(); }
 
-bool endpoint::peer(const std::string& address, std::uint16_t port, timespan retry, error* why) {
+bool endpoint::peer(const std::string& address, std::uint16_t port, std::optional<timespan> retry,
+                    error* why) {
     auto done = make_url(address, port).and_then([&](const std::string& url) {
         return peer_url(url, {{}, retry, {}});
     });
@@ -99,7 +100,7 @@ bool endpoint::peer(const std::string& address, std::uint16_t port, timespan ret
     return done.has_value();
 }
 
-bool endpoint::peer(const std::string& address, std::uint16_t port, timespan retry,
+bool endpoint::peer(const std::string& address, std::uint16_t port, std::optional<timespan> retry,
                     timespan timeout, error* why) {
     auto done = make_url(address, port).and_then([&](const std::string& url) {
         return peer_url(url, {{}, retry, timeout});
@@ -116,7 +117,8 @@ expected<endpoint_id> endpoint::peer_url(std::string_view url, const peering_opt
     return core_->peer(url, how, true);
 }
 
-void endpoint::peer_nosync(const std::string& address, std::uint16_t port, timespan retry) {
+void endpoint::peer_nosync(const std::string& address, std::uint16_t port,
+                           std::optional<timespan> retry) {
     // A malformed address is the only failure here, and `peer_url_nosync` tells it.
     if (const auto url = make_url(address, port)) {
         [[maybe_unused]] const auto done = peer_url_nosync(*url, {{}, retry, {}});

@@ -120,8 +120,19 @@ class gateway::impl {
                 return;
             }
             for (const auto& msg : batch) {
-                target.publish_raw(msg.topic(), msg.payload(), msg.mode());
+                pass(target, msg);
             }
+        }
+    }
+
+    /// A full queue holds the bridge up, and with it the publishers: nothing is lost in between.
+    void pass(endpoint_core& target, const message& msg) {
+        auto problem = ec::none;
+        do {
+            problem = target.publish_raw(msg.topic(), msg.payload(), msg.mode());
+        } while (problem == ec::queue_full && !stopping_);
+        if (problem != ec::none && problem != ec::shutting_down) {
+            target.report({problem, "a message of the other domain was not passed on"});
         }
     }
 
@@ -135,6 +146,9 @@ class gateway::impl {
                 [seen](const node::hub& hub) { return hub.routing_version() != seen; }, 1s));
             seen = here.core().ask([](const node::hub& hub) { return hub.routing_version(); });
             settle();
+            if (here.ep.is_shutdown()) {
+                return;  // Somebody has shut this side down by itself.
+            }
         }
     }
 

@@ -300,6 +300,8 @@ void hub::confirm_filter(instant now, request_id request) {
     impl_->confirm_filter(now, request);
 }
 
+void hub::forget_query(request_id request) { impl_->queries_.erase(request); }
+
 std::vector<peer_view> hub::peers() const {
     std::vector<peer_view> out;
     const auto fill = [&](peer_view& view, const link_record& link) {

@@ -217,6 +217,8 @@ class hub {
     void ping(instant now, request_id request, const endpoint_id& destination);
     /// Answers with `filter_confirmed` once every reachable endpoint knows our present filter.
     void confirm_filter(instant now, request_id request);
+    /// Nobody waits for that any more.
+    void forget_query(request_id request);
 
     [[nodiscard]] std::vector<peer_view> peers() const;
     [[nodiscard]] std::vector<topology_node> topology() const;

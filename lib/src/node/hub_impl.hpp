@@ -72,6 +72,7 @@ struct link_record final : session::channel_events {
     phase now_in = phase::awaiting_hello;
     instant phase_deadline = never;
     instant hello_again = never;
+    instant welcome_again{};       ///< earlier repeats of a hello are not answered
     endpoint_id peer;
     std::string peer_name;
     std::vector<std::byte> peer_topology, peer_filter;  ///< from its hello, until the link is up
@@ -230,7 +231,7 @@ class hub_impl {
     void update_costs(instant now);
     void forget(instant now);
     branches_ptr branches_for(std::vector<overlay::node_index> receivers);
-    const branches_ptr& branches_to(const endpoint_id& one);
+    branches_ptr branches_to(const endpoint_id& one);
 
     // Messages (hub_publish.cpp, hub_relay.cpp, hub_streams.cpp).
     std::size_t publish(instant now, timestamp wall, delivery_mode mode,
@@ -360,6 +361,7 @@ class hub_impl {
     std::set<endpoint_id> unacknowledged_;           // reliable destinations with a resend timer
     /// When endpoints became unreachable, of those that may still come back to reliable streams.
     std::map<endpoint_id, instant> lost_;
+    std::set<subscriber_id> full_;                   // local subscribers that have not drained yet
     std::set<subscriber_id> publish_blockers_;       // local subscribers that hold publishers up
     endpoint_id blocked_on_[2];                      // what stopped the last publish, by mode
     std::map<request_id, filter_query_state> queries_;

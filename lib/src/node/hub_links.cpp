@@ -11,6 +11,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto hello_interval = 500ms;
+// A hello is small and its answer may be large: repeats are answered no faster than this.
+constexpr auto welcome_pause = 250ms;
 // How long an orderly end waits for what is queued.
 constexpr auto closing_max = 2s;
 
@@ -141,6 +143,10 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
     if (link.outgoing || link.up()) {
         return;  // A late copy, or a connector's frame where none belongs.
     }
+    if (now < link.welcome_again) {
+        return;
+    }
+    link.welcome_again = now + welcome_pause;
     auto hello = wire::decode_hello(in);
     if (!hello) {
         ++counters_.malformed;
@@ -253,6 +259,11 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);
     link.cost = options_.link_cost != 0 ? options_.link_cost : overlay::default_cost;
+    if (!full_.empty()) {
+        // A link that breaks and comes again must not give a full subscriber a window each time.
+        link.blockers = full_;
+        link.channel->pause(true);
+    }
     std::vector<routed_section> unsent;
     by_peer_[link.peer] = &link;
     if (old != nullptr) {

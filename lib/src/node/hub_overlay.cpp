@@ -351,13 +351,16 @@ branches_ptr hub_impl::branches_for(std::vector<overlay::node_index> receivers) 
     return at->second;
 }
 
-const branches_ptr& hub_impl::branches_to(const endpoint_id& one) {
+branches_ptr hub_impl::branches_to(const endpoint_id& one) {
+    const auto index = db_.find(one);
+    if (!index || !paths_.reachable(*index)) {
+        // Not kept: whoever makes up ids must not make us grow.
+        static const auto none = std::make_shared<const std::vector<branch>>();
+        return none;
+    }
     auto& entry = branches_to_[one];
     if (!entry) {
-        const auto index = db_.find(one);
-        entry = index && paths_.reachable(*index)
-                    ? branches_for({*index})
-                    : std::make_shared<const std::vector<branch>>();
+        entry = branches_for({*index});
     }
     return entry;
 }

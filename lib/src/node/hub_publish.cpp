@@ -117,6 +117,7 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
             counters_.delivered += count;
             output_.deliver(way.locals, own_batch(wall, mode, payload, count), full_scratch_);
             publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
+            full_.insert(full_scratch_.begin(), full_scratch_.end());
         }
         const bool remote = !way.branches->empty()
                             || (mode == delivery_mode::reliable
@@ -213,7 +214,13 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
     for (const auto& part : *way.branches) {
         auto* link = link_to(part.first_hop);
         if (link == nullptr) {
-            counters_.dropped_no_path += 1;
+            if (mode == delivery_mode::reliable) {
+                for (const auto& id : part.tree->receivers) {
+                    originate_for(now, body, id);  // Goes out with the first repeat.
+                }
+            } else {
+                counters_.dropped_no_path += records;
+            }
             continue;
         }
         if (mode == delivery_mode::best_effort
@@ -263,9 +270,13 @@ error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& desti
         ++count;
     }
     if (destination == options_.self) {
+        if (!publish_blockers_.empty()) {
+            return {ec::queue_full, "a subscriber here is full"};
+        }
         full_scratch_.clear();
         deliver_batch(own_batch(wall, mode, records, count), full_scratch_);
         publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
+        full_.insert(full_scratch_.begin(), full_scratch_.end());
         counters_.published += count;
         return {};
     }

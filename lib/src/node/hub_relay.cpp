@@ -184,8 +184,8 @@ void hub_impl::reroute(instant now, const routed_section& section, instant until
         limbo_.push_back({{section.body, std::move(tree), pick(plan.lost), section.path_tag,
                            section.hops},
                           until});
-    } else {
-        ++counters_.dropped_no_path;
+    } else if (section.body->kind() == wire::section_kind::best_effort) {
+        counters_.dropped_no_path += section.body->records;
     }
 }
 
@@ -200,7 +200,7 @@ void hub_impl::retry_limbo(instant now) {
                                           return index && paths_.reachable(*index);
                                       });
         if (now >= entry.until) {
-            ++counters_.dropped_no_path;
+            counters_.dropped_no_path += entry.section.body->records;
         } else if (hope) {
             reroute(now, entry.section, entry.until);
         } else {

@@ -21,7 +21,7 @@ constexpr std::size_t waiting_bytes_max = 16 * 1024 * 1024;
 void hub_impl::hold_early(early_entry entry) {
     const auto size = entry.body->payload.size() + sizeof(early_entry);
     if (early_bytes_ + size > options_.peer_queue_bytes) {
-        ++counters_.dropped_late;
+        counters_.dropped_late += entry.body->records;
         return;
     }
     early_bytes_ += size;
@@ -35,7 +35,7 @@ void hub_impl::retry_early(instant now) {
     for (auto& entry : waiting) {
         const auto origin = db_.find(entry.body->origin);
         if (now >= entry.until) {
-            ++counters_.dropped_late;
+            counters_.dropped_late += entry.body->records;
         } else if (!origin || !paths_.reachable(*origin)) {
             hold_early(std::move(entry));  // Until its own time is over, however often we try.
         } else {
@@ -74,9 +74,10 @@ void hub_impl::accept(instant now, const section_ptr& body, std::uint64_t distan
         }
     }
     if (body->number <= stream.last || stream.waiting.contains(body->number)) {
-        ++counters_.dropped_late;
         if (reliable) {
             stream.ack_at = now;  // The sender does not know that it came.
+        } else {
+            counters_.dropped_late += body->records;
         }
         return;
     }
@@ -156,6 +157,7 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
     const batch_ptr held{batch};
     full_scratch_.clear();
     deliver_batch(held, full_scratch_);
+    full_.insert(full_scratch_.begin(), full_scratch_.end());
     if (held->mode == delivery_mode::reliable) {
         stream.blockers.insert(full_scratch_.begin(), full_scratch_.end());
         if (stream.blockers.empty()) {
@@ -221,6 +223,7 @@ void hub_impl::subscriber_drained(instant now, subscriber_id id) {
 }
 
 void hub_impl::release_blocker(subscriber_id id) {
+    full_.erase(id);
     publish_blockers_.erase(id);
     for (auto& [number, link] : links_) {
         if (link->blockers.erase(id) > 0 && link->blockers.empty() && link->up()) {
@@ -345,7 +348,7 @@ void hub_impl::tick_streams(instant now) {
     }
     while (!limbo_.empty() && now >= limbo_.front().until) {
         limbo_bytes_ -= limbo_.front().section.size();
-        ++counters_.dropped_no_path;
+        counters_.dropped_no_path += limbo_.front().section.body->records;
         limbo_.pop_front();
     }
     if (!early_.empty() && now >= early_.front().until) {

@@ -24,6 +24,8 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 // Heads and the definitions of nodes and trees; a frame grows where they need more.
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
+// Of frames larger than this, small sections are copied out rather than kept with all of it.
+constexpr std::size_t copy_frame_min = 4 * 1024;
 constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
 
 /// Writes a section up to its payload.
@@ -525,9 +527,15 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std
             body->sent_at = head.sent_at;
             body->records = head.records;
             body->flags = head.flags & (wire::section_kind_mask | wire::section_direct);
-            body->payload = whole.slice(
-                static_cast<std::size_t>(head.payload.data() - whole.data()), head.payload.size());
-            if (reusable != nullptr) {
+            // A slice keeps its frame alive, wherever it waits; queues count what they can see.
+            const bool keeps_little = whole.size() > copy_frame_min
+                                      && head.payload.size() < whole.size() / 4;
+            body->payload = keeps_little
+                                ? shared_bytes::copy_of(head.payload)
+                                : whole.slice(static_cast<std::size_t>(head.payload.data()
+                                                                       - whole.data()),
+                                              head.payload.size());
+            if (reusable != nullptr && !keeps_little) {
                 body->ahead = headroom{static_cast<std::size_t>(head.payload.data() - reusable)};
                 reusable = in.position();
             }
