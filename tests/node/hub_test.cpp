@@ -89,6 +89,13 @@ class pipes {
         at(from).add_target(now, target, "n" + std::to_string(to), true);
         run();
     }
+    /// Two equal ways from 0 to 3, over 1 and over 2.
+    void link_diamond() {
+        peer(0, 1);
+        peer(1, 3);
+        peer(0, 2);
+        peer(2, 3);
+    }
     void dial(std::size_t from, target_id target) {
         if (!reachable) {
             at(from).connect_failed(now, target, error{ec::peer_unavailable});
@@ -264,10 +271,7 @@ TEST(hub, pings_across_hops_and_tells_the_path) {
 
 TEST(hub, reliable_messages_survive_a_relay_that_vanishes) {
     pipes net{4};
-    net.peer(0, 1);
-    net.peer(1, 3);
-    net.peer(0, 2);
-    net.peer(2, 3);
+    net.link_diamond();
     net.at(3).add_subscriber(net.now, 1, {"t"});
     net.run();
     std::vector<std::string> expected;
@@ -285,10 +289,7 @@ TEST(hub, reliable_messages_survive_a_relay_that_vanishes) {
 
 TEST(hub, sends_what_a_broken_link_held_by_another_way) {
     pipes net{4};
-    net.peer(0, 1);
-    net.peer(1, 3);
-    net.peer(0, 2);
-    net.peer(2, 3);
+    net.link_diamond();
     net.at(3).add_subscriber(net.now, 1, {"t"});
     net.run();
     std::vector<std::string> expected;

@@ -202,7 +202,7 @@ class BZMQ_EXPORT endpoint {
                      const queue_options& queue = {});
     /// Subscribes to topics without consuming them: their messages come here for this endpoint's
     /// peers that do not tell what they want. Adds to earlier calls. `ec::invalid_topic` where there
-    /// is no room for more (see below).
+    /// is no room for more (see above).
     expected<void> forward(std::vector<std::string> topics);
 
     // -- State ------------------------------------------------------------------------------------

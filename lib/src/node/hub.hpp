@@ -15,6 +15,7 @@
 #include "bzmq/overlay_info.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/time.hpp"
+#include "overlay/limits.hpp"
 
 /// The whole of an endpoint but its I/O: link sessions, overlay routing and message streams behind
 /// one pure machine. Events and the time go in; what is to be done comes out through
@@ -53,7 +54,7 @@ struct hub_options {
     std::chrono::nanoseconds reliable_hold = std::chrono::seconds{10};
     std::chrono::nanoseconds reorder_hold = std::chrono::milliseconds{200};
     std::chrono::nanoseconds forget_after = std::chrono::seconds{60};
-    std::size_t peers_max = 4096;  ///< links to tell of in one record; `overlay::neighbours_max`
+    std::size_t peers_max = overlay::neighbours_max;  ///< as many as one record can name
     bool local_delivery = true;  ///< local publishes reach local subscribers
     bool forwarding = true;      ///< relays for others
 };

@@ -207,7 +207,6 @@ class hub_impl {
     void end_link(instant now, link_record& link, sc how, const error& reason);
     void close_orderly(instant now, link_record& link);
     void target_failed(instant now, target_id id, const error& reason);
-    void target_link_ended(instant now, link_record& link);
     void tick_links(instant now);
     link_record* link_to(const endpoint_id& peer) {
         const auto at = by_peer_.find(peer);
@@ -247,11 +246,11 @@ class hub_impl {
     batch_ptr own_batch(timestamp wall, delivery_mode mode, shared_bytes records,
                         std::uint32_t count) const;
     bool may_send(delivery_mode mode, const route& way);
+    void hold_publishers_up();
     bool window_full(const endpoint_id& receiver) const;
     bool may_return(instant now, const endpoint_id& id) const;
-    void originate(instant now, timestamp wall, std::uint8_t flags,
-                   const route& way, shared_bytes payload, std::uint32_t records,
-                   std::size_t headroom = 0);
+    void originate(instant now, timestamp wall, std::uint8_t flags, const route& way,
+                   shared_bytes payload, std::uint32_t records, std::size_t headroom = 0);
     std::uint64_t originate_for(instant now, const section_ptr& body, const endpoint_id& receiver);
     void send_on(instant now, link_record& link, routed_section section, bool local);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,

@@ -116,8 +116,7 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
             full_scratch_.clear();
             counters_.delivered += count;
             output_.deliver(way.locals, own_batch(wall, mode, payload, count), full_scratch_);
-            publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
-            full_.insert(full_scratch_.begin(), full_scratch_.end());
+            hold_publishers_up();
         }
         const bool remote = !way.branches->empty()
                             || (mode == delivery_mode::reliable
@@ -131,6 +130,12 @@ std::size_t hub_impl::publish(instant now, timestamp wall, delivery_mode mode,
         }
     }
     return records.size();
+}
+
+/// Whom the last delivery of our own found full.
+void hub_impl::hold_publishers_up() {
+    publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
+    full_.insert(full_scratch_.begin(), full_scratch_.end());
 }
 
 /// Lost, but not for longer than reliable streams wait for it?
@@ -275,8 +280,7 @@ error hub_impl::publish_to(instant now, timestamp wall, const endpoint_id& desti
         }
         full_scratch_.clear();
         deliver_batch(own_batch(wall, mode, records, count), full_scratch_);
-        publish_blockers_.insert(full_scratch_.begin(), full_scratch_.end());
-        full_.insert(full_scratch_.begin(), full_scratch_.end());
+        hold_publishers_up();
         counters_.published += count;
         return {};
     }

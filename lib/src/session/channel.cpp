@@ -158,9 +158,7 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
 
 void channel::send_batches(instant now, channel_events& events) {
     while (unacknowledged_.size() < unacknowledged_frames_max) {
-        const bool credit = unconsumed_bytes_ < options_.window_bytes
-                            && unacknowledged_bytes_ < options_.window_bytes;
-        const bool sections = !queue_.empty() && credit;
+        const bool sections = !queue_.empty() && has_credit();
         if (control_.empty() && urgent_.empty() && !sections) {
             return;
         }
@@ -612,9 +610,7 @@ instant channel::next_deadline() const noexcept {
     if (newest_seen_ > received_) {
         due = std::min(due, gap_told_at_ + retransmit_pause);
     }
-    const bool credit = unconsumed_bytes_ < options_.window_bytes
-                        && unacknowledged_bytes_ < options_.window_bytes;
-    if ((!urgent_.empty() || (!queue_.empty() && credit))
+    if ((!urgent_.empty() || (!queue_.empty() && has_credit()))
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
     }

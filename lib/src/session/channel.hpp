@@ -116,6 +116,11 @@ class channel {
     };
 
     struct frame_builder;
+    /// May another batch with data begin?
+    [[nodiscard]] bool has_credit() const noexcept {
+        return unconsumed_bytes_ < options_.window_bytes
+               && unacknowledged_bytes_ < options_.window_bytes;
+    }
     void send_batches(instant now, channel_events& events);
     void send_one_batch(channel_events& events, bool with_sections);
     [[nodiscard]] bool fits(const routed_section& section, const frame_builder& out,
