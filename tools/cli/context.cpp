@@ -55,6 +55,25 @@ std::size_t bytes_left(const endpoint_metrics& state, delivery_mode mode) {
     return out;
 }
 
+/// Reliable messages for awaited subscribers that went to nobody are an error, others a hint.
+expected<void> check_receivers(const endpoint_metrics& state, delivery_mode mode,
+                               std::size_t wait) {
+    const auto lost = state.dropped_overflow + state.dropped_no_path;
+    if (lost > 0) {
+        return fail(ec::no_path_to_peer,
+                    fmt::format("{} messages were dropped on their way out", lost));
+    }
+    if (state.no_receiver > 0) {
+        const auto text = fmt::format("{} of {} messages found no subscriber", state.no_receiver,
+                                      state.published);
+        if (wait > 0 && mode == delivery_mode::reliable) {
+            return fail(ec::no_path_to_peer, text);
+        }
+        warn(text);
+    }
+    return {};
+}
+
 bool hopeless(ec code) {
     return code == ec::peer_not_authenticated || code == ec::peer_incompatible;
 }
@@ -231,6 +250,16 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
     return config;
 }
 
+expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers) {
+    for (const auto& peer : peers) {
+        const peering_options how{peer.server_key, peer.retry, {}};
+        if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
+            return tl::unexpected{begun.error()};
+        }
+    }
+    return {};
+}
+
 expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
     auto config = make_configuration(ctx, role, false);
     if (!config) {
@@ -255,14 +284,11 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
         for (const auto& url : node.listeners()) {
             warn("listening on " + url);
         }
+        if (const auto begun = start_peerings(node, peers); !begun) {
+            return tl::unexpected{begun.error()};
+        }
         std::vector<attempt> attempts;
         for (const auto& peer : peers) {
-            peering_options how;
-            how.server_key = peer.server_key;
-            how.retry = peer.retry;
-            if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
-                return tl::unexpected{begun.error()};
-            }
             attempts.push_back({normalise_url(peer.url).value_or(peer.url)});
         }
         if (const auto done = await_peers(node, ctx, statuses, std::move(attempts)); !done) {
@@ -295,29 +321,6 @@ expected<void> await_subscribers(endpoint& node, const context& ctx, std::string
     }
     return {};
 }
-
-namespace {
-
-/// Reliable messages for awaited subscribers that went to nobody are an error, others a hint.
-expected<void> check_receivers(const endpoint_metrics& state, delivery_mode mode,
-                               std::size_t wait) {
-    const auto lost = state.dropped_overflow + state.dropped_no_path;
-    if (lost > 0) {
-        return fail(ec::no_path_to_peer,
-                    fmt::format("{} messages were dropped on their way out", lost));
-    }
-    if (state.no_receiver > 0) {
-        const auto text = fmt::format("{} of {} messages found no subscriber", state.no_receiver,
-                                      state.published);
-        if (wait > 0 && mode == delivery_mode::reliable) {
-            return fail(ec::no_path_to_peer, text);
-        }
-        warn(text);
-    }
-    return {};
-}
-
-}  // namespace
 
 expected<void> finish(endpoint& node, const context& ctx, delivery_mode mode, std::size_t wait) {
     expected<void> out;

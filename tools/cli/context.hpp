@@ -69,6 +69,9 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role);
 expected<void> await_subscribers(endpoint& node, const context& ctx, std::string_view topic,
                                  std::size_t count);
 
+/// Begins to dial all of them, as often as they say; does not wait.
+expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers);
+
 /// Waits until all that was published is handed over to the peers or, where it is reliable,
 /// acknowledged by the receivers; then says goodbye. Gives up (`ec::request_timeout`) where nothing
 /// moves for as long as the timeout, and fails where messages were dropped or where reliable ones,

@@ -1,8 +1,29 @@
 #include "events.hpp"
 
-#include "output.hpp"
+#include "bzmq/error.hpp"
+#include "bzmq/status.hpp"
 
 namespace bzmq::cli {
+namespace {
+
+/// Adds what a status or an error says.
+void describe(event_line& line, const status_variant& news) {
+    if (const auto* failure = get_if<error>(&news)) {
+        line.field("event", "error")
+            .field("code", to_string(failure->code()))
+            .field("message", failure->message());
+        return;
+    }
+    const auto& what = get<status>(news);
+    const auto& whom = what.context();
+    line.field("event", to_string(what.code()))
+        .field("id", to_string(whom.node))
+        .field("name", whom.name)
+        .field("address", whom.address)
+        .field("message", what.message());
+}
+
+}  // namespace
 
 event_line& event_line::field(std::string_view name, std::string_view value) {
     if (json_) {
@@ -19,31 +40,42 @@ event_line& event_line::field(std::string_view name, std::string_view value) {
     return *this;
 }
 
-event_line describe(event_line line, const status_variant& news) {
-    if (const auto* failure = get_if<error>(&news)) {
-        return line.field("event", "error")
-            .field("code", to_string(failure->code()))
-            .field("message", failure->message());
+void event_printer::announce(const endpoint& node) {
+    for (const auto& url : node.listeners()) {
+        print(begin(node).field("event", "listening").field("url", url));
     }
-    const auto& what = get<status>(news);
-    const auto& whom = what.context();
-    return line.field("event", to_string(what.code()))
-        .field("id", to_string(whom.node))
-        .field("name", whom.name)
-        .field("address", whom.address)
-        .field("message", what.message());
+    print(begin(node)
+              .field("event", "ready")
+              .field("id", to_string(node.node_id()))
+              .field("name", node.name()));
 }
 
-expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers) {
-    for (const auto& peer : peers) {
-        peering_options how;
-        how.server_key = peer.server_key;
-        how.retry = peer.retry;
-        if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
-            return tl::unexpected{begun.error()};
+void event_printer::follow(const endpoint& node, status_subscriber& statuses) {
+    for (;;) {
+        const auto news = statuses.get();
+        if (const auto* failure = get_if<error>(&news);
+            failure != nullptr && *failure == ec::shutting_down) {
+            return;
         }
+        auto line = begin(node);
+        describe(line, news);
+        print(line);
     }
-    return {};
+}
+
+void event_printer::stopped() { print(event_line{json_}.field("event", "stopped")); }
+
+event_line event_printer::begin(const endpoint& node) const {
+    event_line line{json_};
+    if (with_domain_) {
+        line.field("domain", node.options().domain);
+    }
+    return line;
+}
+
+void event_printer::print(const event_line& line) {
+    const std::lock_guard lock{mutex_};
+    out_.line(line.finish());
 }
 
 }  // namespace bzmq::cli

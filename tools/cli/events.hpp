@@ -1,13 +1,13 @@
 #pragma once
 
-#include "bzmq/configuration.hpp"
 #include "bzmq/endpoint.hpp"
-#include "bzmq/error.hpp"
-#include "bzmq/status.hpp"
+#include "bzmq/status_subscriber.hpp"
 
+#include "output.hpp"
+
+#include <mutex>
 #include <string>
 #include <string_view>
-#include <vector>
 
 /// What `node` and `gateway`, which run until they are told to stop, have in common.
 namespace bzmq::cli {
@@ -16,7 +16,6 @@ namespace bzmq::cli {
 class event_line {
   public:
     explicit event_line(bool json) : json_(json) {}
-    /// The first field is the event or, where it can be either's, the domain.
     event_line& field(std::string_view name, std::string_view value);
     [[nodiscard]] std::string finish() const { return json_ ? "{" + text_ + "}" : text_; }
 
@@ -25,10 +24,26 @@ class event_line {
     std::string text_;
 };
 
-/// Adds what a status or an error says.
-event_line describe(event_line line, const status_variant& news);
+/// Prints what happens at endpoints, from any thread.
+class event_printer {
+  public:
+    /// `with_domain`: each line begins with the domain of the endpoint that it is about.
+    event_printer(bool json, bool with_domain) : json_(json), with_domain_(with_domain) {}
 
-/// Dials all of them, for as long as they say; does not wait.
-expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers);
+    /// Where it listens, and who it is.
+    void announce(const endpoint& node);
+    /// All news, until the endpoint has shut down.
+    void follow(const endpoint& node, status_subscriber& statuses);
+    void stopped();
+
+  private:
+    [[nodiscard]] event_line begin(const endpoint& node) const;
+    void print(const event_line& line);
+
+    bool json_;
+    bool with_domain_;
+    std::mutex mutex_;
+    line_output out_;
+};
 
 }  // namespace bzmq::cli

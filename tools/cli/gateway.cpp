@@ -2,10 +2,8 @@
 
 #include "commands.hpp"
 #include "events.hpp"
-#include "output.hpp"
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <tuple>
@@ -42,37 +40,6 @@ expected<configuration> read_side(const std::string& file) {
     return config;
 }
 
-/// Prints what happens on both sides.
-class reporter {
-  public:
-    explicit reporter(bool json) : json_(json) {}
-
-    event_line begin(const endpoint& side) const {
-        event_line line{json_};
-        line.field("domain", side.options().domain);
-        return line;
-    }
-    void print(const event_line& line) {
-        const std::lock_guard lock{mutex_};
-        out_.line(line.finish());
-    }
-    void follow(endpoint& side, status_subscriber& statuses) {
-        for (;;) {
-            const auto news = statuses.get();
-            if (const auto* failure = get_if<error>(&news);
-                failure != nullptr && *failure == ec::shutting_down) {
-                return;
-            }
-            print(describe(begin(side), news));
-        }
-    }
-
-  private:
-    bool json_;
-    std::mutex mutex_;
-    line_output out_;
-};
-
 std::optional<std::vector<std::string>> limit(const std::vector<std::string>& prefixes) {
     return prefixes.empty() ? std::nullopt : std::optional{prefixes};
 }
@@ -92,21 +59,13 @@ exit_code run(const options& how, const context& ctx) {
     sides.from_one = limit(how.from_one);
     sides.from_other = how.one_way ? std::optional{std::vector<std::string>{}}
                                    : limit(how.from_other);
-    reporter out{ctx.common.json};
+    event_printer out{ctx.common.json, true};
     try {
         gateway door{std::move(sides)};
         status_subscriber statuses[] = {door.one().make_status_subscriber(true),
                                         door.other().make_status_subscriber(true)};
-        for (auto* side : {&door.one(), &door.other()}) {
-            for (const auto& url : side->listeners()) {
-                auto line = out.begin(*side);
-                out.print(line.field("event", "listening").field("url", url));
-            }
-            auto line = out.begin(*side);
-            out.print(line.field("event", "ready")
-                          .field("id", to_string(side->node_id()))
-                          .field("name", side->name()));
-        }
+        out.announce(door.one());
+        out.announce(door.other());
         for (const auto& begun : {start_peerings(door.one(), peers[0]),
                                   start_peerings(door.other(), peers[1])}) {
             if (!begun) {
@@ -119,7 +78,7 @@ exit_code run(const options& how, const context& ctx) {
     } catch (const endpoint_error& failure) {
         return report(failure.why());
     }
-    out.print(event_line{ctx.common.json}.field("event", "stopped"));
+    out.stopped();
     return ctx.interrupt->raised() ? exit_code::ok : exit_code::failure;
 }
 
