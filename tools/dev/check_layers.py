@@ -22,10 +22,12 @@ ALLOWED = {
     "overlay": {"base"},
     "session": {"base", "wire"},
     "node": {"base", "wire", "overlay", "session"},
+    "replica": {"base", "data"},
     "transport": {"base"},
-    "endpoint": {"base", "data", "wire", "overlay", "node", "transport"},
+    "storage": {"base", "data", "replica"},
+    "endpoint": {"base", "data", "wire", "overlay", "node", "replica", "transport", "storage"},
 }
-PURE = {"base", "data", "wire", "overlay", "session", "node"}
+PURE = {"base", "data", "wire", "overlay", "session", "node", "replica"}
 IMPURE = re.compile(
     r"^(?:(?:sys|netinet)/"
     r"|(?:zmq|lmdb|sodium|unistd|fcntl|poll|pthread|random|thread|mutex|shared_mutex"
