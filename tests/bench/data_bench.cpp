@@ -1,4 +1,5 @@
 #include "data/msgpack_codec.hpp"
+#include "data/ordered_codec.hpp"
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -78,6 +79,34 @@ void data_peek_string_64(benchmark::State& state) {
     }
 }
 
+void run_encode_ordered(benchmark::State& state, const data& value) {
+    std::vector<std::byte> room;
+    for (auto _ : state) {
+        room.clear();
+        benchmark::DoNotOptimize(value);
+        benchmark::DoNotOptimize(encode_ordered(value, room));
+        benchmark::ClobberMemory();
+    }
+}
+
+void data_encode_ordered_string_16(benchmark::State& state) {
+    run_encode_ordered(state, "/sensors/temp/01");
+}
+void data_encode_ordered_count(benchmark::State& state) {
+    run_encode_ordered(state, 123'456U);
+}
+void data_decode_ordered_string_16(benchmark::State& state) {
+    std::vector<std::byte> raw;
+    if (!encode_ordered("/sensors/temp/01", raw)) {
+        state.SkipWithError("cannot be encoded");
+        return;
+    }
+    for (auto _ : state) {
+        auto decoded = decode_ordered(raw);
+        benchmark::DoNotOptimize(decoded);
+    }
+}
+
 void data_to_json_record(benchmark::State& state) {
     const auto value = small_record();
     for (auto _ : state) {
@@ -97,6 +126,9 @@ BENCHMARK(data_encode_record);
 BENCHMARK(data_decode_string_64);
 BENCHMARK(data_decode_record);
 BENCHMARK(data_peek_string_64);
+BENCHMARK(data_encode_ordered_string_16);
+BENCHMARK(data_encode_ordered_count);
+BENCHMARK(data_decode_ordered_string_16);
 BENCHMARK(data_to_json_record);
 BENCHMARK(data_from_json_record);
 
