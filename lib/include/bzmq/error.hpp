@@ -44,6 +44,8 @@ enum class ec : std::uint8_t {
     invalid_certificate = 29,
     deserialization_failed = 30,
     cancelled = 31,
+    key_exists = 32,
+    revision_mismatch = 33,
 };
 
 /// The name of `code` as this header spells it, e.g. "peer_unavailable".

@@ -6,7 +6,7 @@ namespace bzmq {
 namespace {
 
 // Indexed by the code's number.
-constexpr std::array<std::string_view, 32> names{
+constexpr std::array<std::string_view, 34> names{
     "none",
     "unspecified",
     "peer_incompatible",
@@ -39,8 +39,10 @@ constexpr std::array<std::string_view, 32> names{
     "invalid_certificate",
     "deserialization_failed",
     "cancelled",
+    "key_exists",
+    "revision_mismatch",
 };
-static_assert(names.size() == static_cast<std::size_t>(ec::cancelled) + 1);
+static_assert(names.size() == static_cast<std::size_t>(ec::revision_mismatch) + 1);
 
 }  // namespace
 

@@ -1,0 +1,192 @@
+// A clone's own commands, on their way to the master. Each has a number; the master takes them in
+// order and each once. The answer is the log entry that a command became.
+#include <algorithm>
+
+#include "replica/clone.hpp"
+
+namespace bzmq::replica {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto resend_after = 500ms;
+
+}  // namespace
+
+ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
+    if (command_bytes_ + bytes.size() > options_.mutation_buffer_bytes) {
+        return ec::queue_full;
+    }
+    const auto left = never - now;
+    commands_.push_back({{bytes.begin(), bytes.end()}, to,
+                         options_.mutation_buffer_interval >= left
+                             ? never
+                             : now + options_.mutation_buffer_interval,
+                         false});
+    command_bytes_ += bytes.size();
+    return ec::none;
+}
+
+void clone::send_commands(instant now) {
+    if (!attached_) {
+        return;
+    }
+    while (sent_ < last_number() && in_flight_ < options_.window_bytes) {
+        write_message out;
+        out.clone = self_;
+        out.done = first_number_ - 1;
+        out.first = sent_ + 1;
+        std::size_t bytes = 0;
+        while (sent_ < last_number() && bytes < options_.frame_bytes) {
+            out.commands.push_back(command_at(++sent_).bytes);
+            bytes += out.commands.back().size();
+        }
+        in_flight_ += bytes;
+        send(encode(options_.name, out));
+    }
+    if (sent_ > taken_ && resend_due_ == never) {
+        resend_due_ = now + resend_after;
+    }
+}
+
+void clone::handle(const taken_message& what) {
+    if (what.clone != self_ || what.epoch != epoch_ || what.up_to > last_number()) {
+        return;
+    }
+    note_taken(what.up_to);
+    if (what.gap) {
+        sent_ = std::max(taken_, first_number_ - 1);
+        in_flight_ = 0;
+    }
+}
+
+/// The master has all commands up to this one.
+void clone::note_taken(std::uint64_t up_to) {
+    if (up_to <= taken_) {
+        return;
+    }
+    for (auto number = std::max(taken_ + 1, first_number_); number <= std::min(up_to, sent_);
+         ++number) {
+        in_flight_ -= std::min(in_flight_, command_at(number).bytes.size());
+    }
+    taken_ = up_to;
+    sent_ = std::max(sent_, taken_);
+    resend_due_ = never;  // What is still on its way starts the clock anew.
+}
+
+void clone::handle(const failed_message& what) {
+    if (what.clone != self_) {
+        return;
+    }
+    for (auto number = std::max(what.first, first_number_);
+         number <= std::min(what.last, last_number()); ++number) {
+        if (number <= sent_) {
+            complete(number, {what.code, 0, {}});
+        }
+    }
+}
+
+void clone::complete(std::uint64_t number, const answer& what) {
+    if (number < first_number_ || number > last_number()) {
+        return;
+    }
+    auto& own = command_at(number);
+    if (!own.done) {
+        own.done = true;
+        if (own.to != 0) {
+            output_.answered(own.to, what);
+        }
+    }
+    note_taken(number);
+    while (!commands_.empty() && commands_.front().done) {
+        command_bytes_ -= std::min(command_bytes_, commands_.front().bytes.size());
+        commands_.pop_front();
+        ++first_number_;
+    }
+}
+
+/// Answers the commands whose entries the snapshot stands for.
+void clone::complete_unseen() {
+    const auto until = std::min(unseen_number_, last_number());
+    for (auto number = first_number_; number <= until; ++number) {
+        answer what;
+        if (number < unseen_results_from_) {
+            what.code = ec::request_timeout;  // Done, but nobody knows how it went.
+        }
+        for (const auto& each : unseen_failures_) {
+            if (each.number == number) {
+                what.code = each.result;
+            }
+        }
+        complete(number, what);
+    }
+    unseen_failures_.clear();
+    unseen_number_ = 0;
+}
+
+/// A command that is past its time is answered so, and one that does nothing takes its number: the
+/// master takes no number before the one ahead of it. Has it the first one already, it was in time.
+void clone::expire_commands(instant now) {
+    expired_ = std::max(expired_, first_number_ - 1);
+    while (expired_ < last_number() && command_at(expired_ + 1).expires <= now) {
+        auto& own = command_at(++expired_);
+        if (own.done) {
+            continue;
+        }
+        if (own.to != 0) {
+            output_.answered(std::exchange(own.to, 0), {ec::request_timeout, 0, {}});
+        }
+        command_bytes_ -= std::min(command_bytes_, own.bytes.size());
+        own.bytes.assign(1, static_cast<std::byte>(operation::batch));
+        command_bytes_ += own.bytes.size();
+    }
+}
+
+/// Becomes a new writer, whose numbers begin at 1. `keep_unsure`: also with what was sent.
+void clone::renew_writer(bool keep_unsure) {
+    auto bytes = self_.bytes();
+    const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
+    const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
+    std::memcpy(bytes.data(), &high, sizeof high);
+    std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
+    self_ = writer_id{bytes};
+    own_index_ = own_writer;
+    std::deque<own_command> kept;
+    for (auto number = first_number_; number <= last_number(); ++number) {
+        auto& own = command_at(number);
+        if (own.done) {
+            continue;
+        }
+        if (number <= sent_ && !keep_unsure) {
+            if (own.to != 0) {
+                output_.answered(own.to, {ec::request_timeout, 0, {}});
+            }
+            continue;
+        }
+        kept.push_back(std::move(own));
+    }
+    commands_.swap(kept);
+    command_bytes_ = 0;
+    for (const auto& own : commands_) {
+        command_bytes_ += own.bytes.size();
+    }
+    first_number_ = 1;
+    sent_ = taken_ = expired_ = 0;
+    in_flight_ = 0;
+    resend_due_ = never;
+}
+
+void clone::close() {
+    if (!master_.is_nil()) {
+        send(encode(options_.name, detach_message{self_}));
+    }
+    for (auto& own : commands_) {
+        if (!own.done && own.to != 0) {
+            output_.answered(own.to, {ec::shutting_down, 0, {}});
+        }
+    }
+    commands_.clear();
+    command_bytes_ = 0;
+}
+
+}  // namespace bzmq::replica

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.hpp"
+#include "replica/clone.hpp"
+#include "replica/master.hpp"
+#include "replica/output.hpp"
+
+namespace bzmq::replica {
+
+/// One master or clone of this endpoint; chosen by the shell, never reused in a run.
+using store_id = std::uint32_t;
+
+/// What masters are known by in the overlay.
+[[nodiscard]] std::string service_of(std::string_view store);
+
+/// What an endpoint's stores want done: as store_output, for one of several stores.
+class host_output {
+  public:
+    virtual ~host_output() = default;
+    virtual void send(std::span<const endpoint_id> to, std::vector<std::byte> message) = 0;
+    virtual void persist(store_id store, persist_batch batch) = 0;
+    virtual void answered(ticket to, const answer& what) = 0;
+    virtual void changed(store_id store, const effect& what) = 0;
+    [[nodiscard]] virtual bool wants_changes(store_id store) const = 0;
+    virtual void report(error what) = 0;
+    virtual void status_changed(store_id store, const clone_status& now) = 0;
+    /// The services that this endpoint tells the overlay of have changed.
+    virtual void services_changed(std::vector<std::string> services) = 0;
+    /// A master had to give way to another; it is gone.
+    virtual void ended(store_id store, const error& why) = 0;
+};
+
+/// What the overlay knows.
+class directory {
+  public:
+    virtual ~directory() = default;
+    /// Reachable endpoints that offer a service, this one included, by id.
+    [[nodiscard]] virtual std::vector<endpoint_id> providers(std::string_view service) const = 0;
+};
+
+/// All stores of one endpoint: tells messages apart, knows who is whose master. Pure.
+class host {
+  public:
+    host(const endpoint_id& self, host_output& output);
+    ~host();
+
+    /// `master_exists` where this endpoint or another one has it; `invalid_topic` for a bad name.
+    error attach_master(instant now, timestamp wall, store_id id, master_options options,
+                        master::start from, table& state, write_gate& gate,
+                        const directory& overlay);
+    error attach_clone(instant now, store_id id, clone_options options, table& state,
+                       write_gate& gate, const directory& overlay);
+    /// Says goodbye and forgets it. False where unknown.
+    bool detach(store_id id);
+
+    /// `ec::none`, or why the command is not even queued.
+    ec submit(instant now, timestamp wall, store_id id, ticket to,
+              std::span<const std::byte> command);
+    /// Can the store take commands?
+    [[nodiscard]] bool ready(store_id id) const;
+
+    void received(instant now, timestamp wall, const endpoint_id& from,
+                  std::span<const std::byte> message);
+    void persisted(instant now, timestamp wall, store_id id, sequence last, const error& problem);
+    /// Who offers what may have changed.
+    void view_changed(instant now, const directory& overlay);
+    void tick(instant now, timestamp wall);
+    [[nodiscard]] instant next_deadline() const;
+    void flush(instant now, timestamp wall);
+    void shutdown();
+
+    [[nodiscard]] master* master_of(store_id id);
+    [[nodiscard]] clone* clone_of(store_id id);
+    [[nodiscard]] std::uint64_t malformed() const noexcept { return malformed_; }
+
+  private:
+    struct store;
+    store* find(store_id id) const;
+    store* find(std::string_view name, bool is_master) const;
+    void tell_services();
+    void handle_claim(store& ours, const endpoint_id& from, byte_reader& in);
+    void post(std::span<const endpoint_id> to, std::vector<std::byte> message);
+    void receive_one(instant now, timestamp wall, const endpoint_id& from,
+                     std::span<const std::byte> message);
+
+    const endpoint_id self_;
+    host_output& output_;
+    std::map<store_id, std::unique_ptr<store>> stores_;
+    std::map<std::string, store*, std::less<>> masters_;
+    std::map<std::string, store*, std::less<>> clones_;
+    std::deque<std::vector<std::byte>> to_self_;
+    std::uint64_t malformed_ = 0;
+};
+
+}  // namespace bzmq::replica

@@ -1,0 +1,420 @@
+// The master's log: decisions, disk, settling. How clones are fed is in master_clones.cpp.
+#include "replica/master.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace bzmq::replica {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto writers_look_interval = 60s;
+// Results of a writer that are remembered for a clone that comes back.
+constexpr std::size_t failures_max = 4'096;
+// Items that one entry expires, and how many entries in one turn.
+constexpr std::size_t expiries_per_entry = 1'000;
+constexpr int expiry_entries_per_tick = 16;
+
+class locked {
+  public:
+    explicit locked(write_gate& gate) : gate_(gate) { gate_.lock(); }
+    ~locked() { gate_.unlock(); }
+    locked(const locked&) = delete;
+    locked& operator=(const locked&) = delete;
+
+  private:
+    write_gate& gate_;
+};
+
+}  // namespace
+
+master::master(master_options options, start from, table& state, write_gate& gate,
+               store_output& output, instant now, timestamp wall)
+    : options_(std::move(options)),
+      who_(std::move(from.who)),
+      state_(state),
+      gate_(gate),
+      output_(output),
+      base_(state),
+      on_disk_(from.last),
+      handed_to_disk_(from.last),
+      committed_(from.last),
+      heartbeat_due_(now + options_.heartbeat_interval),
+      look_due_(now),
+      writers_look_due_(now + writers_look_interval) {
+    set_time(now, wall);
+    log_.reset(from.last, from.chain);
+    for (const auto& each : from.writers) {
+        auto& writer = writers_[each.index];
+        writer.id = each.id;
+        writer.number = writer.settled = each.number;
+        writer.results_from = each.number + 1;
+        writer.opened = true;
+        writer.heard = now;
+        writer_by_id_[each.id] = each.index;
+        next_writer_ = std::max(next_writer_, each.index + 1);
+    }
+    state_.for_each([this](const item& each) { note_expiry(each); });
+}
+
+void master::load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry) {
+    if (number != log_.last() + 1 || log_.last() == committed_) {
+        log_.reset(number - 1, 0);  // Whoever asks for what was before gets a snapshot.
+    }
+    log_.append(arena_.keep(entry));
+    log_.set_last_chain(chain);
+    entry_reader in{entry};
+    if (const auto at = writers_.find(in.head().writer); at != writers_.end()) {
+        // What it is told when it asks again.
+        auto& writer = at->second;
+        writer.results_from = std::min(writer.results_from, in.head().number);
+        if (in.head().result != ec::none && writer.failures.size() < failures_max) {
+            writer.failures.push_back({in.head().number, in.head().result});
+        }
+    }
+}
+
+// -- Commands -------------------------------------------------------------------------------------
+
+bool master::ready() const noexcept {
+    return log_.offset_at(last()) - log_.offset_at(committed_) < options_.unsettled_bytes;
+}
+
+void master::submit(instant now, timestamp wall, ticket to, std::span<const std::byte> bytes) {
+    set_time(now, wall);
+    decide(to, own_writer, 0, bytes);
+}
+
+void master::decide(ticket to, writer_index writer, std::uint64_t number,
+                    std::span<const std::byte> bytes) {
+    effects_scratch_.clear();
+    const auto what = read_command(bytes);
+    const state_view& view = immediate() ? static_cast<const state_view&>(base_) : view_;
+    const auto result = what ? evaluate(*what, view, wall_, last() + 1, effects_scratch_)
+                             : ec::invalid_data;
+    if (writer == own_writer && (result != ec::none || effects_scratch_.empty())) {
+        if (to != 0) {
+            output_.answered(to, {result, 0, {}});
+        }
+        return;  // Nobody else need know.
+    }
+    undecided about;
+    about.to = to;
+    about.writer = writer;
+    about.number = number;
+    about.result = result;
+    if (writer != own_writer) {
+        auto& state = writers_.at(writer);
+        about.opens = !state.opened;
+        state.opened = true;
+    }
+    append(std::move(about));
+}
+
+void master::append(undecided about) {
+    scratch_.clear();
+    put_head(scratch_, {about.writer, about.number, about.result});
+    if (about.opens) {
+        change opening;
+        opening.kind = change_kind::open_writer;
+        opening.writer = about.writer;
+        opening.id = writers_.at(about.writer).id;
+        put_change(scratch_, opening);
+    }
+    if (about.closes != own_writer) {
+        change closing;
+        closing.kind = change_kind::close_writer;
+        closing.writer = about.closes;
+        put_change(scratch_, closing);
+    }
+    for (const auto& each : effects_scratch_) {
+        put_change(scratch_, change_of(each));
+    }
+    log_.append(arena_.keep(scratch_));
+    about.effects.swap(effects_scratch_);
+    const auto at = last();
+    if (immediate()) {
+        {
+            const locked lock{gate_};
+            apply_effects(at, about);
+        }
+        committed_ = on_disk_ = at;
+        tell(at, about);
+        about.effects.swap(effects_scratch_);  // Keeps its memory.
+        return;
+    }
+    for (const auto& each : about.effects) {
+        view_.add(each, at);
+    }
+    undecided_.push_back(std::move(about));
+}
+
+void master::apply_effects(sequence number, const undecided& what) {
+    for (const auto& each : what.effects) {
+        apply(each, state_);
+        if (!view_.empty()) {
+            view_.settle(each, number);
+        }
+    }
+}
+
+/// What follows once an entry counts.
+void master::tell(sequence number, const undecided& what) {
+    std::span<const std::byte> value;
+    const bool changes = output_.wants_changes();
+    for (const auto& each : what.effects) {
+        if (each.after) {
+            note_expiry(*each.after);
+            value = each.after->value();
+        }
+        if (changes) {
+            output_.changed(each);
+        }
+    }
+    if (what.to != 0) {
+        output_.answered(what.to, {what.result, number, value});
+    }
+    if (what.writer != own_writer) {
+        note_result(what);
+    }
+    if (what.closes != own_writer) {
+        if (const auto at = writers_.find(what.closes); at != writers_.end()) {
+            writer_by_id_.erase(at->second.id);
+            writers_.erase(at);
+        }
+    }
+}
+
+void master::note_result(const undecided& what) {
+    auto& writer = writers_.at(what.writer);
+    writer.settled = what.number;
+    if (what.result != ec::none) {
+        writer.failures.push_back({what.number, what.result});
+        if (writer.failures.size() > failures_max) {
+            writer.results_from = writer.failures.front().number + 1;
+            writer.failures.pop_front();
+        }
+    }
+}
+
+// -- Disk and replicas ----------------------------------------------------------------------------
+
+sequence master::replicated() const {
+    if (options_.sync_replicas == 0) {
+        return std::numeric_limits<sequence>::max();
+    }
+    std::vector<sequence> have;
+    for (const auto& [id, clone] : clones_) {
+        if (clone.standby && !clone.in_snapshot) {
+            have.push_back(clone.acked);
+        }
+    }
+    if (have.size() < options_.sync_replicas) {
+        return committed_;
+    }
+    std::sort(have.begin(), have.end(), std::greater<>{});
+    return have[options_.sync_replicas - 1];
+}
+
+/// Settles what is on disk and with enough replicas.
+void master::advance() {
+    const auto target = std::min(sendable(), replicated());
+    if (target <= committed_) {
+        return;
+    }
+    const auto count = static_cast<std::size_t>(target - committed_);
+    {
+        const locked lock{gate_};
+        for (std::size_t i = 0; i < count; ++i) {
+            apply_effects(committed_ + 1 + i, undecided_[i]);
+        }
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto what = std::move(undecided_.front());
+        undecided_.pop_front();
+        ++committed_;
+        tell(committed_, what);
+    }
+}
+
+void master::persisted(instant now, timestamp wall, sequence last, const error& problem) {
+    set_time(now, wall);
+    on_disk_ = std::max(on_disk_, std::min(last, handed_to_disk_));
+    if (problem) {
+        output_.report(problem);
+        roll_back(problem);
+    }
+    advance();
+}
+
+/// The entries that are not on disk never were.
+void master::roll_back(const error& problem) {
+    const auto kept = static_cast<std::size_t>(on_disk_ - committed_);
+    std::deque<undecided> lost;
+    while (undecided_.size() > kept) {
+        lost.push_front(std::move(undecided_.back()));
+        undecided_.pop_back();
+    }
+    log_.drop_after(on_disk_);
+    handed_to_disk_ = on_disk_;
+    view_.reset();
+    for (std::size_t i = 0; i < undecided_.size(); ++i) {
+        for (const auto& each : undecided_[i].effects) {
+            view_.add(each, committed_ + 1 + i);
+        }
+    }
+    for (const auto& each : lost) {
+        if (each.to != 0) {
+            output_.answered(each.to, {problem.code(), 0, {}});
+        }
+        if (each.closes != own_writer) {
+            writers_.at(each.closes).closing = false;
+        }
+        if (each.writer == own_writer) {
+            continue;
+        }
+        auto& writer = writers_.at(each.writer);
+        writer.opened = writer.opened && !each.opens;
+        auto& told = writer.without_entry;
+        if (!told.empty() && told.back().last + 1 == each.number
+            && told.back().code == problem.code()) {
+            told.back().last = each.number;
+        } else {
+            told.push_back({writer.id, each.number, each.number, problem.code()});
+            if (told.size() > failures_max) {
+                told.pop_front();
+            }
+        }
+    }
+    for (const auto& [index, writer] : writers_) {
+        if (!writer.without_entry.empty() && !lost.empty()) {
+            const auto to = writer.at;
+            output_.send({&to, 1}, encode(options_.name, writer.without_entry.back()));
+        }
+    }
+}
+
+// -- Time -----------------------------------------------------------------------------------------
+
+void master::note_expiry(const item& what) {
+    if (what.expiry() == no_expiry) {
+        return;
+    }
+    due_.push({what.expiry(), what.hash(), what.revision()});
+    const auto wait = std::max(timespan{0}, due_.top().at - wall_);
+    expiry_due_ = std::min(expiry_due_, wait >= never - now_ ? never : now_ + wait);
+}
+
+void master::expire() {
+    for (int entries = 0; entries < expiry_entries_per_tick; ++entries) {
+        effects_scratch_.clear();
+        while (!due_.empty() && due_.top().at <= wall_
+               && effects_scratch_.size() < expiries_per_entry) {
+            const auto due = due_.top();
+            due_.pop();
+            const auto* held = state_.find(due.hash, due.revision);
+            if (held == nullptr || held->expiry() != due.at
+                || (!immediate() && view_.find(held->key(), due.hash) != held)) {
+                continue;  // Written again since.
+            }
+            effects_scratch_.push_back({change_kind::expire, item_ptr::share(held), {}});
+        }
+        if (effects_scratch_.empty()) {
+            break;
+        }
+        append({});
+    }
+    expiry_due_ = never;
+    if (!due_.empty()) {
+        const auto wait = std::max(timespan{0}, due_.top().at - wall_);
+        expiry_due_ = wait >= never - now_ ? never : now_ + wait;
+    }
+}
+
+void master::forget_writers() {
+    for (auto& [index, writer] : writers_) {
+        const auto clone = clones_.find(writer.at);
+        const bool attached = clone != clones_.end() && clone->second.id == writer.id;
+        if (attached || writer.closing || now_ < writer.heard + options_.writer_timeout
+            || !writer.opened) {
+            continue;
+        }
+        writer.closing = true;
+        undecided about;
+        about.closes = index;
+        effects_scratch_.clear();
+        append(std::move(about));
+        if (immediate()) {
+            return;  // The map has changed; the others have time.
+        }
+    }
+}
+
+void master::tick(instant now, timestamp wall) {
+    set_time(now, wall);
+    if (now >= expiry_due_) {
+        expire();
+    }
+    if (now >= writers_look_due_) {
+        writers_look_due_ = now + writers_look_interval;
+        forget_writers();
+    }
+    if (now >= look_due_) {
+        check_clones();
+    }
+    if (now >= heartbeat_due_) {
+        heartbeat_due_ = now + options_.heartbeat_interval;
+        std::vector<endpoint_id> to;
+        for (auto& [id, clone] : clones_) {
+            to.push_back(id);
+        }
+        send_heartbeat(to);
+    }
+}
+
+instant master::next_deadline() const noexcept {
+    const auto clones = clones_.empty() ? never : std::min(heartbeat_due_, look_due_);
+    const auto writers = writers_.empty() ? never : writers_look_due_;
+    return std::min({clones, writers, expiry_due_});
+}
+
+void master::flush(instant now, timestamp wall) {
+    set_time(now, wall);
+    if (options_.durable && handed_to_disk_ < last()) {
+        persist_batch batch;
+        batch.first = handed_to_disk_ + 1;
+        for (auto at = batch.first; at <= last(); ++at) {
+            batch.entries.push_back(log_.at(at).bytes);
+        }
+        batch.chain_after = log_.chain();
+        handed_to_disk_ = last();
+        output_.persist(std::move(batch));
+    }
+    advance();
+    send_taken();
+    send_log();
+    for (auto& [id, clone] : clones_) {
+        if (clone.in_snapshot) {
+            send_chunks(id, clone);
+        }
+    }
+    log_.trim(options_.log_bytes, std::min(committed_, on_disk_) + 1);
+}
+
+bool master::idle() const noexcept {
+    return undecided_.empty()
+           && std::all_of(clones_.begin(), clones_.end(), [this](const auto& each) {
+                  return !each.second.in_snapshot && each.second.acked >= last();
+              });
+}
+
+std::vector<master::clone_view> master::clones() const {
+    std::vector<clone_view> out;
+    for (const auto& [id, clone] : clones_) {
+        out.push_back({id, clone.standby, clone.in_snapshot, clone.acked});
+    }
+    return out;
+}
+
+}  // namespace bzmq::replica

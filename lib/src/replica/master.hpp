@@ -1,0 +1,212 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <queue>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.hpp"
+#include "replica/command.hpp"
+#include "replica/durable.hpp"
+#include "replica/log_tail.hpp"
+#include "replica/messages.hpp"
+#include "replica/output.hpp"
+#include "replica/table.hpp"
+
+namespace bzmq::replica {
+
+struct master_options {
+    std::string name;
+    bool durable = false;                       ///< entries go to disk before they count
+    unsigned sync_replicas = 0;                 ///< and to so many standbys' disks
+    std::size_t log_bytes = 64 * 1024 * 1024;   ///< kept for clones that lag
+    std::size_t window_bytes = 1024 * 1024;     ///< on the way to one clone, log and snapshot each
+    std::size_t frame_bytes = 64 * 1024;        ///< of one message, about
+    std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
+    std::chrono::nanoseconds clone_timeout = std::chrono::seconds{10};
+    /// Writers that are gone for so long are forgotten. Longer than any clone keeps a write.
+    std::chrono::nanoseconds writer_timeout = std::chrono::minutes{15};
+    /// Commands whose effects are not settled, in bytes of log; beyond it no more are taken.
+    std::size_t unsettled_bytes = 16 * 1024 * 1024;
+};
+
+/// The master of one store: orders commands into the log, applies them, feeds the clones. Pure:
+/// see store_output. The table is filled with the state as of `last` before the master starts.
+class master {
+  public:
+    struct start {
+        identity who;
+        sequence last = 0;
+        std::uint64_t chain = 0;
+        std::vector<stored_writer> writers;
+    };
+    master(master_options options, start from, table& state, write_gate& gate, store_output& output,
+           instant now, timestamp wall);
+
+    /// Hands the master log entries up to `start::last` from disk, in order, before anything else,
+    /// so that clones can go on from there. Entries before a hole are dropped.
+    void load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry);
+
+    // -- Commands ---------------------------------------------------------------------------------
+
+    /// A command of this program; trusted bytes. Its answer comes later or at once.
+    void submit(instant now, timestamp wall, ticket to, std::span<const std::byte> bytes);
+    /// Is there room for commands?
+    [[nodiscard]] bool ready() const noexcept;
+
+    // -- Events -----------------------------------------------------------------------------------
+
+    void received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+                  byte_reader& in);
+    /// All entries up to `last` are on disk, or, with an error, those behind `last` are not.
+    void persisted(instant now, timestamp wall, sequence last, const error& problem);
+    /// An endpoint is out of reach.
+    void unreachable(const endpoint_id& who);
+    void tick(instant now, timestamp wall);
+    [[nodiscard]] instant next_deadline() const noexcept;
+    /// Sends what has come together. Call once per turn.
+    void flush(instant now, timestamp wall);
+    /// Tells the clones that it ends.
+    void close();
+
+    // -- Questions --------------------------------------------------------------------------------
+
+    [[nodiscard]] const identity& who() const noexcept { return who_; }
+    [[nodiscard]] sequence last() const noexcept { return log_.last(); }
+    [[nodiscard]] sequence committed() const noexcept { return committed_; }
+    /// Nothing unsettled, and all clones have everything.
+    [[nodiscard]] bool idle() const noexcept;
+    [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
+    [[nodiscard]] claim_message claim() const { return {who_.store, who_.epoch(), last()}; }
+    struct clone_view {
+        endpoint_id at;
+        bool standby = false;
+        bool in_snapshot = false;
+        sequence acknowledged = 0;
+    };
+    [[nodiscard]] std::vector<clone_view> clones() const;
+
+  private:
+    struct writer_state {
+        writer_id id;
+        endpoint_id at;                     ///< where it was last heard of
+        std::uint64_t number = 0;           ///< of its newest command decided
+        std::uint64_t settled = 0;          ///< of its newest command that counts
+        instant heard{};
+        bool opened = false;                ///< the log has, or is about to have, its index
+        bool closing = false;
+        bool tell_taken = false;
+        bool gap = false;
+        std::uint64_t results_from = 1;
+        std::deque<failed_command> failures;      ///< with an entry in the log
+        std::deque<failed_message> without_entry; ///< not in the log
+    };
+    struct clone_state {
+        writer_id id;
+        bool standby = false;
+        sequence sent = 0;
+        sequence acked = 0;
+        instant heard{};
+        instant progressed{};               ///< when an acknowledgement last moved on
+        sequence told_committed = 0;
+        // Snapshot.
+        bool in_snapshot = false;
+        std::uint64_t cursor = 0;           ///< hashes below have been sent
+        std::uint64_t cursor_acked = 0;
+        bool at_end = false;
+        struct part {
+            std::uint64_t to = 0;
+            std::size_t bytes = 0;
+        };
+        std::deque<part> parts;             ///< sent, not acknowledged
+        std::size_t part_bytes = 0;
+    };
+    /// Decided, but not settled: waits for disk or replicas.
+    struct undecided {
+        std::vector<effect> effects;
+        ticket to = 0;
+        writer_index writer = own_writer;
+        std::uint64_t number = 0;
+        ec result = ec::none;
+        bool opens = false;                 ///< `writer`
+        writer_index closes = own_writer;
+    };
+    struct due_item {
+        timestamp at;
+        std::uint64_t hash = 0;
+        sequence revision = 0;
+        friend bool operator>(const due_item& a, const due_item& b) noexcept { return a.at > b.at; }
+    };
+
+    [[nodiscard]] bool immediate() const noexcept {
+        return !options_.durable && options_.sync_replicas == 0;
+    }
+    [[nodiscard]] sequence sendable() const noexcept { return options_.durable ? on_disk_ : last(); }
+    void decide(ticket to, writer_index writer, std::uint64_t number,
+                std::span<const std::byte> bytes);
+    /// Makes an entry of `effects_scratch_` and what `about` says.
+    void append(undecided about);
+    void apply_effects(sequence number, const undecided& what);
+    void tell(sequence number, const undecided& what);
+    void advance();
+    [[nodiscard]] sequence replicated() const;
+    void roll_back(const error& problem);
+    void note_expiry(const item& what);
+    void expire();
+    void forget_writers();
+    /// The writer, made where none of its commands is done; null where it is not known any more.
+    writer_state* writer_for(const writer_id& id, std::uint64_t done, writer_index& index);
+
+    void handle(const endpoint_id& from, const attach_message& what);
+    void handle(const endpoint_id& from, const ack_message& what);
+    void handle(const endpoint_id& from, const write_message& what);
+    void begin_snapshot(clone_state& clone);
+    void welcome(const endpoint_id& to, const clone_state& clone);
+    void send_log();
+    void send_chunks(const endpoint_id& to, clone_state& clone);
+    void send_heartbeat(std::span<const endpoint_id> to);
+    void send_taken();
+    void check_clones();
+    void note_result(const undecided& what);
+    void set_time(instant now, timestamp wall) noexcept {
+        now_ = now;
+        wall_ = wall;
+    }
+
+    const master_options options_;
+    identity who_;
+    table& state_;
+    write_gate& gate_;
+    store_output& output_;
+    table_view base_;
+    overlay_view view_{base_};
+
+    log_tail log_;
+    entry_arena arena_;
+    sequence on_disk_ = 0;
+    sequence handed_to_disk_ = 0;
+    sequence committed_ = 0;
+    std::deque<undecided> undecided_;      ///< of the entries behind `committed_`
+    std::unordered_map<writer_id, writer_index> writer_by_id_;
+    std::map<writer_index, writer_state> writers_;
+    writer_index next_writer_ = 1;
+    std::map<endpoint_id, clone_state> clones_;
+    std::priority_queue<due_item, std::vector<due_item>, std::greater<>> due_;
+    instant heartbeat_due_{};
+    instant look_due_{};
+    instant writers_look_due_{};
+    instant expiry_due_ = never;
+    instant now_{};
+    timestamp wall_{};
+    std::vector<std::byte> scratch_;
+    std::vector<effect> effects_scratch_;
+};
+
+}  // namespace bzmq::replica

@@ -1,0 +1,238 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/prng.hpp"
+#include "replica/room.hpp"
+
+namespace bzmq::replica::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+const data one{count{1}};
+
+TEST(host, a_clone_gets_what_is_there_and_what_comes) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    a.write(master, 1, make_command(operation::put, "x", one));
+    const auto clone = b.clone("s");
+    around.settle();
+    EXPECT_TRUE(b.statuses[clone].synced);
+    EXPECT_EQ(b.content(clone), (std::map<data, data>{{"x", one}}));
+    a.write(master, 2, make_command(operation::put, "y", "z"));
+    a.write(master, 3, make_command(operation::erase, "x"));
+    around.settle();
+    EXPECT_EQ(b.content(clone), (std::map<data, data>{{"y", "z"}}));
+    EXPECT_TRUE(a.stores->master_of(master)->idle() || (around.pass(100ms), a.stores->master_of(master)->idle()));
+}
+
+TEST(host, a_write_at_a_clone_is_answered_when_it_is_visible_there) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    const auto clone = b.clone("s");
+    around.settle();
+    EXPECT_EQ(b.write(clone, 7, make_command(operation::add, "n", count{5})), ec::none);
+    EXPECT_FALSE(b.answers.contains(7));
+    around.settle();
+    ASSERT_TRUE(b.answers.contains(7));
+    EXPECT_EQ(b.answers[7], ec::none);
+    EXPECT_EQ(b.values[7], data{count{5}});
+    EXPECT_EQ(b.content(clone), (std::map<data, data>{{"n", count{5}}}));
+    b.write(clone, 8, make_command(operation::append, "n", "text"));
+    b.write(clone, 9, make_command(operation::put_unique, "n", one));
+    around.settle();
+    EXPECT_EQ(b.answers[8], ec::type_clash);
+    EXPECT_EQ(b.answers[9], ec::key_exists);
+    EXPECT_EQ(a.content(master), b.content(clone));
+}
+
+TEST(host, increments_count_once_whatever_gets_lost) {
+    world around;
+    prng random{3};
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    const auto clone = b.clone("s");
+    around.lose = [&](std::span<const std::byte>) { return random.chance(3, 10); };
+    for (ticket each = 1; each <= 200; ++each) {
+        b.write(clone, each, make_command(operation::add, "n", count{1}));
+        around.pass(10ms);
+    }
+    around.lose = {};
+    around.pass(5s);
+    EXPECT_EQ(b.answers.size(), 200U);
+    for (const auto& [to, code] : b.answers) {
+        EXPECT_EQ(code, ec::none) << to;
+    }
+    EXPECT_EQ(b.content(clone), (std::map<data, data>{{"n", count{200}}}));
+    EXPECT_EQ(a.content(master), b.content(clone));
+    EXPECT_EQ(a.stores->master_of(master)->chain(), b.stores->clone_of(clone)->chain());
+}
+
+TEST(host, a_snapshot_is_whole_although_the_master_goes_on) {
+    world around;
+    prng random{4};
+    auto& a = around.add();
+    auto& b = around.add();
+    master_options small;
+    small.frame_bytes = 512;
+    small.window_bytes = 2'048;
+    const auto master = a.master("s", small);
+    for (count n = 0; n < 2'000; ++n) {
+        a.write(master, 0, make_command(operation::put, n, n));
+    }
+    a.watching = b.watching = true;
+    const auto clone = b.clone("s");
+    around.lose = [&](std::span<const std::byte>) {
+        // Between any two messages the master changes something.
+        a.write(master, 0, make_command(random.chance(1, 3) ? operation::erase : operation::put,
+                                        random.below(2'500), random.next()));
+        return random.chance(1, 20);
+    };
+    for (int round = 0; round < 400 && !b.statuses[clone].synced; ++round) {
+        around.now += 50ms;
+        for (auto letters = std::exchange(around.mail, {}); !letters.empty(); letters.pop_front()) {
+            if (!around.lose(letters.front().message)) {
+                for (auto* each : {&a, &b}) {
+                    if (each->id == letters.front().to) {
+                        each->stores->received(around.now, around.wall, letters.front().from,
+                                               letters.front().message);
+                    }
+                }
+            }
+        }
+        for (auto* each : {&a, &b}) {
+            each->stores->tick(around.now, around.wall);
+            each->stores->flush(around.now, around.wall);
+        }
+    }
+    around.lose = {};
+    around.pass(5s);
+    EXPECT_TRUE(b.statuses[clone].synced);
+    EXPECT_EQ(a.content(master), b.content(clone));
+    EXPECT_TRUE(a.reports.empty() && b.reports.empty());
+}
+
+TEST(host, only_one_master_of_a_name) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    a.master("s");
+    error why;
+    b.master("s", {}, &why);
+    EXPECT_EQ(why, ec::master_exists);
+    // Both at once, before either hears of the other: the one with more in it stays.
+    auto& c = around.add();
+    auto& d = around.add();
+    const auto first = c.master("t");
+    d.services.clear();
+    std::vector<std::string> hidden;
+    hidden.swap(c.services);
+    const auto second = d.master("t");
+    c.services.swap(hidden);
+    d.write(second, 0, make_command(operation::put, "x", one));
+    around.settle();
+    EXPECT_EQ(c.ends[first], ec::master_exists);
+    EXPECT_FALSE(d.ends.contains(second));
+    EXPECT_FALSE(c.reports.empty());
+    EXPECT_FALSE(d.reports.empty());
+}
+
+TEST(host, entries_expire_at_the_master_and_so_at_the_clones) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    const auto clone = b.clone("s");
+    b.watching = true;
+    around.settle();
+    a.write(master, 0, make_command(operation::put, "x", one, {}, 500ms));
+    a.write(master, 0, make_command(operation::put, "y", one, {}, 500ms));
+    a.write(master, 0, make_command(operation::put, "y", one));
+    around.pass(400ms);
+    EXPECT_EQ(b.content(clone).size(), 2U);
+    around.pass(200ms);
+    EXPECT_EQ(b.content(clone), (std::map<data, data>{{"y", one}}));
+    EXPECT_EQ(b.changes.back().kind, change_kind::expire);
+}
+
+TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
+    world around;
+    auto& b = around.add();
+    clone_options hasty;
+    hasty.mutation_buffer_interval = 2s;
+    const auto clone = b.clone("s", hasty);
+    b.write(clone, 1, make_command(operation::put, "x", one));
+    around.pass(1s);
+    EXPECT_FALSE(b.answers.contains(1));
+    around.pass(1500ms);
+    EXPECT_EQ(b.answers[1], ec::request_timeout);
+    b.write(clone, 2, make_command(operation::put, "y", one));
+    auto& a = around.add();
+    const auto master = a.master("s");
+    around.pass(1s);
+    EXPECT_EQ(b.answers[2], ec::none);
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"y", one}}));
+}
+
+TEST(host, a_batch_is_all_or_nothing) {
+    world around;
+    auto& a = around.add();
+    const auto master = a.master("s");
+    const auto batch_of = [](std::initializer_list<std::vector<std::byte>> parts) {
+        std::vector<std::byte> body;
+        byte_writer to{body};
+        for (const auto& each : parts) {
+            to.varint(each.size());
+            to.bytes(each);
+        }
+        command whole;
+        whole.what = operation::batch;
+        whole.parts = body;
+        std::vector<std::byte> out;
+        put_command(out, whole);
+        return out;
+    };
+    a.write(master, 1, batch_of({make_command(operation::put, "x", one),
+                                 make_command(operation::add, "x", count{1})}));
+    EXPECT_EQ(a.answers[1], ec::none);
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", count{2}}}));
+    a.write(master, 2, batch_of({make_command(operation::erase, "x"),
+                                 make_command(operation::append, "x", "text"),
+                                 make_command(operation::add, "x", count{1})}));
+    EXPECT_EQ(a.answers[2], ec::type_clash);
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", count{2}}}));
+}
+
+TEST(host, noise_is_counted_and_does_no_harm) {
+    world around;
+    prng random{5};
+    auto& a = around.add();
+    const auto master = a.master("s");
+    const auto clone = a.clone("s");
+    around.settle();
+    const endpoint_id stranger{endpoint_id::bytes_type{99}};
+    for (int run = 0; run < 50'000; ++run) {
+        std::vector<std::byte> noise;
+        byte_writer to{noise};
+        to.u8(static_cast<std::uint8_t>(random.below(15)));
+        to.string("s");
+        for (auto more = random.below(80); more > 0; --more) {
+            to.u8(static_cast<std::uint8_t>(random.chance(1, 2) ? random.below(4) : random.next()));
+        }
+        a.stores->received(around.now, around.wall, random.chance(1, 2) ? stranger : a.id, noise);
+    }
+    a.write(master, 1, make_command(operation::put, "x", one));
+    around.mail.clear();
+    around.pass(1s);
+    EXPECT_EQ(a.content(master).count("x"), 1U);
+    EXPECT_EQ(a.content(clone).count("x"), 1U);
+}
+
+}  // namespace
+}  // namespace bzmq::replica::testing
