@@ -125,6 +125,7 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
             break;
         case message_type::closing:
             lose_master();
+            attach_due_ = now + attach_pause_min;  // Until the overlay says so too.
             break;
         default:
             break;  // Not for clones.
