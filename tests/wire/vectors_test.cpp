@@ -55,7 +55,7 @@ std::string hex(std::span<const std::byte> raw) {
 }
 
 overlay::topology_record topology() { return {origin, 3, "worker-1", 0, {{far_end, 10}}}; }
-overlay::filter_record filter() { return {origin, 4, {"/a", "/b/"}, {{"east", {"/e"}}}}; }
+overlay::filter_record filter() { return {origin, 4, {"/a", "/b/"}, {{"east", {"/e"}}}, {"store:s"}}; }
 
 bytes message_records() {
     bytes out;

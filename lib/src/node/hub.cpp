@@ -258,6 +258,29 @@ std::vector<endpoint_id> hub::gateways_to(std::string_view tag) const {
     }
     return out;
 }
+void hub::set_services(instant now, std::vector<std::string> services) {
+    std::sort(services.begin(), services.end());
+    services.erase(std::unique(services.begin(), services.end()), services.end());
+    impl_->services_ = std::move(services);
+    impl_->own_filter_changed(now);
+}
+std::vector<endpoint_id> hub::providers(std::string_view service) const {
+    std::vector<endpoint_id> out;
+    const auto& db = impl_->db_;
+    for (const auto index : db.connected_nodes()) {
+        const auto* record = db.filter(index);
+        if (record != nullptr
+            && std::binary_search(record->services.begin(), record->services.end(), service)) {
+            out.push_back(db.id_of(index));
+        }
+    }
+    return out;
+}
+void hub::send_to_stores(instant now, std::span<const endpoint_id> to,
+                         std::span<const std::byte> message) {
+    impl_->now_ = now;
+    impl_->send_to_stores(now, to, message);
+}
 std::uint64_t hub::routing_version() const {
     return impl_->db_.topology_version() + impl_->db_.filter_version();
 }

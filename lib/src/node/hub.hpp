@@ -84,6 +84,9 @@ class hub_output {
                       std::vector<endpoint_id> path) = 0;
     /// A `confirm_filter` is complete: all reachable endpoints know our filter.
     virtual void filter_confirmed(request_id request) = 0;
+    /// A message for the stores of this endpoint. Where there are none it falls to the floor.
+    virtual void store_message([[maybe_unused]] const endpoint_id& from,
+                               [[maybe_unused]] shared_bytes message) {}
 };
 
 enum class peer_state : std::uint8_t { connecting, handshake, peered, waiting };
@@ -112,6 +115,7 @@ struct hub_counters {
     std::uint64_t dropped_overflow = 0;   ///< messages dropped because a peer's queue was full
     std::uint64_t dropped_no_path = 0;    ///< batches without any path left
     std::uint64_t dropped_late = 0;       ///< batches that came after their successors or twice
+    std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
     std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
@@ -182,8 +186,19 @@ class hub {
     [[nodiscard]] std::vector<std::string> aggregate_filter(std::string_view except_tag) const;
     /// The reachable endpoints, this one included, that are gateways to the domain `tag`, by id.
     [[nodiscard]] std::vector<endpoint_id> gateways_to(std::string_view tag) const;
-    /// Grows whenever the answers of the two calls above may have changed.
+    /// Grows whenever the answers of the two calls above, or of `providers`, may have changed.
     [[nodiscard]] std::uint64_t routing_version() const;
+
+    // -- Services, and what stores say to each other ----------------------------------------------
+
+    /// Tells the overlay what this endpoint offers, in place of what it told before.
+    void set_services(instant now, std::vector<std::string> services);
+    /// The reachable endpoints that offer a service, this one included, by id.
+    [[nodiscard]] std::vector<endpoint_id> providers(std::string_view service) const;
+    /// Sends one message to the stores of other endpoints, each reached once. Whoever is out of
+    /// reach misses it, and links drop it where too much waits for them: stores repeat what counts.
+    void send_to_stores(instant now, std::span<const endpoint_id> to,
+                        std::span<const std::byte> message);
 
     // -- Publishing -----------------------------------------------------------------------------
 

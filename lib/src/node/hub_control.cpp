@@ -1,4 +1,7 @@
 // Messages between two endpoints of the overlay: acknowledgements, pings, filter queries.
+#include <algorithm>
+#include <cstring>
+
 #include "node/hub_impl.hpp"
 
 namespace bzmq::node {
@@ -18,6 +21,29 @@ void hub_impl::send_control(instant now, const endpoint_id& to, wire::section_ki
         originate(now, timestamp{}, static_cast<std::uint8_t>(kind), way,
                   shared_bytes::copy_of(payload), 0);
     }
+}
+
+void hub_impl::send_to_stores(instant now, std::span<const endpoint_id> to,
+                              std::span<const std::byte> message) {
+    compute_paths_if_due(now);
+    receivers_scratch_.clear();
+    for (const auto& id : to) {
+        const auto index = db_.find(id);
+        if (index && paths_.reachable(*index)) {
+            receivers_scratch_.push_back(*index);
+        }
+    }
+    if (receivers_scratch_.empty()) {
+        return;
+    }
+    std::sort(receivers_scratch_.begin(), receivers_scratch_.end());
+    auto block = output_.allocate(message.size() + 1);
+    block->data[0] = static_cast<std::byte>(wire::control_type::store);
+    std::memcpy(block->data + 1, message.data(), message.size());
+    const auto* data = block->data;
+    const route way{branches_for(receivers_scratch_), {}, {}};
+    originate(now, timestamp{}, static_cast<std::uint8_t>(wire::section_kind::control), way,
+              {std::move(block), data, message.size() + 1}, 0);
 }
 
 void hub_impl::handle_control(instant now, const section_body& body) {
@@ -94,6 +120,9 @@ void hub_impl::handle_control(instant now, const section_body& body) {
             }
             return;
         }
+        case wire::control_type::store:
+            output_.store_message(body.origin, body.payload.slice(1, body.payload.size() - 1));
+            return;
     }
     ++counters_.malformed;
 }

@@ -279,6 +279,8 @@ class hub_impl {
     // Control messages between endpoints (hub_control.cpp).
     void send_control(instant now, const endpoint_id& to, wire::section_kind kind,
                       std::vector<std::byte> payload);
+    void send_to_stores(instant now, std::span<const endpoint_id> to,
+                        std::span<const std::byte> message);
     void handle_control(instant now, const section_body& body);
     void ping(instant now, request_id request, const endpoint_id& destination);
     void confirm_filter(instant now, request_id request);
@@ -312,6 +314,7 @@ class hub_impl {
     std::map<subscriber_id, std::vector<std::string>> subscribers_;
     std::map<subscriber_id, std::string> bridges_;  // of these, the bridges with their domain tags
     std::vector<std::string> forwarded_;
+    std::vector<std::string> services_;
     bool paths_dirty_ = false;
     instant paths_due_{};
     instant paths_computed_at_{std::chrono::hours{-1}};

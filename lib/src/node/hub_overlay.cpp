@@ -51,18 +51,22 @@ void hub_impl::own_filter_changed(instant now) {
             all.insert(all.end(), prefixes.begin(), prefixes.end());
         }
     }
+    auto services = services_;
     if (shutting_down_) {
         all.clear();
         bridges.clear();
+        services.clear();
     }
     all = overlay::minimise(std::move(all));
     local_matches_.clear();
     routes_.clear();
-    if (all == own_filter_.prefixes && bridges == own_filter_.bridges) {
+    if (all == own_filter_.prefixes && bridges == own_filter_.bridges
+        && services == own_filter_.services) {
         return;
     }
     own_filter_.prefixes = std::move(all);
     own_filter_.bridges = std::move(bridges);
+    own_filter_.services = std::move(services);
     ++own_filter_.sequence;
     db_.apply(own_filter_, now);
     flood(wire::item_tag::filter, overlay::encode(own_filter_), nullptr);

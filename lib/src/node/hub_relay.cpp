@@ -24,6 +24,10 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
         if (!local && channel.urgent_sections() >= urgent_sections_max) {
             return;  // Whoever sent it asks or tells again.
         }
+        if (channel.urgent_bytes() >= options_.peer_queue_bytes) {
+            ++counters_.dropped_store;  // Only stores can make as much; they send again.
+            return;
+        }
     } else if (section.body->kind() == wire::section_kind::reliable) {
         // What its origin sends is bounded by a window for each receiver.
         if (!local && at_bound(link, 2)) {

@@ -23,6 +23,9 @@ constexpr std::size_t filter_bytes_max = std::size_t{8} << 20;
 constexpr std::size_t bridges_max = 1024;
 /// Bytes of a bridge's domain tag.
 constexpr std::size_t domain_tag_bytes_max = 255;
+/// Services in one filter record, and bytes of the name of one.
+constexpr std::size_t services_max = 4096;
+constexpr std::size_t service_bytes_max = 511;
 /// Endpoints that one database knows or has heard named. Records beyond that are refused.
 /// A link's node indexes (wire::nodes_per_link_max) must suffice for a tree of them all.
 constexpr std::size_t nodes_max = 65'535;

@@ -59,6 +59,9 @@ void normalise(filter_record& record) {
     for (bridge& each : bridges) {
         each.prefixes = minimise(std::move(each.prefixes));
     }
+    auto& services = record.services;
+    std::sort(services.begin(), services.end());
+    services.erase(std::unique(services.begin(), services.end()), services.end());
 }
 
 /// A node that was met or lost less than this ago may be connected again in a moment. Much shorter
@@ -102,7 +105,10 @@ bool valid(const filter_record& record) noexcept {
     filter_size size;
     if (record.origin.is_nil() || record.sequence == 0 || record.sequence > sequence_max
         || record.bridges.size() > bridges_max
-        || !size.add(record.prefixes)) {
+        || record.services.size() > services_max || !size.add(record.prefixes)
+        || std::any_of(record.services.begin(), record.services.end(), [](const auto& name) {
+               return name.empty() || name.size() > service_bytes_max;
+           })) {
         return false;
     }
     return std::all_of(record.bridges.begin(), record.bridges.end(), [&](const bridge& each) {
@@ -172,7 +178,8 @@ freshness link_state_db::apply(filter_record record, instant now) {
     }
     normalise(record);
     auto& held = nodes_[origin].filter;
-    if (!held || held->prefixes != record.prefixes || held->bridges != record.bridges) {
+    if (!held || held->prefixes != record.prefixes || held->bridges != record.bridges
+        || held->services != record.services) {
         ++filter_version_;
     }
     held = std::move(record);

@@ -50,12 +50,14 @@ struct bridge {
     friend bool operator==(const bridge&, const bridge&) = default;
 };
 
-/// What an endpoint subscribes to.
+/// What an endpoint subscribes to, and what it offers.
 struct filter_record {
     endpoint_id origin;
     std::uint64_t sequence = 0;         ///< from 1 on; 0 stands for "no record"
     std::vector<std::string> prefixes;  ///< in the database: minimised
     std::vector<bridge> bridges;        ///< in the database: by domain tag, none twice
+    /// Names of what others may ask this endpoint for; in the database: sorted, none twice.
+    std::vector<std::string> services = {};
     friend bool operator==(const filter_record&, const filter_record&) = default;
 };
 

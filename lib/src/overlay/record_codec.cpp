@@ -80,6 +80,10 @@ std::vector<std::byte> encode(const filter_record& record) {
         out.string(bridge.domain_tag);
         put_prefixes(out, bridge.prefixes);
     }
+    out.varint(record.services.size());
+    for (const auto& service : record.services) {
+        out.string(service);
+    }
     return bytes;
 }
 
@@ -102,6 +106,13 @@ std::optional<filter_record> decode_filter(std::span<const std::byte> bytes) {
             return std::nullopt;
         }
         record.bridges.push_back(std::move(to));
+    }
+    const auto services = in.varint_up_to(services_max);
+    if (!plausible(in, services, 1)) {
+        return std::nullopt;
+    }
+    for (std::uint64_t i = 0; i < services && !in.failed(); ++i) {
+        record.services.emplace_back(in.string_up_to(service_bytes_max));
     }
     if (in.failed() || !in.done() || !valid(record)) {
         return std::nullopt;

@@ -63,6 +63,7 @@ class channel {
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
     /// Control sections that wait to be sent.
     [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_.size(); }
+    [[nodiscard]] std::size_t urgent_bytes() const noexcept { return urgent_bytes_; }
     /// Bytes of control items that wait to be sent.
     [[nodiscard]] std::size_t queued_control_bytes() const noexcept { return control_bytes_; }
     /// Bytes held for retransmission.

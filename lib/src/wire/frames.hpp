@@ -172,6 +172,7 @@ enum class control_type : std::uint8_t {
     filter_query = 4,
     filter_answer = 5,
     ack_query = 6,  ///< asks for a stream_ack: the last one may be lost
+    store = 7,      ///< for the stores of the endpoint; replica/messages.hpp reads the rest
 };
 
 struct stream_ack {
