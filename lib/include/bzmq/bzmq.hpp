@@ -19,6 +19,7 @@
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/status_subscriber.hpp"
+#include "bzmq/store.hpp"
 #include "bzmq/subnet.hpp"
 #include "bzmq/subscriber.hpp"
 #include "bzmq/time.hpp"

@@ -11,6 +11,7 @@
 #include "bzmq/overlay_info.hpp"
 #include "bzmq/publisher.hpp"
 #include "bzmq/status_subscriber.hpp"
+#include "bzmq/store.hpp"
 #include "bzmq/subscriber.hpp"
 #include "bzmq/time.hpp"
 #include "bzmq/topic.hpp"
@@ -204,6 +205,26 @@ class BZMQ_EXPORT endpoint {
     /// peers that do not tell what they want. Adds to earlier calls. `ec::invalid_topic` where there
     /// is no room for more (see above).
     expected<void> forward(std::vector<std::string> topics);
+
+    // -- Stores -----------------------------------------------------------------------------------
+
+    /// Makes this endpoint the master of a store. Again: the same store. Errors: `master_exists`
+    /// where another endpoint of the domain is it, `cannot_open_file` (which folder, and why),
+    /// `invalid_configuration`, `shutting_down`.
+    [[nodiscard]] expected<store> attach_master(const std::string& name,
+                                                backend kind = backend::memory,
+                                                const master_options& options = {});
+    /// The same with options by name.
+    [[nodiscard]] expected<store> attach_master(const std::string& name, backend kind,
+                                                const backend_options& options);
+    /// Makes a copy of a store that follows its master, wherever that is, and whether or not it is
+    /// there yet. Again: the same clone.
+    [[nodiscard]] expected<store> attach_clone(const std::string& name,
+                                               const clone_options& options);
+    [[nodiscard]] expected<store> attach_clone(
+        const std::string& name, timespan resync_interval = std::chrono::seconds{10},
+        timespan stale_interval = std::chrono::minutes{5},
+        timespan mutation_buffer_interval = std::chrono::minutes{2});
 
     // -- State ------------------------------------------------------------------------------------
 

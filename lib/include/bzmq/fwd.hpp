@@ -11,14 +11,19 @@ class endpoint_core;
 class endpoint_id;
 class error;
 class message;
+class proxy_state;
 class publisher;
 class status;
 class status_queue;
 class status_subscriber;
+class store;
+class store_event_queue;
+class store_state;
 class subscriber;
 class subscriber_queue;
 class topic;
 class worker;
 class worker_state;
+class write_state;
 
 }  // namespace bzmq

@@ -134,6 +134,17 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
             std::make_unique<lane>(queue_settings(options_, mode), pool_, *sockets_);
     }
     hub_ = std::make_unique<node::hub>(hub_options_of(options_, self_), *this);
+    stores_ = std::make_unique<store_room>(
+        self_, *hub_,
+        store_room::outside{[this] { sockets_->wake(); },
+                            [this](std::function<void()> run) {
+                                return post([run = std::move(run)](bool alive) {
+                                    if (alive) {
+                                        run();
+                                    }
+                                });
+                            },
+                            [this](error what) { say(what); }});
     now_ = monotonic_now();
     // Signals are the program's business: they must not land on this thread.
     sigset_t all;
@@ -223,6 +234,7 @@ bool endpoint_core::turn() {
     bool busy = publish_taken(delivery_mode::best_effort);
     busy = publish_taken(delivery_mode::reliable) || busy;
     end_disconnected();
+    busy = stores_->turn(now_) || busy;
     if (now_ >= hub_->next_deadline()) {
         hub_->tick(now_);
     } else {
@@ -243,7 +255,7 @@ timespan endpoint_core::time_to_sleep(bool busy) const {
     if (busy) {
         return timespan{0};
     }
-    auto due = hub_->next_deadline();
+    auto due = std::min(hub_->next_deadline(), stores_->next_deadline());
     for (const auto& each : lanes_) {
         due = std::min(due, each->queue.take_due());
     }
@@ -348,7 +360,7 @@ void endpoint_core::wind_down() {
         return bytes;
     };
     bool busy = turn();
-    while (left() > 0 && now_ < began + shutdown_publish_max) {
+    while ((left() > 0 || !stores_->drained()) && now_ < began + shutdown_publish_max) {
         sockets_->poll(busy ? timespan{0} : std::min<timespan>(time_to_sleep(false), 10ms));
         busy = turn();
     }
@@ -356,6 +368,7 @@ void endpoint_core::wind_down() {
         journal_.warning("shutting down with " + std::to_string(bytes)
                          + " published bytes that nobody took in time");
     }
+    stores_->shutdown();
     hub_->shutdown(now_);
     hub_->flush(now_);
     while (!hub_->drained() && now_ < began + shutdown_max) {

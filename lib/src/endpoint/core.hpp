@@ -26,6 +26,7 @@
 #include "endpoint/journal.hpp"
 #include "endpoint/publish_queue.hpp"
 #include "endpoint/status_queue.hpp"
+#include "endpoint/store_room.hpp"
 #include "endpoint/subscriber_queue.hpp"
 #include "node/hub.hpp"
 #include "transport/block_pool.hpp"
@@ -103,6 +104,24 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
     error forward(std::vector<std::string> topics);
     void add_worker(std::shared_ptr<worker_state> worker);
+
+    // Stores (core_stores.cpp). `self` is this core.
+    expected<std::shared_ptr<store_state>> attach_master(
+        const std::shared_ptr<endpoint_core>& self, const std::string& name, backend kind,
+        const master_options& options);
+    expected<std::shared_ptr<store_state>> attach_clone(
+        const std::shared_ptr<endpoint_core>& self, const std::string& name,
+        const clone_options& options);
+    void detach_store(std::uint32_t id);
+    void follow_store(std::uint32_t id);
+    expected<store_info> store_info_of(std::uint32_t id) const;
+    /// Waits until the store has decided all commands queued so far and is idle.
+    bool await_idle(const store_state& store, timespan timeout);
+    /// Puts a command into the queue toward the stores; waits for room there.
+    error queue_command(store_state& store, std::span<const std::byte> command,
+                        write_state* state, std::uint64_t& number) {
+        return in_child() ? usable() : stores_->queue(store, command, state, number);
+    }
 
     /// Waits until `ready`, which the core's thread asks in every turn.
     bool await(std::function<bool(const node::hub&)> ready, timespan timeout);
@@ -205,6 +224,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void pong(node::request_id request, std::chrono::nanoseconds round_trip,
               std::vector<endpoint_id> path) override;
     void filter_confirmed(node::request_id request) override;
+    void store_message(const endpoint_id& from, shared_bytes message) override;
 
     lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
 
@@ -232,6 +252,8 @@ class endpoint_core final : public transport::events, public node::hub_output {
 
     // Only the thread's from here on.
     std::unique_ptr<node::hub> hub_;
+    std::unique_ptr<store_room> stores_;
+    std::uint32_t last_store_ = 0;
     instant now_{};
     std::vector<command> running_;
     std::vector<pending> pending_;

@@ -105,4 +105,8 @@ void endpoint_core::filter_confirmed(node::request_id request) {
     }
 }
 
+void endpoint_core::store_message(const endpoint_id& from, shared_bytes message) {
+    stores_->message_came(from, std::move(message));
+}
+
 }  // namespace bzmq

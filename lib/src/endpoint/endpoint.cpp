@@ -286,6 +286,62 @@ expected<void> endpoint::forward(std::vector<std::string> topics) {
     return problem ? expected<void>{tl::unexpected{std::move(problem)}} : expected<void>{};
 }
 
+// -- Stores ---------------------------------------------------------------------------------------
+
+expected<store> endpoint::attach_master(const std::string& name, backend kind,
+                                        const master_options& options) {
+    return core_->attach_master(core_, name, kind, options).map([](auto&& state) {
+        return store{std::move(state)};
+    });
+}
+
+expected<store> endpoint::attach_master(const std::string& name, backend kind,
+                                        const backend_options& options) {
+    master_options how;
+    for (const auto& [key, value] : options) {
+        const auto* text = get_if<std::string>(&value);
+        const auto* number = get_if<count>(&value);
+        const auto* symbol = get_if<enum_value>(&value);
+        const std::string_view word = text != nullptr ? std::string_view{*text}
+                                      : symbol != nullptr ? std::string_view{symbol->name()} : "";
+        if (key == "path" && text != nullptr) {
+            how.path = *text;
+        } else if (key == "durability" && word == "sync") {
+            how.durability = durability::sync;
+        } else if (key == "durability" && word == "group") {
+            how.durability = durability::group;
+        } else if (key == "durability" && word == "async") {
+            how.durability = durability::async;
+        } else if (key == "log_bytes" && number != nullptr) {
+            how.log_bytes = *number;
+        } else if (key == "map_bytes_max" && number != nullptr) {
+            how.map_bytes_max = *number;
+        } else {
+            return fail(ec::invalid_configuration,
+                        "a store's back end has no option " + key + " = " + to_string(value)
+                            + "; there are path (string), durability (sync, group or async), "
+                              "log_bytes and map_bytes_max (count)");
+        }
+    }
+    return attach_master(name, kind, how);
+}
+
+expected<store> endpoint::attach_clone(const std::string& name, const clone_options& options) {
+    return core_->attach_clone(core_, name, options).map([](auto&& state) {
+        return store{std::move(state)};
+    });
+}
+
+expected<store> endpoint::attach_clone(const std::string& name, timespan resync_interval,
+                                       timespan stale_interval,
+                                       timespan mutation_buffer_interval) {
+    clone_options how;
+    how.resync_interval = resync_interval;
+    how.stale_interval = stale_interval;
+    how.mutation_buffer_interval = mutation_buffer_interval;
+    return attach_clone(name, how);
+}
+
 // -- State ----------------------------------------------------------------------------------------
 
 endpoint_metrics endpoint::metrics() const { return core_->metrics(); }

@@ -51,6 +51,12 @@ void master::received(instant now, timestamp wall, const endpoint_id& from, mess
 void master::unreachable(const endpoint_id& who) { clones_.erase(who); }
 
 void master::close() {
+    for (const auto& each : undecided_) {
+        if (each.to != 0) {
+            output_.answered(each.to, {ec::shutting_down, 0, {}});
+        }
+    }
+    undecided_.clear();
     std::vector<endpoint_id> to;
     for (const auto& [id, clone] : clones_) {
         to.push_back(id);

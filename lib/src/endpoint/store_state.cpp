@@ -1,0 +1,238 @@
+#include "endpoint/store_state.hpp"
+
+#include <algorithm>
+
+#include "endpoint/core.hpp"
+
+namespace bzmq {
+namespace {
+
+/// What this thread wrote last through which master: its reads wait for that.
+struct own_write {
+    std::weak_ptr<store_state> store;
+    const store_state* key = nullptr;
+    std::uint64_t number = 0;
+};
+thread_local std::vector<own_write> own_writes;
+
+void note_own(const std::shared_ptr<store_state>& store, std::uint64_t number) {
+    for (auto& each : own_writes) {
+        if (each.key == store.get()) {
+            each.number = number;
+            return;
+        }
+    }
+    std::erase_if(own_writes, [](const own_write& each) { return each.store.expired(); });
+    own_writes.push_back({store, store.get(), number});
+}
+
+std::uint64_t own_number(const store_state* store) {
+    for (const auto& each : own_writes) {
+        if (each.key == store) {
+            return each.number;
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+// -- Events ---------------------------------------------------------------------------------------
+
+void store_event_queue::push(const replica::effect& what) {
+    const std::lock_guard lock{mutex_};
+    if (entries_.size() >= max_) {
+        ++dropped_;
+        if (max_ == 0) {
+            return;
+        }
+        entries_.pop_front();
+    }
+    entries_.push_back({what.kind, what.before, what.after});
+    fd_.set(true);
+    arrived_.notify_one();
+}
+
+void store_event_queue::end() {
+    const std::lock_guard lock{mutex_};
+    ended_ = true;
+    fd_.set(true);
+    arrived_.notify_all();
+}
+
+std::vector<store_event_queue::entry> store_event_queue::take(std::size_t max,
+                                                              clock::time_point deadline) {
+    std::vector<entry> out;
+    std::unique_lock lock{mutex_};
+    const auto ready = [this] { return ended_ || !entries_.empty(); };
+    if (deadline == clock::time_point::max()) {
+        arrived_.wait(lock, ready);
+    } else {
+        arrived_.wait_until(lock, deadline, ready);
+    }
+    while (out.size() < max && !entries_.empty()) {
+        out.push_back(std::move(entries_.front()));
+        entries_.pop_front();
+    }
+    fd_.set(!entries_.empty() || ended_);
+    return out;
+}
+
+std::size_t store_event_queue::available() const {
+    const std::lock_guard lock{mutex_};
+    return entries_.size();
+}
+
+std::uint64_t store_event_queue::dropped() const {
+    const std::lock_guard lock{mutex_};
+    return dropped_;
+}
+
+int store_event_queue::fd() {
+    const std::lock_guard lock{mutex_};
+    return fd_.open(!entries_.empty() || ended_);
+}
+
+// -- The state ------------------------------------------------------------------------------------
+
+store_state::store_state(std::shared_ptr<endpoint_core> core, std::uint32_t id, std::string name,
+                         bool master, backend kind, timespan get_delay)
+    : core_(std::move(core)),
+      id_(id),
+      name_(std::move(name)),
+      master_(master),
+      kind_(kind),
+      get_delay_(get_delay),
+      readable_(master) {}
+
+error store_state::prepare_read() {
+    if (!readable_.load(std::memory_order_acquire)) {
+        if (auto problem = wait_for_state()) {
+            return problem;
+        }
+    }
+    if (master_ && !own_writes.empty()) {
+        const auto number = own_number(this);
+        if (number > settled_.load(std::memory_order_acquire)) {
+            return wait_for_own(number);
+        }
+    }
+    return {};
+}
+
+error store_state::wait_for_state() {
+    std::unique_lock lock{mutex_};
+    changed_.wait_until(lock, deadline_in(get_delay_),
+                        [this] { return readable_ || ended_ || status_.stale; });
+    if (ended_) {
+        return ended_;
+    }
+    if (readable_) {
+        return {};
+    }
+    return {ec::stale_data, status_.stale
+                                ? "the clone of store " + name_
+                                      + " has not heard of its master for too long"
+                                : "the clone of store " + name_ + " has no state yet"};
+}
+
+bool store_state::await_state(timespan timeout) {
+    std::unique_lock lock{mutex_};
+    const auto deadline = deadline_in(timeout);
+    const auto ready = [this] { return readable_ || ended_; };
+    if (deadline == std::chrono::steady_clock::time_point::max()) {
+        changed_.wait(lock, ready);
+    } else {
+        changed_.wait_until(lock, deadline, ready);
+    }
+    return readable_;
+}
+
+error store_state::wait_for_own(std::uint64_t number) {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return settled_ >= number || ended_; });
+    return settled_ >= number ? error{} : ended_;
+}
+
+void store_state::submit(std::span<const std::byte> command, write_state* state) {
+    std::uint64_t number = 0;
+    if (auto problem = core_->queue_command(*this, command, state, number)) {
+        state->finish(std::move(problem), 0, {});
+        state->drop_ref();
+        return;
+    }
+    if (master_) {
+        note_own(shared_from_this(), number);
+    }
+}
+
+// -- The core -------------------------------------------------------------------------------------
+
+void store_state::set_status(const replica::clone_status& now) {
+    const std::lock_guard lock{mutex_};
+    status_ = now;
+    readable_ = now.synced && !now.stale && !ended_;
+    changed_.notify_all();
+}
+
+void store_state::end(error why) {
+    const std::lock_guard lock{mutex_};
+    if (ended_) {
+        return;
+    }
+    ended_ = std::move(why);
+    readable_ = false;
+    for (const auto& each : events_) {
+        each->end();
+    }
+    events_.clear();
+    has_events_ = false;
+    changed_.notify_all();
+}
+
+void store_state::settle(std::uint64_t number) {
+    if (settled_.load(std::memory_order_relaxed) >= number) {
+        return;
+    }
+    const std::lock_guard lock{mutex_};
+    settled_ = number;
+    changed_.notify_all();
+}
+
+void store_state::settle_later(std::uint64_t number, replica::sequence at) {
+    if (settling_.empty() || settling_.back().second < number) {
+        settling_.emplace_back(at, number);
+    }
+}
+
+void store_state::committed(replica::sequence up_to) {
+    std::uint64_t number = 0;
+    while (!settling_.empty() && settling_.front().first <= up_to) {
+        number = settling_.front().second;
+        settling_.pop_front();
+    }
+    if (number > 0) {
+        settle(number);
+    }
+}
+
+void store_state::add_events(std::shared_ptr<store_event_queue> queue) {
+    const std::lock_guard lock{mutex_};
+    if (ended_) {
+        queue->end();
+        return;
+    }
+    events_.push_back(std::move(queue));
+    has_events_ = true;
+}
+
+void store_state::tell(const replica::effect& what) {
+    const std::lock_guard lock{mutex_};
+    std::erase_if(events_, [](const auto& each) { return each->closed(); });
+    for (const auto& each : events_) {
+        each->push(what);
+    }
+    has_events_ = !events_.empty();
+}
+
+}  // namespace bzmq

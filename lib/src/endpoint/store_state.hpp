@@ -1,0 +1,132 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "bzmq/store.hpp"
+#include "endpoint/clock.hpp"
+#include "endpoint/read_gate.hpp"
+#include "endpoint/ready_fd.hpp"
+#include "endpoint/write_state.hpp"
+#include "replica/output.hpp"
+#include "replica/table.hpp"
+
+namespace bzmq {
+
+/// Events of a store that one subscriber has not read yet. At its bound the oldest are given up.
+class store_event_queue {
+  public:
+    using clock = std::chrono::steady_clock;
+    struct entry {
+        replica::change_kind kind;
+        replica::item_ptr before, after;
+    };
+
+    explicit store_event_queue(std::size_t max) : max_(max) {}
+
+    void push(const replica::effect& what);
+    void end();
+    std::vector<entry> take(std::size_t max, clock::time_point deadline);
+    [[nodiscard]] std::size_t available() const;
+    [[nodiscard]] std::uint64_t dropped() const;
+    int fd();
+    /// Nobody reads it any more.
+    void close() { closed_ = true; }
+    [[nodiscard]] bool closed() const { return closed_; }
+
+  private:
+    const std::size_t max_;
+    mutable std::mutex mutex_;
+    std::condition_variable arrived_;
+    std::deque<entry> entries_;
+    std::uint64_t dropped_ = 0;
+    bool ended_ = false;
+    std::atomic<bool> closed_{false};
+    ready_fd fd_;
+};
+
+/// What the handles to one master or clone share with the core: the values, how it stands, and how
+/// far this program's commands have come. The core's thread is the only writer of all.
+class store_state : public std::enable_shared_from_this<store_state> {
+  public:
+    store_state(std::shared_ptr<endpoint_core> core, std::uint32_t id, std::string name,
+                bool master, backend kind, timespan get_delay);
+
+    // -- Any thread -------------------------------------------------------------------------------
+
+    [[nodiscard]] endpoint_core& core() const noexcept { return *core_; }
+    [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] bool is_master() const noexcept { return master_; }
+    [[nodiscard]] backend kind() const noexcept { return kind_; }
+
+    /// Waits until there is something to read, and until this thread's own writes are in it. Then
+    /// `ec::none`, or why nothing may be read.
+    error prepare_read();
+    /// Waits until there is state to read; false where `timeout` was over first.
+    bool await_state(timespan timeout);
+    /// With the gate held: `read(table, now by the master's clock)`.
+    template <class F>
+    auto read(F&& what) {
+        const auto now = wall_now() + timespan{clock_offset_.load(std::memory_order_relaxed)};
+        const read_gate::reading lock{gate_};
+        return what(std::as_const(values_), now);
+    }
+    /// Sends a command on its way; adopts a reference to `state`.
+    void submit(std::span<const std::byte> command, write_state* state);
+    /// Counts a command of this thread, as the queue takes it: under the queue's lock.
+    std::uint64_t next_number() noexcept { return ++submitted_; }
+    [[nodiscard]] std::uint64_t submitted() const noexcept { return submitted_; }
+
+    // -- The core ---------------------------------------------------------------------------------
+
+    replica::table& values() noexcept { return values_; }
+    replica::write_gate& gate() noexcept { return gate_; }
+    void set_status(const replica::clone_status& now);
+    void set_clock_offset(timespan offset) { clock_offset_ = offset.count(); }
+    void end(error why);
+    /// Commands up to this number have their effect, or will never have one.
+    void settle(std::uint64_t number);
+    /// The same, as soon as the master has committed entry `at`.
+    void settle_later(std::uint64_t number, replica::sequence at);
+    void committed(replica::sequence up_to);
+    void add_events(std::shared_ptr<store_event_queue> queue);
+    [[nodiscard]] bool wants_events() const noexcept { return has_events_; }
+    void tell(const replica::effect& what);
+    std::uint64_t handed = 0;  ///< number of the newest command that the host has
+
+  private:
+    error wait_for_state();
+    error wait_for_own(std::uint64_t number);
+
+    const std::shared_ptr<endpoint_core> core_;
+    const std::uint32_t id_;
+    const std::string name_;
+    const bool master_;
+    const backend kind_;
+    const timespan get_delay_;
+
+    replica::table values_;
+    read_gate gate_;
+    std::atomic<std::int64_t> clock_offset_{0};
+    std::atomic<bool> readable_{false};       // synced, not stale, not ended
+    std::atomic<std::uint64_t> submitted_{0};
+    std::atomic<std::uint64_t> settled_{0};
+
+    mutable std::mutex mutex_;                // the rest, and for whoever waits
+    std::condition_variable changed_;
+    replica::clone_status status_;
+    error ended_;
+    std::deque<std::pair<replica::sequence, std::uint64_t>> settling_;
+    std::vector<std::shared_ptr<store_event_queue>> events_;
+    std::atomic<bool> has_events_{false};
+};
+
+}  // namespace bzmq
