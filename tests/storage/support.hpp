@@ -22,8 +22,9 @@ using bytes = std::vector<std::byte>;
 /// A folder that goes with it.
 class scratch_folder {
   public:
-    scratch_folder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "bzmq-storage.XXXXXX");
+    explicit scratch_folder(
+        const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+        std::string pattern = parent / "bzmq-storage.XXXXXX";
         if (::mkdtemp(pattern.data()) == nullptr) {
             std::abort();
         }
@@ -41,6 +42,12 @@ class scratch_folder {
   private:
     std::filesystem::path path_;
 };
+
+/// For what needs many syncs and no disk.
+inline std::filesystem::path memory_folder() {
+    const std::filesystem::path shm{"/dev/shm"};
+    return ::access(shm.c_str(), W_OK) == 0 ? shm : std::filesystem::temp_directory_path();
+}
 
 inline bytes key_of(const data& value) {
     bytes out;
