@@ -1,0 +1,167 @@
+#include "storage/committer.hpp"
+
+#include "base/assert.hpp"
+#include <pthread.h>
+#include <signal.h>
+
+#include <utility>
+
+namespace bzmq::storage {
+namespace {
+
+std::size_t bytes_of(const replica::persist_batch& batch) noexcept {
+    std::size_t bytes = 0;
+    for (const auto& entry : batch.entries) {
+        bytes += entry.size();
+    }
+    return bytes;
+}
+
+replica::sequence last_of(const replica::persist_batch& batch) noexcept {
+    return batch.first + batch.entries.size() - 1;
+}
+
+/// Signals are the program's; none must end up on this thread.
+template <class F>
+std::thread start_without_signals(F&& run) {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread out;
+    try {
+        out = std::thread{std::forward<F>(run)};
+    } catch (...) {
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return out;
+}
+
+}  // namespace
+
+committer::committer(lmdb_store& store, committer_options options, done_fn done)
+    : store_(store),
+      options_(std::move(options)),
+      done_(std::move(done)),
+      mode_(store.options().mode),
+      thread_(start_without_signals([this] { run(); })) {}
+
+bool committer::submit(replica::persist_batch&& batch) {
+    const auto bytes = bytes_of(batch);
+    bool idle = false;
+    {
+        const std::lock_guard lock{mutex_};
+        if (closing_ || (queue_bytes_ != 0 && queue_bytes_ + bytes > options_.queue_bytes_max)) {
+            return false;
+        }
+        idle = queue_.empty();
+        queue_bytes_ += bytes;
+        queue_.push_back({std::move(batch), round_});
+    }
+    if (idle) {
+        wake_.notify_one();
+    }
+    return true;
+}
+
+void committer::resume() {
+    const std::lock_guard lock{mutex_};
+    ++round_;
+}
+
+void committer::close() {
+    {
+        const std::lock_guard lock{mutex_};
+        closing_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) {
+        BZMQ_ASSERT(thread_.get_id() != std::this_thread::get_id());
+        thread_.join();
+    }
+}
+
+std::size_t committer::waiting_bytes() const {
+    const std::lock_guard lock{mutex_};
+    return queue_bytes_;
+}
+
+void committer::run() {
+    ::pthread_setname_np(::pthread_self(), options_.thread_name.substr(0, 15).c_str());
+    std::vector<replica::persist_batch> batches;
+    error failed;
+    while (take(batches, failed)) {
+        if (!batches.empty()) {
+            commit(batches, failed);
+        }
+        sync_if_due();
+    }
+    sync_due_ = {};
+    sync_if_due();
+}
+
+/// Waits for the next transaction's batches. False where none will come; without any where a sync
+/// is due.
+bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
+    out.clear();
+    std::unique_lock lock{mutex_};
+    const auto something = [this] { return closing_ || !queue_.empty(); };
+    if (unsynced_) {
+        wake_.wait_until(lock, sync_due_, something);
+    } else {
+        wake_.wait(lock, something);
+    }
+    failed = !queue_.empty() && fails(queue_.front()) ? failed_ : error{};
+    std::size_t bytes = 0;
+    while (!queue_.empty()) {
+        auto& next = queue_.front();
+        bytes += bytes_of(next.batch);
+        const bool full = mode_ == durability::sync || bytes > options_.commit_bytes_max;
+        if (!out.empty() && (full || fails(next) != static_cast<bool>(failed))) {
+            break;
+        }
+        out.push_back(std::move(next.batch));
+        queue_.pop_front();
+    }
+    return !out.empty() || !closing_;
+}
+
+void committer::commit(const std::vector<replica::persist_batch>& batches, const error& failed) {
+    auto problem = failed ? failed : store_.commit(batches);
+    std::size_t bytes = 0;
+    for (const auto& batch : batches) {
+        bytes += bytes_of(batch);
+    }
+    {
+        const std::lock_guard lock{mutex_};
+        queue_bytes_ -= bytes;
+    }
+    if (problem && !failed) {
+        note_failure(problem);
+    }
+    if (!problem && mode_ == durability::async && !unsynced_) {
+        unsynced_ = true;
+        sync_due_ = clock::now() + options_.async_interval;
+    }
+    done_(last_of(batches.back()), problem);
+}
+
+void committer::sync_if_due() {
+    if (!unsynced_ || clock::now() < sync_due_) {
+        return;
+    }
+    unsynced_ = false;
+    if (auto problem = store_.sync()) {
+        note_failure(std::move(problem));  // The next batch tells it.
+    }
+}
+
+void committer::note_failure(error problem) {
+    const std::lock_guard lock{mutex_};
+    failed_ = std::move(problem);
+    failed_round_ = round_;
+}
+
+}  // namespace bzmq::storage

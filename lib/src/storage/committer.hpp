@@ -1,0 +1,94 @@
+#pragma once
+
+#include "storage/lmdb_store.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace bzmq::storage {
+
+struct committer_options {
+    /// Bytes of entries that may wait. One batch may always wait, whatever its size.
+    std::size_t queue_bytes_max = std::size_t{64} << 20;
+    /// Bytes of entries that go into one transaction, as far as one batch is not more.
+    std::size_t commit_bytes_max = std::size_t{16} << 20;
+    /// How long `durability::async` leaves commits with the operating system.
+    std::chrono::milliseconds async_interval{100};
+    /// As debuggers and `top` show it; at most 15 bytes.
+    std::string thread_name = "bzmq-commit";
+};
+
+/// A thread that writes a store's log, so that nobody else has to wait for the disk. While one
+/// transaction is on its way to disk the next batches gather; with `durability::group` all of
+/// them become the next transaction.
+///
+/// After a failed commit every batch that waits, or that comes before `resume`, fails with it: a
+/// log must have no holes. The failed batches were not written; behind `resume` the owner may
+/// submit them again, from the store's last() + 1 on.
+class committer {
+  public:
+    /// All batches up to and with entry `last` that it has not been told of are committed, as the
+    /// store's durability has it, or have failed. Called on the thread of the committer; must not
+    /// call `close`.
+    using done_fn = std::function<void(replica::sequence last, const error& problem)>;
+
+    /// `store` must outlive it and be committed to by nobody else.
+    committer(lmdb_store& store, committer_options options, done_fn done);
+    ~committer() { close(); }
+    committer(const committer&) = delete;
+    committer& operator=(const committer&) = delete;
+
+    /// False, with `batch` untouched, where the queue is full or closed; there is room again when
+    /// `done` has been called. Never waits for the disk. Any thread, but batches must come in
+    /// order.
+    bool submit(replica::persist_batch&& batch);
+    /// Takes batches again after a failure; those that were submitted before fail even so.
+    void resume();
+    /// Commits what waits, syncs, ends the thread. Afterwards `submit` refuses. Idempotent.
+    void close();
+
+    [[nodiscard]] std::size_t waiting_bytes() const;
+
+  private:
+    using clock = std::chrono::steady_clock;
+    struct waiting_batch {
+        replica::persist_batch batch;
+        std::uint64_t round = 0;
+    };
+    void run();
+    bool take(std::vector<replica::persist_batch>& out, error& failed);
+    [[nodiscard]] bool fails(const waiting_batch& what) const noexcept {
+        return failed_ && what.round <= failed_round_;
+    }
+    void note_failure(error problem);
+    void commit(const std::vector<replica::persist_batch>& batches, const error& failed);
+    void sync_if_due();
+
+    lmdb_store& store_;
+    const committer_options options_;
+    const done_fn done_;
+    const durability mode_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<waiting_batch> queue_;
+    std::size_t queue_bytes_ = 0;  ///< with what is being committed
+    /// Batches of rounds up to `failed_round_` fail with this; `resume` begins another round.
+    error failed_;
+    std::uint64_t failed_round_ = 0;
+    std::uint64_t round_ = 1;
+    bool closing_ = false;
+
+    bool unsynced_ = false;  // the thread's own
+    clock::time_point sync_due_{};
+    std::thread thread_;
+};
+
+}  // namespace bzmq::storage
