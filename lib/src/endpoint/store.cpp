@@ -31,7 +31,7 @@ struct encoder {
             || (index_of != nullptr && !encode(*index_of, index))) {
             return false;
         }
-        put_command(command, {what, key, value, index, revision, expiry, {}});
+        replica::put_command(command, {what, key, value, index, revision, expiry, {}});
         return true;
     }
 };
@@ -436,7 +436,7 @@ store_write store::apply(const store_batch& batch) {
     replica::command whole;
     whole.what = operation::batch;
     whole.parts = batch.parts_;
-    put_command(buffer.command, whole);
+    replica::put_command(buffer.command, whole);
     return submit(buffer.command);
 }
 
