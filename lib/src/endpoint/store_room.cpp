@@ -93,12 +93,14 @@ bool store_room::take_commands(instant now) {
         done += head.size;
         ++next_;
     }
-    if (done > 0) {
-        const std::lock_guard lock{queue_mutex_};
-        queued_bytes_ -= done;
-        room_.notify_all();
+    if (done == 0) {
+        return false;
     }
-    return next_ < taken_.heads.size() && !held_up;
+    const std::lock_guard lock{queue_mutex_};
+    queued_bytes_ -= done;
+    room_.notify_all();
+    // What came meanwhile has woken nobody that slept.
+    return !held_up && (next_ < taken_.heads.size() || !waiting_.heads.empty());
 }
 
 /// Lets readers that have written go on.
