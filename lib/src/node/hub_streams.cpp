@@ -336,7 +336,7 @@ void hub_impl::tick_streams(instant now) {
         auto& state = found->second;
         if (state.unreachable_since != never
             && now >= state.unreachable_since + options_.reliable_hold) {
-            counters_.dropped_no_path += state.sender.unacknowledged_sections();
+            counters_.dropped_no_path += state.sender.unacknowledged_messages();
             destinations.erase(found);
             at = unacknowledged_.erase(at);
             continue;
