@@ -32,6 +32,8 @@ class pipes {
         std::unique_ptr<hub> machine;
         std::vector<std::string> notices;
         std::vector<std::string> received;
+        bool full = false;  ///< its subscribers are
+        std::size_t received_bytes = 0;
         std::vector<std::vector<endpoint_id>> pongs;
         std::size_t confirmed = 0;
 
@@ -47,8 +49,12 @@ class pipes {
         void connect(target_id target) override {
             net.queue.push_back([this, target] { net.dial(index, target); });
         }
-        void deliver(std::span<const subscriber_id>, const batch_ptr& batch,
-                     std::vector<subscriber_id>&) override {
+        void deliver(std::span<const subscriber_id> to, const batch_ptr& batch,
+                     std::vector<subscriber_id>& stuck) override {
+            if (full) {
+                stuck.insert(stuck.end(), to.begin(), to.end());
+            }
+            received_bytes += batch->records.size();
             wire::record_cursor cursor{batch->records.span()};
             for (wire::record r; cursor.next(r);) {
                 received.push_back(std::string{r.topic} + "="
@@ -66,13 +72,15 @@ class pipes {
         void filter_confirmed(request_id) override { ++confirmed; }
     };
 
-    explicit pipes(std::size_t count, std::size_t peers_max = 4096) {
+    explicit pipes(std::size_t count, const std::function<void(hub_options&)>& change = {}) {
         for (std::size_t i = 0; i < count; ++i) {
             hosts.push_back(std::make_unique<host>(*this, i));
             hub_options options;
             options.self = id(i);
             options.name = "n" + std::to_string(i);
-            options.peers_max = peers_max;
+            if (change) {
+                change(options);
+            }
             hosts[i]->machine = std::make_unique<hub>(options, *hosts[i]);
         }
     }
@@ -181,7 +189,7 @@ TEST(hub, discovers_then_adds_a_peer_and_delivers) {
 }
 
 TEST(hub, refuses_more_peers_than_its_record_may_name) {
-    pipes net{4, 2};
+    pipes net{4, [](hub_options& options) { options.peers_max = 2; }};
     net.peer(1, 0);
     net.peer(2, 0);
     const auto of_2 = net.last_target;
@@ -392,6 +400,118 @@ TEST(hub, a_hello_that_is_repeated_at_once_draws_one_welcome) {
     net.now += 500ms;
     net.at(0).frame_received(net.now, 900, frame);
     EXPECT_EQ(net.queue.size(), 2U);
+}
+
+/// The first of two ignores credit: its windows are too large for any receiver's taste.
+void without_credit(hub_options& options) {
+    options.reliable_hold = 60s;
+    if (options.self == pipes::id(0)) {
+        options.link_window_bytes = options.reliable_window_bytes = options.peer_queue_bytes =
+            std::size_t{1} << 30;
+    }
+}
+constexpr std::size_t mib = 1 << 20;
+
+TEST(hub, ends_a_link_whose_peer_sends_to_a_full_subscriber_without_credit) {
+    pipes net{2, without_credit};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    auto& sink = *net.hosts[1];
+    sink.full = true;
+    const auto publish = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            net.publish(0, "t", std::string(mib, 'x'));
+            net.run(2ms);
+        }
+    };
+    publish(60);
+    EXPECT_EQ(sink.received.size(), 60U) << "as much may come";
+    publish(30);
+    EXPECT_EQ(net.at(1).counters().ignored_credit, 1U);
+    EXPECT_LE(sink.received_bytes, 67 * mib);
+    ASSERT_GE(sink.notices.size(), 3U);
+    EXPECT_EQ(sink.notices[2].substr(0, 9), "peer_lost");
+    EXPECT_NE(sink.notices[2].find("ignores credit"), std::string::npos) << sink.notices[2];
+    // Coming again brings no further window.
+    for (int again = 0; again < 3; ++again) {
+        net.run(15s);
+        publish(90);
+    }
+    EXPECT_LE(sink.received_bytes, 67 * mib);
+    EXPECT_GT(net.at(1).counters().dropped_overflow, 0U);
+    // Once the subscriber has room, all is as before.
+    net.run(30s);
+    sink.full = false;
+    net.at(1).subscriber_drained(net.now, 1);
+    net.run(1s);
+    const auto before = sink.received.size();
+    publish(3);
+    net.run();
+    EXPECT_EQ(sink.received.size(), before + 3);
+}
+
+TEST(hub, refuses_reliable_sections_without_credit_until_there_is_room) {
+    pipes net{2, without_credit};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    auto& sink = *net.hosts[1];
+    sink.full = true;
+    for (int i = 0; i < 90; ++i) {
+        net.publish(0, "t", std::string(mib, 'x') + std::to_string(i), delivery_mode::reliable);
+        net.run(2ms);
+    }
+    net.run(2s);
+    EXPECT_LE(sink.received_bytes, 65 * mib);
+    sink.full = false;
+    net.at(1).subscriber_drained(net.now, 1);
+    net.run(2s);
+    ASSERT_EQ(sink.received.size(), 90U);
+    for (std::size_t i = 0; i < 90; ++i) {
+        EXPECT_EQ(sink.received[i].substr(2 + mib), std::to_string(i));
+    }
+}
+
+TEST(hub, gives_up_a_peer_that_talks_but_answers_nothing) {
+    pipes net{2};
+    net.peer(0, 1);
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    net.reachable = false;
+    // What 0 sends goes nowhere from now on, and 1 goes on about its own time.
+    wire::heartbeat_frame beat;
+    const auto link = std::find_if(net.far.begin(), net.far.end(), [](const auto& end) {
+                          return end.first.first == 0;
+                      })->first.second;
+    net.publish(0, "t", "x");
+    const auto began = net.now;
+    for (; net.at(0).reachable(pipes::id(1)) && net.now < began + 60s; net.now += 10ms) {
+        net.at(0).frame_received(net.now, link, shared_bytes::copy_of(wire::encode(beat)));
+        net.at(0).tick(net.now);
+        net.queue.clear();
+    }
+    EXPECT_GT(net.now, began + 2 * hub_options{}.peer_timeout);
+    EXPECT_LE(net.now, began + 5 * hub_options{}.peer_timeout + 20ms);
+    const auto& notices = net.hosts[0]->notices;
+    EXPECT_TRUE(std::any_of(notices.begin(), notices.end(), [](const std::string& each) {
+        return each.find("answers nothing") != std::string::npos;
+    }));
+}
+
+TEST(hub, counts_the_messages_that_a_reliable_stream_gives_up) {
+    pipes net{2};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.reachable = false;
+    net.cut(0, 1);
+    net.run(1s);
+    std::vector<std::byte> five;
+    for (int i = 0; i < 5; ++i) {
+        const auto one = one_record("t", "x");
+        five.insert(five.end(), one.data(), one.data() + one.size());
+    }
+    net.at(0).publish(net.now, timestamp{}, delivery_mode::reliable, shared_bytes::copy_of(five), 0);
+    net.run(hub_options{}.reliable_hold);
+    EXPECT_EQ(net.at(0).counters().dropped_no_path, 5U);
 }
 
 TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {

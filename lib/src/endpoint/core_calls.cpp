@@ -571,6 +571,7 @@ endpoint_metrics endpoint_core::metrics() const {
         out.gaps = counters.gaps;
         out.retransmitted = counters.retransmitted;
         out.malformed = counters.malformed;
+        out.ignored_credit = counters.ignored_credit;
         out.control_bytes = counters.control_bytes;
         out.route_computations = counters.route_computations;
         out.buffered_bytes = hub.buffered_bytes();
