@@ -87,14 +87,19 @@ error endpoint_core::wait(std::function<std::optional<error>()> ready, timespan 
         return true;
     };
     const auto deadline = after(timeout);
-    const bool posted = post([this, answer, deadline, step = std::move(step)](bool alive) {
-        if (alive) {
-            pending_.push_back({deadline, step});
-        } else {
-            answer->set_value(gone());
-        }
-    });
-    return posted ? future.get() : gone();
+    const bool posted =
+        post([this, answer = std::move(answer), deadline, step = std::move(step)](bool alive) {
+            if (alive) {
+                pending_.push_back({deadline, step});
+            } else {
+                answer->set_value(gone());
+            }
+        });
+    try {
+        return posted ? future.get() : gone();
+    } catch (const std::future_error&) {
+        return gone();  // The core's thread could not even put it down.
+    }
 }
 
 bool endpoint_core::await(std::function<bool(const node::hub&)> ready, timespan timeout) {
