@@ -79,6 +79,7 @@ struct link_record final : session::channel_events {
     std::unique_ptr<session::channel> channel;          ///< once up
     bool announced = false;        ///< peer_added was told
     bool closing = false;          ///< goodbye follows when the channel is drained
+    bool cut_off = false;          ///< its queue was full, under the policy disconnect
     bool ended = false;            ///< waits in the graveyard
     instant closing_deadline = never;
     std::set<subscriber_id> blockers;  ///< local subscribers that hold its credit
@@ -258,7 +259,8 @@ class hub_impl {
     void send_on(instant now, link_record& link, routed_section section, bool local);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,
                           routed_section section);
-    /// Finds new ways; what has none yet waits for one, best effort and `until` then.
+    /// Finds new ways; what has none yet waits for one, best effort and `until` then. What must not
+    /// wait counts as dropped for want of room.
     void reroute(instant now, const routed_section& section, instant until);
     void retry_limbo(instant now);
     struct early_entry;
@@ -342,6 +344,7 @@ class hub_impl {
         };
         std::vector<part> parts;
         std::vector<std::size_t> lost;
+        subtree_ptr lost_tree;  // just their ids: shared by all sections that wait for them
     };
     std::unordered_map<const session::subtree*, repair> repairs_;
     struct limbo_entry {

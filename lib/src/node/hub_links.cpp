@@ -400,8 +400,10 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
         own_topology_changed(now);
         compute_paths(now);
     }
+    // Who was cut off because its queue was full must not find it full when it comes again.
+    const auto until = link.cut_off ? now : now + limbo_max;
     for (auto& orphan : orphans) {
-        reroute(now, orphan, now + limbo_max);
+        reroute(now, orphan, until);
     }
 }
 
