@@ -305,6 +305,7 @@ TEST(messages, callbacks_see_everything_in_order_and_the_end) {
 
 TEST(messages, a_callback_that_throws_ends_its_subscription_only) {
     auto a = make("a");
+    auto statuses = a.make_status_subscriber();
     error reason;
     auto failing = a.subscribe(
         {"/t"}, {}, [](const message&) { throw std::runtime_error{"no good"}; },
@@ -315,6 +316,21 @@ TEST(messages, a_callback_that_throws_ends_its_subscription_only) {
     EXPECT_EQ(reason, ec::unspecified);
     EXPECT_EQ(reason.message(), "no good");
     EXPECT_TRUE(other.get(patience));
+    const auto told = statuses.get(patience);
+    ASSERT_TRUE(told);
+    EXPECT_EQ(get<error>(*told).message(), "a subscriber's callback threw: no good");
+}
+
+TEST(messages, what_the_last_callback_throws_is_told) {
+    auto a = make("a");
+    auto statuses = a.make_status_subscriber();
+    auto failing = a.subscribe({"/t"}, {}, {}, [](const error&) { throw 7; });
+    failing.stop();
+    ASSERT_TRUE(failing.wait_for(patience));
+    const auto told = statuses.get(patience);
+    ASSERT_TRUE(told);
+    EXPECT_EQ(get<error>(*told).message(),
+              "a subscriber's on_end threw: something that is no exception");
 }
 
 bool readable(int fd, std::chrono::milliseconds timeout) {

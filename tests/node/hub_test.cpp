@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include <gtest/gtest.h>
 
@@ -32,6 +33,8 @@ class pipes {
         std::unique_ptr<hub> machine;
         std::vector<std::string> notices;
         std::vector<std::string> received;
+        bool full = false;  ///< its subscribers are
+        std::size_t received_bytes = 0;
         std::vector<std::vector<endpoint_id>> pongs;
         std::size_t confirmed = 0;
 
@@ -47,8 +50,12 @@ class pipes {
         void connect(target_id target) override {
             net.queue.push_back([this, target] { net.dial(index, target); });
         }
-        void deliver(std::span<const subscriber_id>, const batch_ptr& batch,
-                     std::vector<subscriber_id>&) override {
+        void deliver(std::span<const subscriber_id> to, const batch_ptr& batch,
+                     std::vector<subscriber_id>& stuck) override {
+            if (full) {
+                stuck.insert(stuck.end(), to.begin(), to.end());
+            }
+            received_bytes += batch->records.size();
             wire::record_cursor cursor{batch->records.span()};
             for (wire::record r; cursor.next(r);) {
                 received.push_back(std::string{r.topic} + "="
@@ -66,13 +73,15 @@ class pipes {
         void filter_confirmed(request_id) override { ++confirmed; }
     };
 
-    explicit pipes(std::size_t count, std::size_t peers_max = 4096) {
+    explicit pipes(std::size_t count, const std::function<void(hub_options&)>& change = {}) {
         for (std::size_t i = 0; i < count; ++i) {
             hosts.push_back(std::make_unique<host>(*this, i));
             hub_options options;
             options.self = id(i);
             options.name = "n" + std::to_string(i);
-            options.peers_max = peers_max;
+            if (change) {
+                change(options);
+            }
             hosts[i]->machine = std::make_unique<hub>(options, *hosts[i]);
         }
     }
@@ -110,9 +119,32 @@ class pipes {
         at(to).link_opened(now, b, no_target, "from n" + std::to_string(from), "");
     }
     void arrive(std::size_t from, link_id link, const shared_bytes& frame) {
-        if (const auto end = far.find({from, link}); end != far.end()) {
-            at(end->second.first).frame_received(now, end->second.second, frame);
+        const auto end = far.find({from, link});
+        if (end == far.end()) {
+            return;
         }
+        if (slow == std::pair{from, end->second.first}) {
+            on_the_way.push_back([this, from, link, frame] { arrive(from, link, frame); });
+            return;
+        }
+        at(end->second.first).frame_received(now, end->second.second, frame);
+    }
+    /// From now on frames from one to the other stay on their way, until `hurry`.
+    void slow_down(std::size_t from, std::size_t to) { slow = {from, to}; }
+    void hurry() {
+        slow.reset();
+        std::move(on_the_way.begin(), on_the_way.end(), std::back_inserter(queue));
+        on_the_way.clear();
+    }
+    /// The neighbour by which `from` reaches `to`.
+    std::size_t next_hop(std::size_t from, std::size_t to) {
+        for (const auto& node : at(from).topology()) {
+            if (node.id == id(to)) {
+                return node.next_hop.bytes()[0] - 1U;
+            }
+        }
+        ADD_FAILURE() << "no way";
+        return to;
     }
     void hang_up(std::size_t from, link_id link) {
         const auto end = far.find({from, link});
@@ -160,6 +192,8 @@ class pipes {
     std::vector<std::unique_ptr<host>> hosts;
     std::deque<std::function<void()>> queue;
     std::map<std::pair<std::size_t, link_id>, std::pair<std::size_t, link_id>> far;
+    std::optional<std::pair<std::size_t, std::size_t>> slow;
+    std::vector<std::function<void()>> on_the_way;
     std::map<target_id, std::size_t> dials;
     bool reachable = true;  ///< whether dialling succeeds
     target_id last_target = 0;
@@ -181,7 +215,7 @@ TEST(hub, discovers_then_adds_a_peer_and_delivers) {
 }
 
 TEST(hub, refuses_more_peers_than_its_record_may_name) {
-    pipes net{4, 2};
+    pipes net{4, [](hub_options& options) { options.peers_max = 2; }};
     net.peer(1, 0);
     net.peer(2, 0);
     const auto of_2 = net.last_target;
@@ -298,13 +332,81 @@ TEST(hub, sends_what_a_broken_link_held_by_another_way) {
         expected.push_back("t=" + std::to_string(i));
     }
     // Nothing has left yet, whichever of the two ways it was to take.
-    for (const auto& node : net.at(0).topology()) {
-        if (node.id == pipes::id(3)) {
-            net.cut(0, node.next_hop == pipes::id(1) ? 1 : 2);
-        }
-    }
+    net.cut(0, net.next_hop(0, 3));
     net.run(3s);
     EXPECT_EQ(net.hosts[3]->received, expected);
+}
+
+TEST(hub, what_takes_a_new_path_waits_for_what_is_still_on_the_old_one) {
+    pipes net{4};
+    net.link_diamond();
+    net.at(3).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    net.publish(0, "t", "1");
+    net.run(5ms);
+    const auto relay = net.next_hop(0, 3);
+    net.slow_down(relay, 3);
+    net.publish(0, "t", "2");
+    net.run(5ms);
+    net.reachable = false;
+    net.cut(0, relay);
+    net.publish(0, "t", "3");
+    net.publish(0, "t", "4");
+    net.run(100ms);
+    EXPECT_NE(net.next_hop(0, 3), relay);
+    EXPECT_EQ(net.hosts[3]->received, std::vector<std::string>{"t=1"}) << "overtaken, not lost";
+    net.hurry();
+    net.run(5ms);
+    EXPECT_EQ(net.hosts[3]->received, (std::vector<std::string>{"t=1", "t=2", "t=3", "t=4"}));
+    EXPECT_EQ(net.at(3).counters().dropped_late, 0U);
+    EXPECT_EQ(net.at(3).counters().gaps, 0U);
+}
+
+TEST(hub, what_an_old_path_never_brings_is_waited_for_only_so_long) {
+    pipes net{4};
+    net.link_diamond();
+    net.at(3).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    net.publish(0, "t", "1");
+    net.run(5ms);
+    const auto relay = net.next_hop(0, 3);
+    net.slow_down(relay, 3);
+    net.publish(0, "t", "2");
+    net.run(5ms);
+    net.reachable = false;
+    net.cut(0, relay);
+    net.publish(0, "t", "3");
+    net.run(hub_options{}.reorder_hold + 10ms);
+    EXPECT_EQ(net.hosts[3]->received, (std::vector<std::string>{"t=1", "t=3"}));
+    EXPECT_EQ(net.at(3).counters().gaps, 1U);
+    net.hurry();
+    net.run(5ms);
+    EXPECT_EQ(net.hosts[3]->received, (std::vector<std::string>{"t=1", "t=3"})) << "never behind";
+    EXPECT_EQ(net.at(3).counters().dropped_late, 1U);
+}
+
+TEST(hub, what_is_lost_on_the_same_path_holds_nothing_up) {
+    pipes net{3, [](hub_options& options) {
+        if (options.self == pipes::id(1)) {
+            options.peer_queue_bytes = 1;  // The relay takes one section at a time.
+        }
+    }};
+    net.peer(0, 1);
+    net.peer(1, 2);
+    net.at(2).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    net.publish(0, "t", "1");
+    net.run(5ms);
+    for (const auto* each : {"2", "dropped"}) {  // In one frame.
+        const auto bytes = one_record("t", each);
+        net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, bytes, 0);
+    }
+    net.run(5ms);
+    ASSERT_EQ(net.at(1).counters().dropped_overflow, 1U);
+    net.publish(0, "t", "4");
+    net.run(5ms);
+    EXPECT_EQ(net.hosts[2]->received, (std::vector<std::string>{"t=1", "t=2", "t=4"}));
+    EXPECT_EQ(net.at(2).counters().gaps, 1U);
 }
 
 TEST(hub, reliable_messages_wait_for_a_receiver_that_comes_back) {
@@ -392,6 +494,164 @@ TEST(hub, a_hello_that_is_repeated_at_once_draws_one_welcome) {
     net.now += 500ms;
     net.at(0).frame_received(net.now, 900, frame);
     EXPECT_EQ(net.queue.size(), 2U);
+}
+
+/// The first of two ignores credit: its windows are too large for any receiver's taste.
+void without_credit(hub_options& options) {
+    options.reliable_hold = 60s;
+    if (options.self == pipes::id(0)) {
+        options.link_window_bytes = options.reliable_window_bytes = options.peer_queue_bytes =
+            std::size_t{1} << 30;
+    }
+}
+constexpr std::size_t mib = 1 << 20;
+
+TEST(hub, ends_a_link_whose_peer_sends_to_a_full_subscriber_without_credit) {
+    pipes net{2, without_credit};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    auto& sink = *net.hosts[1];
+    sink.full = true;
+    const auto publish = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            net.publish(0, "t", std::string(mib, 'x'));
+            net.run(2ms);
+        }
+    };
+    publish(60);
+    EXPECT_EQ(sink.received.size(), 60U) << "as much may come";
+    publish(30);
+    EXPECT_EQ(net.at(1).counters().ignored_credit, 1U);
+    EXPECT_LE(sink.received_bytes, 67 * mib);
+    ASSERT_GE(sink.notices.size(), 3U);
+    EXPECT_EQ(sink.notices[2].substr(0, 9), "peer_lost");
+    EXPECT_NE(sink.notices[2].find("ignores credit"), std::string::npos) << sink.notices[2];
+    // Coming again brings no further window.
+    for (int again = 0; again < 3; ++again) {
+        net.run(15s);
+        publish(90);
+    }
+    EXPECT_LE(sink.received_bytes, 67 * mib);
+    EXPECT_GT(net.at(1).counters().dropped_overflow, 0U);
+    // Once the subscriber has room, all is as before.
+    net.run(30s);
+    sink.full = false;
+    net.at(1).subscriber_drained(net.now, 1);
+    net.run(1s);
+    const auto before = sink.received.size();
+    publish(3);
+    net.run();
+    EXPECT_EQ(sink.received.size(), before + 3);
+}
+
+TEST(hub, refuses_reliable_sections_without_credit_until_there_is_room) {
+    pipes net{2, without_credit};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    auto& sink = *net.hosts[1];
+    sink.full = true;
+    for (int i = 0; i < 90; ++i) {
+        net.publish(0, "t", std::string(mib, 'x') + std::to_string(i), delivery_mode::reliable);
+        net.run(2ms);
+    }
+    net.run(2s);
+    EXPECT_LE(sink.received_bytes, 65 * mib);
+    sink.full = false;
+    net.at(1).subscriber_drained(net.now, 1);
+    net.run(2s);
+    ASSERT_EQ(sink.received.size(), 90U);
+    for (std::size_t i = 0; i < 90; ++i) {
+        EXPECT_EQ(sink.received[i].substr(2 + mib), std::to_string(i));
+    }
+}
+
+TEST(hub, gives_up_a_peer_that_talks_but_answers_nothing) {
+    pipes net{2};
+    net.peer(0, 1);
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.run();
+    net.reachable = false;
+    // What 0 sends goes nowhere from now on, and 1 goes on about its own time.
+    wire::heartbeat_frame beat;
+    const auto link = std::find_if(net.far.begin(), net.far.end(), [](const auto& end) {
+                          return end.first.first == 0;
+                      })->first.second;
+    net.publish(0, "t", "x");
+    const auto began = net.now;
+    for (; net.at(0).reachable(pipes::id(1)) && net.now < began + 60s; net.now += 10ms) {
+        net.at(0).frame_received(net.now, link, shared_bytes::copy_of(wire::encode(beat)));
+        net.at(0).tick(net.now);
+        net.queue.clear();
+    }
+    EXPECT_GT(net.now, began + 2 * hub_options{}.peer_timeout);
+    EXPECT_LE(net.now, began + 5 * hub_options{}.peer_timeout + 20ms);
+    const auto& notices = net.hosts[0]->notices;
+    EXPECT_TRUE(std::any_of(notices.begin(), notices.end(), [](const std::string& each) {
+        return each.find("answers nothing") != std::string::npos;
+    }));
+}
+
+/// A record in a block that is counted while anybody holds it.
+struct counted_block : byte_block {
+    static inline int alive = 0;
+    shared_bytes record;
+
+    explicit counted_block(std::size_t bytes) : record(one_record("t", std::string(bytes, 'x'))) {
+        data = const_cast<std::byte*>(record.data());
+        capacity = record.size();
+        dispose = [](byte_block* base) noexcept { delete static_cast<counted_block*>(base); };
+        ++alive;
+    }
+    ~counted_block() { --alive; }
+};
+
+TEST(hub, keeps_nothing_of_the_peers_that_it_cut_off_because_their_queues_were_full) {
+    pipes net{2, [](hub_options& options) {
+        options.peer_overflow = overflow_policy::disconnect;
+        options.peer_queue_bytes = 256 * 1024;
+        options.link_window_bytes = 128 * 1024;
+    }};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    const auto& counters = net.at(0).counters();
+    for (int cut = 1; cut <= 200; ++cut) {
+        ASSERT_TRUE(net.at(0).reachable(pipes::id(1))) << "comes again, after " << cut - 1;
+        // Nothing leaves meanwhile, and then the peer takes its time.
+        for (int i = 0; net.at(0).reachable(pipes::id(1)) && i < 1'000; ++i) {
+            auto* block = new counted_block{1'000};
+            const shared_bytes record{block_ptr{block}, block->data, block->capacity};
+            net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, record, 0);
+            net.at(0).tick(net.now);
+        }
+        ASSERT_FALSE(net.at(0).reachable(pipes::id(1)));
+        EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+        net.run(400ms);
+        EXPECT_EQ(counted_block::alive, 0);
+        EXPECT_EQ(net.at(0).peers().size(), 1U);
+        EXPECT_EQ(net.at(1).peers().size(), 1U);
+        EXPECT_EQ(net.far.size(), 2U);
+    }
+    EXPECT_GT(counters.dropped_overflow, 200U * 256);
+    EXPECT_EQ(counters.dropped_no_path, 0U);
+    // What had left before a cut arrives; the end of it is found out and sent again, or dropped.
+    EXPECT_GE(counters.dropped_overflow + net.hosts[1]->received.size(), counters.published);
+}
+
+TEST(hub, counts_the_messages_that_a_reliable_stream_gives_up) {
+    pipes net{2};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.reachable = false;
+    net.cut(0, 1);
+    net.run(1s);
+    std::vector<std::byte> five;
+    for (int i = 0; i < 5; ++i) {
+        const auto one = one_record("t", "x");
+        five.insert(five.end(), one.data(), one.data() + one.size());
+    }
+    net.at(0).publish(net.now, timestamp{}, delivery_mode::reliable, shared_bytes::copy_of(five), 0);
+    net.run(hub_options{}.reliable_hold);
+    EXPECT_EQ(net.at(0).counters().dropped_no_path, 5U);
 }
 
 TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -334,6 +335,129 @@ TEST_F(channels, the_window_bounds_what_a_paused_receiver_is_sent) {
     b.machine->pause(false);
     run(100ms);
     EXPECT_EQ(b.numbers, one_to(200));
+}
+
+TEST_F(channels, a_peer_that_sends_on_without_credit_is_found_out) {
+    channel_options options;
+    options.frame_bytes = 1024;
+    options.overdraft_bytes = 32 * 1024;
+    options.window_bytes = 1 << 20;  // a's own choice
+    start(options);
+    run(5ms);
+    b.machine->pause(true);
+    std::size_t came = 0;
+    for (std::uint64_t i = 1; i <= 200; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(900, 'x')));
+        flush();
+        bool kept = true;
+        for (const auto& frame : std::exchange(a.sent, {})) {
+            came += is(frame, wire::frame_type::batch) ? frame.size() : 0;
+            kept = kept && b.give(now, frame);
+        }
+        if (!kept) {
+            break;
+        }
+        ASSERT_FALSE(b.machine->overdrawn());
+        carry();
+    }
+    EXPECT_TRUE(b.machine->overdrawn());
+    EXPECT_GE(came, options.overdraft_bytes);
+    EXPECT_LT(came, options.overdraft_bytes + 3 * options.frame_bytes);
+}
+
+TEST_F(channels, whoever_keeps_to_its_credit_may_use_all_of_it) {
+    channel_options options;
+    options.frame_bytes = 1024;
+    options.overdraft_bytes = options.window_bytes = 8 * 1024;
+    start(options);
+    for (std::uint64_t i = 1; i <= 1'000; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(1'900, 'x')));
+    }
+    prng random{3};
+    while (b.numbers.size() < 1'000 && now < 100s) {
+        b.machine->pause(!b.machine->paused() && random.below(2) == 0);
+        // What needs no credit comes whatever is owed, and is no offence.
+        a.machine->push_control(wire::item_tag::topology, std::vector<std::byte>(700));
+        run(2ms);  // Fails where b refuses a frame.
+    }
+    EXPECT_EQ(b.numbers, one_to(1'000));
+}
+
+TEST_F(channels, who_talks_but_reads_nothing_is_sent_little_and_given_up) {
+    channel_options options;
+    options.window_bytes = 256 * 1024;
+    start(options);
+    run(5ms);
+    std::size_t piled_up = 0;
+    const auto began = now;
+    for (std::uint64_t i = 1; !a.machine->unanswered(now) && now < began + 60s; ++i, now += 1ms) {
+        a.machine->push(now, section(i, to_b, std::string(1'000, 'x')));
+        a.machine->flush(now, 0, a);
+        for (const auto& frame : std::exchange(a.sent, {})) {
+            piled_up += frame.size();
+        }
+        // It asks for all of it again and again.
+        const auto gap = wire::encode(wire::ack_frame{{0, 0}, true});
+        EXPECT_TRUE(a.give(now, shared_bytes::copy_of(gap)));
+        const auto beat = wire::encode(wire::heartbeat_frame{});
+        EXPECT_TRUE(a.give(now, shared_bytes::copy_of(beat)));
+    }
+    EXPECT_FALSE(a.machine->timed_out(now));
+    EXPECT_GE(now - began, 5 * options.peer_timeout - 10ms);
+    EXPECT_LE(now - began, 5 * options.peer_timeout + 2s);
+    EXPECT_LT(piled_up, 3 * options.window_bytes + 25 * options.frame_bytes);
+    EXPECT_GT(a.machine->counters().retransmitted_frames, 0U);
+}
+
+TEST_F(channels, who_has_nothing_to_acknowledge_must_echo) {
+    run(5ms);
+    const auto began = now;
+    for (; !a.machine->unanswered(now) && now < began + 60s; now += 10ms) {
+        a.machine->flush(now, 0, a);
+        EXPECT_TRUE(a.give(now, shared_bytes::copy_of(wire::encode(wire::heartbeat_frame{}))));
+    }
+    EXPECT_LE(now - began, 5 * channel_options{}.peer_timeout + 10ms);
+}
+
+TEST_F(channels, a_subscriber_that_stays_full_for_long_is_no_reason_to_give_its_link_up) {
+    channel_options options;
+    options.window_bytes = 64 * 1024;
+    start(options);
+    run(5ms);
+    b.machine->pause(true);
+    for (std::uint64_t i = 1; i <= 200; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(1'000, 'x')));
+    }
+    for (const auto end = now + 120s; now < end;) {
+        run(10ms);
+        ASSERT_FALSE(a.machine->unanswered(now));
+        ASSERT_FALSE(b.machine->unanswered(now));
+    }
+    EXPECT_FALSE(a.machine->drained());
+}
+
+TEST_F(channels, a_large_frame_on_a_slow_path_may_take_its_time) {
+    run(5ms);
+    a.machine->push(now, section(1, to_b, std::string(std::size_t{4} << 20, 'x')));
+    a.machine->flush(now, 0, a);
+    a.sent.clear();
+    EXPECT_FALSE(a.machine->unanswered(now + 60s));
+    EXPECT_TRUE(a.machine->unanswered(now + 90s));
+}
+
+TEST_F(channels, repeats_back_off_only_while_nothing_is_acknowledged) {
+    channel_options options;
+    options.frame_bytes = 1024;
+    start(options);
+    run(5ms);
+    for (std::uint64_t i = 1; i <= 300; ++i) {
+        a.machine->push(now, section(i, to_b, std::string(1'000, 'x')));
+    }
+    prng random{5};
+    run(8s, [&](const auto& frame) {
+        return is(frame, wire::frame_type::batch) && random.below(3) == 0;
+    });
+    EXPECT_EQ(b.numbers, one_to(300));
 }
 
 TEST_F(channels, control_records_pass_a_closed_window) {

@@ -19,6 +19,7 @@ class reliable_senders : public testing::Test {
         for (auto number = first; number <= last; ++number) {
             auto body = std::make_shared<section_body>();
             body->number = number;
+            body->records = 3;
             body->payload = shared_bytes::copy_of(std::string(bytes, 'x'));
             sender.push(now, number, 1, std::move(body));
         }
@@ -50,7 +51,7 @@ TEST_F(reliable_senders, keeps_what_is_unacknowledged_and_rests_once_all_is_cons
     push(1, 3);
     EXPECT_EQ(sender.unacknowledged_bytes(), 3000U);
     EXPECT_EQ(sender.acknowledged(now, 2, 1, false), step::none);
-    EXPECT_EQ(sender.unacknowledged_sections(), 1U);
+    EXPECT_EQ(sender.unacknowledged_messages(), 3U);
     EXPECT_EQ(sender.unconsumed_bytes(), 2000U);
     EXPECT_EQ(acknowledged(3), step::none);
     EXPECT_TRUE(sender.settled());

@@ -13,7 +13,7 @@ enum class overflow_policy : std::uint8_t {
     block = 0,        ///< the publisher waits for room, at most its publish timeout
     drop_newest = 1,  ///< the message that came last is given up
     drop_oldest = 2,  ///< the messages that have waited longest are given up
-    disconnect = 3,   ///< the slow side is cut off
+    disconnect = 3,   ///< the slow side is cut off, and what waited for it is given up
 };
 
 /// The name of `policy` as this header spells it, e.g. "drop_newest".

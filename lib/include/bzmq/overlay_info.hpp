@@ -73,12 +73,13 @@ struct endpoint_metrics {
     std::uint64_t relayed = 0;           ///< batches passed on for others
     std::uint64_t repaired = 0;          ///< batches for which another way was found
     std::uint64_t dropped_overflow = 0;  ///< messages dropped because a peer's queue was full
-    std::uint64_t dropped_no_path = 0;   ///< batches without any path left
-    std::uint64_t dropped_late = 0;      ///< batches that came after their successors or twice
+    std::uint64_t dropped_no_path = 0;   ///< messages without any path left
+    std::uint64_t dropped_late = 0;      ///< messages that came after their successors or twice
     std::uint64_t dropped_by_subscribers = 0;  ///< messages that local subscribers had no room for
     std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
+    std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
     std::uint64_t control_bytes = 0;      ///< bytes of link-state records sent
     std::uint64_t route_computations = 0;
     std::size_t buffered_bytes = 0;       ///< in queues toward peers, for repeating and reordering

@@ -26,6 +26,15 @@ constexpr auto allow_list_interval = 1s;
 // What one turn publishes at most, so that acknowledgements are not kept waiting.
 constexpr std::size_t turn_bytes = std::size_t{1} << 20;
 
+/// Copes with there being no memory for a text.
+error broken(const char* what) noexcept {
+    try {
+        return {ec::unspecified, std::string{"internal error, the endpoint has stopped: "} + what};
+    } catch (...) {
+        return ec::unspecified;
+    }
+}
+
 template <class T>
 T random_value() {
     T value{};
@@ -206,7 +215,7 @@ void endpoint_core::run_commands(bool alive) {
         running_.swap(commands_);
     }
     for (auto& each : running_) {
-        each(alive);
+        std::exchange(each, nullptr)(alive);  // Where it throws, those that are left can be told.
     }
     running_.clear();
 }
@@ -215,12 +224,20 @@ void endpoint_core::run_commands(bool alive) {
 
 void endpoint_core::run() {
     ::pthread_setname_np(::pthread_self(), "bzmq-core");
-    bool busy = false;
-    while (!stopping_) {
-        sockets_->poll(time_to_sleep(busy));
-        busy = turn();
+    error why{ec::shutting_down, "the endpoint has shut down"};
+    try {
+        bool busy = false;
+        while (!stopping_) {
+            sockets_->poll(time_to_sleep(busy));
+            busy = turn();
+        }
+        wind_down();
+    } catch (const std::exception& problem) {
+        why = broken(problem.what());
+    } catch (...) {
+        why = broken("something that is no exception was thrown");
     }
-    wind_down();
+    let_go(why);
 }
 
 bool endpoint_core::turn() {
@@ -241,7 +258,7 @@ bool endpoint_core::turn() {
         hub_->flush(now_);
     }
     again_ = false;
-    run_pending(pending::why::asked);
+    run_pending();
     if (now_ >= allow_list_due_ && !options_.allow.empty()) {
         allow_list_due_ = now_ + allow_list_interval;
         if (auto done = sockets_->reload_allowed(); !done) {
@@ -320,16 +337,16 @@ bool endpoint_core::publish_taken(delivery_mode mode) {
     return from.next < from.taken.size() && !held_up;
 }
 
-void endpoint_core::run_pending(pending::why why) {
+void endpoint_core::run_pending() {
     std::size_t kept = 0;
     for (std::size_t i = 0; i < pending_.size(); ++i) {
         auto& each = pending_[i];
-        bool done = each.step(why);
-        if (!done && why == pending::why::asked && now_ >= each.deadline) {
+        bool done = each.step(pending::why::asked);
+        if (!done && now_ >= each.deadline) {
             each.step(pending::why::late);
             done = true;
         }
-        if (!done && why != pending::why::closing) {
+        if (!done) {
             if (kept != i) {
                 pending_[kept] = std::move(each);
             }
@@ -375,22 +392,60 @@ void endpoint_core::wind_down() {
         sockets_->poll(std::min<timespan>(time_to_sleep(false), 10ms));
         turn();
     }
+}
+
+void endpoint_core::let_go(const error& why) noexcept {
+    // Without memory or in any other trouble, the rest still has to go.
+    const auto attempt = [](const auto& step) noexcept {
+        try {
+            step();
+        } catch (...) {  // NOLINT(bugprone-empty-catch): there is nobody left to tell.
+        }
+    };
+    if (why != ec::shutting_down) {
+        attempt([&] { journal_.note(why); });
+        for (const auto& each : status_queues_) {
+            attempt([&] { each->push(why); });
+        }
+    }
+    for (auto& each : lanes_) {
+        attempt([&] { each->queue.close(); });
+    }
+    std::vector<command> last;
     {
         const std::lock_guard lock{commands_mutex_};
         closed_ = true;
+        last.swap(commands_);
     }
-    run_commands(false);
-    run_pending(pending::why::closing);
+    for (auto* commands : {&running_, &last}) {
+        for (auto& each : *commands) {
+            attempt([&] {
+                if (each) {
+                    each(false);
+                }
+            });
+        }
+        commands->clear();
+    }
+    for (auto& each : std::exchange(pending_, {})) {
+        attempt([&] {
+            if (each.step) {
+                each.step(pending::why::closing);
+            }
+        });
+    }
     for (auto& [id, each] : subscribers_) {
-        each.queue->end({ec::shutting_down, "the endpoint has shut down"});
+        attempt([&] { each.queue->end(why); });
+        attempt([&] { each.queue->end(why.code()); });  // Takes no memory.
     }
     subscribers_.clear();
     for (auto& each : status_queues_) {
-        each->end();
+        attempt([&] { each->end(); });
     }
     status_queues_.clear();
     sockets_.reset();
     hub_.reset();
+    stopped_ = true;
 }
 
 }  // namespace bzmq

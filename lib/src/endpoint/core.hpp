@@ -39,7 +39,8 @@ namespace bzmq {
 /// Calls come in as commands, which the thread runs between two polls, or as records in the publish
 /// queues. What must wait for something to happen is a `pending` entry, which the thread tries in
 /// every turn. Handles hold the core by shared_ptr; after `shutdown` it is an empty shell that
-/// refuses everything.
+/// refuses everything. An exception on the thread, whoever throws it, makes it that, too: what it
+/// was in the middle of may be in no state to go on.
 class endpoint_core final : public transport::events, public node::hub_output {
   public:
     /// Throws `endpoint_error`. A nil `self` has it make a random id.
@@ -171,13 +172,19 @@ class endpoint_core final : public transport::events, public node::hub_output {
     bool post(command what);
     template <class R>
     R call(std::function<R(bool)> what) {
-        // Shared with the command, which may outlive this call by a moment.
+        // The command's alone: where it is given up, the promise is broken and nobody waits for it.
         auto answer = std::make_shared<std::promise<R>>();
         auto future = answer->get_future();
-        if (in_child() || !post([answer, what](bool alive) { answer->set_value(what(alive)); })) {
+        if (in_child() || !post([answer = std::move(answer), what](bool alive) {
+                answer->set_value(what(alive));
+            })) {
             return what(false);
         }
-        return future.get();
+        try {
+            return future.get();
+        } catch (const std::future_error&) {
+            return what(false);
+        }
     }
     error wait(std::function<std::optional<error>()> ready, timespan timeout);
     instant after(timespan timeout) const;
@@ -189,10 +196,12 @@ class endpoint_core final : public transport::events, public node::hub_output {
     void run_commands(bool alive);
     void take_published(bool all);
     bool publish_taken(delivery_mode mode);
-    void run_pending(pending::why why);
+    void run_pending();
     void end_disconnected();
     [[nodiscard]] timespan time_to_sleep(bool busy) const;
     void wind_down();
+    /// Ends what others hold and wait for, after an orderly end or in the middle of anything.
+    void let_go(const error& why) noexcept;
     void say(const status_variant& what);
 
     /// `retry`: as in `peering_options`.

@@ -87,14 +87,19 @@ error endpoint_core::wait(std::function<std::optional<error>()> ready, timespan 
         return true;
     };
     const auto deadline = after(timeout);
-    const bool posted = post([this, answer, deadline, step = std::move(step)](bool alive) {
-        if (alive) {
-            pending_.push_back({deadline, step});
-        } else {
-            answer->set_value(gone());
-        }
-    });
-    return posted ? future.get() : gone();
+    const bool posted =
+        post([this, answer = std::move(answer), deadline, step = std::move(step)](bool alive) {
+            if (alive) {
+                pending_.push_back({deadline, step});
+            } else {
+                answer->set_value(gone());
+            }
+        });
+    try {
+        return posted ? future.get() : gone();
+    } catch (const std::future_error&) {
+        return gone();  // The core's thread could not even put it down.
+    }
 }
 
 bool endpoint_core::await(std::function<bool(const node::hub&)> ready, timespan timeout) {
@@ -571,6 +576,7 @@ endpoint_metrics endpoint_core::metrics() const {
         out.gaps = counters.gaps;
         out.retransmitted = counters.retransmitted;
         out.malformed = counters.malformed;
+        out.ignored_credit = counters.ignored_credit;
         out.control_bytes = counters.control_bytes;
         out.route_computations = counters.route_computations;
         out.buffered_bytes = hub.buffered_bytes();

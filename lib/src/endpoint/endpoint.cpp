@@ -274,9 +274,13 @@ status_subscriber endpoint::make_status_subscriber(bool receive_statuses) {
 worker endpoint::subscribe(std::vector<std::string> topics, std::function<void()> on_init,
                            std::function<void(const message&)> on_next,
                            std::function<void(const error&)> on_end, const queue_options& queue) {
-    auto state = std::make_shared<worker_state>(make_subscriber(std::move(topics), queue),
-                                                std::move(on_init), std::move(on_next),
-                                                std::move(on_end));
+    auto state = std::make_shared<worker_state>(
+        make_subscriber(std::move(topics), queue), std::move(on_init), std::move(on_next),
+        std::move(on_end), [to = std::weak_ptr{core_}](const error& what) {
+            if (const auto core = to.lock()) {
+                core->report(what);
+            }
+        });
     core_->add_worker(state);
     return worker{std::move(state)};
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -82,14 +83,19 @@ class gateway::impl {
     impl(endpoint&& one, endpoint&& other, gateway_options& options)
         : sides_{side{std::move(one), std::move(options.from_one)},
                  side{std::move(other), std::move(options.from_other)}} {
-        queue_options lossless;
-        lossless.overflow = overflow_policy::block;
-        for (auto& from : sides_) {
-            std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
-        }
-        for (const std::size_t from : {0u, 1u}) {
-            sides_[from].pump = std::thread{[this, from] { pump(from); }};
-            sides_[from].watch = std::thread{[this, from] { watch(from); }};
+        try {
+            queue_options lossless;
+            lossless.overflow = overflow_policy::block;
+            for (auto& from : sides_) {
+                std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
+            }
+            for (const std::size_t from : {0u, 1u}) {
+                sides_[from].pump = std::thread{[this, from] { pump(from); }};
+                sides_[from].watch = std::thread{[this, from] { watch(from); }};
+            }
+        } catch (const std::exception& problem) {
+            shutdown();  // No destructor runs for what was not made; its threads must not outlive it.
+            throw endpoint_error{error{ec::unspecified, problem.what()}};
         }
     }
 

@@ -186,10 +186,11 @@ void subscriber_queue::drop_oldest() {
 }
 
 void subscriber_queue::end(const error& why) {
+    error reason = why;  // Either all of this happens or, without memory for the text, nothing.
     const std::lock_guard lock{mutex_};
     if (!ended_) {
         ended_ = true;
-        reason_ = why;
+        reason_ = std::move(reason);
         update_fd();
         arrived_.notify_all();
     }

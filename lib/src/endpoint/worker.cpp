@@ -12,11 +12,13 @@ namespace bzmq {
 
 worker_state::worker_state(subscriber source, std::function<void()> on_init,
                            std::function<void(const message&)> on_next,
-                           std::function<void(const error&)> on_end)
+                           std::function<void(const error&)> on_end,
+                           std::function<void(const error&)> report)
     : source_(std::move(source)),
       on_init_(std::move(on_init)),
       on_next_(std::move(on_next)),
-      on_end_(std::move(on_end)) {}
+      on_end_(std::move(on_end)),
+      report_(std::move(report)) {}
 
 worker_state::~worker_state() {
     if (thread_.joinable()) {
@@ -28,11 +30,30 @@ void worker_state::start() {
     thread_ = std::thread{[self = shared_from_this()] { self->run(); }};
 }
 
+template <class F>
+error worker_state::guarded(std::string_view name, F&& callback) noexcept {
+    const auto failed = [&](const char* what) noexcept {
+        try {
+            const error problem{ec::unspecified, what};
+            report_({ec::unspecified, "a subscriber's " + std::string{name} + " threw: " + what});
+            return problem;
+        } catch (...) {
+            return error{ec::unspecified};  // No memory for the text.
+        }
+    };
+    try {
+        return callback();
+    } catch (const std::exception& problem) {
+        return failed(problem.what());
+    } catch (...) {
+        return failed("something that is no exception");
+    }
+}
+
 void worker_state::run() {
     ::pthread_setname_np(::pthread_self(), "bzmq-worker");
     constexpr std::size_t at_once = 256;
-    error reason;
-    try {
+    const auto reason = guarded("callback", [&] {
         if (on_init_) {
             on_init_();
         }
@@ -45,19 +66,15 @@ void worker_state::run() {
             }
             batch.clear();
         }
-        reason = source_.last_error();
-    } catch (const std::exception& problem) {
-        reason = {ec::unspecified, problem.what()};
-    } catch (...) {
-        reason = {ec::unspecified, "a callback threw something that is no exception"};
-    }
+        return source_.last_error();
+    });
     source_.close();
-    try {
+    guarded("on_end", [&] {
         if (on_end_) {
             on_end_(reason);
         }
-    } catch (...) {  // NOLINT(bugprone-empty-catch): there is nobody left to tell.
-    }
+        return error{};
+    });
     const std::lock_guard lock{mutex_};
     finished_ = true;
     changed_.notify_all();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "bzmq/error.hpp"
@@ -19,7 +20,8 @@ class worker_state : public std::enable_shared_from_this<worker_state> {
   public:
     worker_state(subscriber source, std::function<void()> on_init,
                  std::function<void(const message&)> on_next,
-                 std::function<void(const error&)> on_end);
+                 std::function<void(const error&)> on_end,
+                 std::function<void(const error&)> report);
     ~worker_state();
     worker_state(const worker_state&) = delete;
     worker_state& operator=(const worker_state&) = delete;
@@ -33,11 +35,15 @@ class worker_state : public std::enable_shared_from_this<worker_state> {
 
   private:
     void run();
+    /// Calls `callback`; what it throws is told and returned.
+    template <class F>
+    error guarded(std::string_view name, F&& callback) noexcept;
 
     subscriber source_;
     std::function<void()> on_init_;
     std::function<void(const message&)> on_next_;
     std::function<void(const error&)> on_end_;
+    std::function<void(const error&)> report_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool finished_ = false;

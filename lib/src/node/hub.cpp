@@ -232,12 +232,12 @@ std::vector<std::string> hub::aggregate_filter(std::string_view except_tag) cons
     std::vector<std::string> all;
     const auto& db = impl_->db_;
     for (const auto index : db.connected_nodes()) {
-        const auto* record = index == db.self_index() ? nullptr : db.filter(index);
-        if (record == nullptr) {
+        if (index == db.self_index()) {
             continue;
         }
-        all.insert(all.end(), record->prefixes.begin(), record->prefixes.end());
-        for (const auto& bridge : record->bridges) {
+        const auto& prefixes = db.prefixes(index);
+        all.insert(all.end(), prefixes.begin(), prefixes.end());
+        for (const auto& bridge : db.bridges(index)) {
             if (bridge.domain_tag != except_tag) {
                 all.insert(all.end(), bridge.prefixes.begin(), bridge.prefixes.end());
             }
@@ -249,10 +249,9 @@ std::vector<endpoint_id> hub::gateways_to(std::string_view tag) const {
     std::vector<endpoint_id> out;
     const auto& db = impl_->db_;
     for (const auto index : db.connected_nodes()) {
-        const auto* record = db.filter(index);
-        if (record != nullptr
-            && std::any_of(record->bridges.begin(), record->bridges.end(),
-                           [&](const auto& bridge) { return bridge.domain_tag == tag; })) {
+        const auto& bridges = db.bridges(index);
+        if (std::any_of(bridges.begin(), bridges.end(),
+                        [&](const auto& bridge) { return bridge.domain_tag == tag; })) {
             out.push_back(db.id_of(index));
         }
     }
@@ -268,9 +267,8 @@ std::vector<endpoint_id> hub::providers(std::string_view service) const {
     std::vector<endpoint_id> out;
     const auto& db = impl_->db_;
     for (const auto index : db.connected_nodes()) {
-        const auto* record = db.filter(index);
-        if (record != nullptr
-            && std::binary_search(record->services.begin(), record->services.end(), service)) {
+        const auto& services = db.services(index);
+        if (std::binary_search(services.begin(), services.end(), service)) {
             out.push_back(db.id_of(index));
         }
     }
@@ -371,15 +369,11 @@ std::vector<topology_node> hub::topology() const {
     for (const auto index : db.connected_nodes()) {
         topology_node node;
         node.id = db.id_of(index);
-        if (const auto* record = db.topology(index)) {
-            node.name = record->name;
-        }
-        if (const auto* record = db.filter(index)) {
-            node.filter = record->prefixes;
-        }
-        for (const auto& edge : db.graph().edges(index)) {
+        node.name = db.name(index);
+        node.filter = db.prefixes(index);
+        db.each_edge(index, [&](const overlay::edge& edge) {
             node.links.push_back({db.id_of(edge.to), edge.cost});
-        }
+        });
         if (impl_->paths_.reachable(index) && index != db.self_index()) {
             node.distance = impl_->paths_[index].hops;
             node.next_hop = db.id_of(impl_->paths_.first_hop(index));
@@ -400,8 +394,7 @@ std::size_t hub::receiver_count(std::string_view topic) const {
 }
 std::vector<std::string> hub::filter_of(const endpoint_id& id) const {
     const auto index = impl_->db_.find(id);
-    const auto* record = index ? impl_->db_.filter(*index) : nullptr;
-    return record != nullptr ? record->prefixes : std::vector<std::string>{};
+    return index ? impl_->db_.prefixes(*index) : std::vector<std::string>{};
 }
 const hub_counters& hub::counters() const { return impl_->counters_; }
 std::uint64_t hub::view_hash() const { return impl_->db_.digest_hash(); }

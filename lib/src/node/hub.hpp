@@ -113,12 +113,13 @@ struct hub_counters {
     std::uint64_t relayed = 0;            ///< batches passed on for others
     std::uint64_t repaired = 0;           ///< batches for which a relay found another way
     std::uint64_t dropped_overflow = 0;   ///< messages dropped because a peer's queue was full
-    std::uint64_t dropped_no_path = 0;    ///< batches without any path left
-    std::uint64_t dropped_late = 0;       ///< batches that came after their successors or twice
+    std::uint64_t dropped_no_path = 0;    ///< messages without any path left
+    std::uint64_t dropped_late = 0;       ///< messages that came after their successors or twice
     std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
     std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
+    std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
     std::uint64_t control_bytes = 0;      ///< bytes of link-state records sent
     std::uint64_t route_computations = 0;
 };

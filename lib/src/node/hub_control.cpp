@@ -92,12 +92,11 @@ void hub_impl::handle_control(instant now, const section_body& body) {
         case wire::control_type::filter_query: {
             const auto request = in.fixed<std::uint64_t>();
             const auto index = db_.find(body.origin);
-            const auto* known = index ? db_.filter(*index) : nullptr;
             std::vector<std::byte> answer;
             byte_writer out{answer};
             out.u8(static_cast<std::uint8_t>(wire::control_type::filter_answer));
             out.fixed(request);
-            out.varint(known != nullptr ? known->sequence : 0);
+            out.varint(index ? db_.filter_sequence(*index) : 0);
             if (!in.failed()) {
                 send_control(now, body.origin, wire::section_kind::control, std::move(answer));
                 return;

@@ -79,9 +79,11 @@ struct link_record final : session::channel_events {
     std::unique_ptr<session::channel> channel;          ///< once up
     bool announced = false;        ///< peer_added was told
     bool closing = false;          ///< goodbye follows when the channel is drained
+    bool cut_off = false;          ///< its queue was full, under the policy disconnect
     bool ended = false;            ///< waits in the graveyard
     instant closing_deadline = never;
     std::set<subscriber_id> blockers;  ///< local subscribers that hold its credit
+    bool came_late = false;        ///< a subscriber here has been full ever since before it came up
     std::uint32_t cost = 0;
     instant digest_sent_at{std::chrono::hours{-1}};
     instant view_differs_since = never;
@@ -166,6 +168,8 @@ struct incoming_stream {
     instant skip_at = never;       ///< best effort: when to give up on a hole
     // Reliable mode only.
     std::set<subscriber_id> blockers;
+    std::size_t owed_bytes = 0;    ///< delivered since the first of them was full
+    bool refused = false;          ///< more came than a blocked stream may bring
     instant ack_at = never;
     bool gap_to_tell = false;
     instant gap_told_at{std::chrono::hours{-1}};
@@ -255,7 +259,8 @@ class hub_impl {
     void send_on(instant now, link_record& link, routed_section section, bool local);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,
                           routed_section section);
-    /// Finds new ways; what has none yet waits for one, best effort and `until` then.
+    /// Finds new ways; what has none yet waits for one, best effort and `until` then. What must not
+    /// wait counts as dropped for want of room.
     void reroute(instant now, const routed_section& section, instant until);
     void retry_limbo(instant now);
     struct early_entry;
@@ -266,7 +271,14 @@ class hub_impl {
     void drain_waiting(instant now, incoming_stream& stream, bool skip_holes);
     void deliver(instant now, incoming_stream& stream, const section_ptr& body, std::uint8_t hops,
                  link_id from);
-    void deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full);
+    void deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full,
+                       bool spare_full = false);
+    /// What full subscribers take of one link, of one reliable stream, and of links that have
+    /// ended; whoever keeps to its credit needs less.
+    std::size_t overdraft_bytes() const {
+        return std::max({session::overdraft_bytes_min, 4 * options_.link_window_bytes,
+                         4 * options_.reliable_window_bytes});
+    }
     void subscriber_drained(instant now, subscriber_id id);
     void release_blocker(subscriber_id id);
     void tick_streams(instant now);
@@ -335,6 +347,7 @@ class hub_impl {
         };
         std::vector<part> parts;
         std::vector<std::size_t> lost;
+        subtree_ptr lost_tree;  // just their ids: shared by all sections that wait for them
     };
     std::unordered_map<const session::subtree*, repair> repairs_;
     struct limbo_entry {
@@ -364,6 +377,7 @@ class hub_impl {
     /// When endpoints became unreachable, of those that may still come back to reliable streams.
     std::map<endpoint_id, instant> lost_;
     std::set<subscriber_id> full_;                   // local subscribers that have not drained yet
+    std::size_t stranded_bytes_ = 0;                 // what ended links have brought to full ones
     std::set<subscriber_id> publish_blockers_;       // local subscribers that hold publishers up
     endpoint_id blocked_on_[2];                      // what stopped the last publish, by mode
     std::map<request_id, filter_query_state> queries_;

@@ -119,8 +119,11 @@ void hub_impl::frame_received(instant now, link_id id, const shared_bytes& frame
         return;  // Batches may overtake a welcome on a link that reorders; they are sent again.
     }
     if (!link.channel->receive(now, frame.span(), frame, link) && !link.ended) {
-        ++counters_.malformed;
-        refuse(now, link, ec::peer_invalid, "malformed frame");
+        const bool overdrawn = link.channel->overdrawn();
+        ++(overdrawn ? counters_.ignored_credit : counters_.malformed);
+        refuse(now, link, ec::peer_invalid,
+               overdrawn ? "it ignores credit: it went on sending to a full subscriber"
+                         : "malformed frame");
     }
 }
 
@@ -255,6 +258,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     options.self = options_.self;
     options.frame_bytes = options_.frame_bytes;
     options.window_bytes = options_.link_window_bytes;
+    options.overdraft_bytes = overdraft_bytes();
     options.heartbeat_interval = options_.heartbeat_interval;
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);
@@ -262,6 +266,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     if (!full_.empty()) {
         // A link that breaks and comes again must not give a full subscriber a window each time.
         link.blockers = full_;
+        link.came_late = true;
         link.channel->pause(true);
     }
     std::vector<routed_section> unsent;
@@ -344,6 +349,7 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
     std::vector<routed_section> orphans;
     if (was_up) {
         orphans = link.channel->take_undelivered();
+        stranded_bytes_ += link.channel->owed_bytes();
     }
     const auto at = links_.find(link.id);
     graveyard_.push_back(std::move(at->second));
@@ -394,8 +400,10 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
         own_topology_changed(now);
         compute_paths(now);
     }
+    // Who was cut off because its queue was full must not find it full when it comes again.
+    const auto until = link.cut_off ? now : now + limbo_max;
     for (auto& orphan : orphans) {
-        reroute(now, orphan, now + limbo_max);
+        reroute(now, orphan, until);
     }
 }
 
@@ -522,6 +530,11 @@ void hub_impl::tick_links(instant now) {
             output_.close(link->id);
             end_link(now, *link, sc::peer_lost,
                      error{ec::peer_timeout, link->address + " is silent"});
+        } else if (link->up() && link->channel->unanswered(now)) {
+            output_.close(link->id);
+            end_link(now, *link, sc::peer_lost,
+                     error{ec::peer_timeout,
+                           link->address + " is alive, but answers nothing that it is sent"});
         } else if (link->closing
                    && (link->channel->drained() || now >= link->closing_deadline)) {
             say_goodbye(*link, shutting_down_ ? ec::shutting_down : ec::none, "goodbye");

@@ -117,7 +117,7 @@ bool hub_impl::apply_record(instant now, wire::item_tag tag, std::span<const std
                 paths_dirty_ = true;
             } else {
                 const auto index = db_.index_of(origin);
-                receivers_.set(index, *db_.filter(index));
+                receivers_.set(index, db_.prefixes(index), db_.bridges(index));
                 routes_.clear();
             }
         }
@@ -233,9 +233,8 @@ void hub_impl::compute_paths(instant now) {
     std::erase_if(lost_, [&](const auto& one) { return !may_return(now, one.first); });
 
     const auto info = [this](const overlay::node_ref& node) {
-        const auto* record = db_.topology(node.index);
-        const bool same = record != nullptr && record->origin == node.id;
-        endpoint_info out{node.id, same ? record->name : std::string{}, {}};
+        const bool same = db_.id_of(node.index) == node.id;
+        endpoint_info out{node.id, std::string{same ? db_.name(node.index) : ""}, {}};
         if (const auto* link = link_to(node.id)) {
             out.address = link->address;
         }
@@ -296,10 +295,7 @@ void hub_impl::announce_peers() {
         }
         if (!link->announced) {
             // Reachable by another way is not enough: the peer must claim this very link.
-            const auto* record = db_.topology(*index);
-            if (record == nullptr
-                || std::none_of(record->neighbours.begin(), record->neighbours.end(),
-                                [this](const auto& n) { return n.id == options_.self; })) {
+            if (!db_.claims_link(*index, db_.self_index())) {
                 continue;
             }
             link->announced = true;

@@ -62,8 +62,7 @@ const route& hub_impl::route_for(std::string_view topic) {
     find_receivers(topic, receivers_scratch_);
     for (const auto& [id, since] : lost_) {
         const auto index = db_.find(id);
-        const auto* record = index ? db_.filter(*index) : nullptr;
-        if (record != nullptr && overlay::matches(record->prefixes, topic)) {
+        if (index && overlay::matches(db_.prefixes(*index), topic)) {
             fresh.absent.push_back(id);
         }
     }

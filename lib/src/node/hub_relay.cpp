@@ -48,6 +48,7 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
                 break;
             }
             case overflow_policy::disconnect:
+                link.cut_off = true;
                 refuse(now, link, ec::queue_full, "its queue is full");
                 counters_.dropped_overflow += count;
                 return;
@@ -153,6 +154,14 @@ void hub_impl::reroute(instant now, const routed_section& section, instant until
             out.tree = std::move(tree);
             fresh.parts.push_back(std::move(out));
         }
+        if (!fresh.lost.empty()) {
+            auto tree = std::make_shared<session::subtree>();
+            tree->origin = section.tree->origin;
+            for (const auto i : fresh.lost) {
+                tree->receivers.push_back(section.tree->receivers[i]);
+            }
+            fresh.lost_tree = std::move(tree);
+        }
     }
     const auto plan = at->second;  // A send may end a link and with it change the cache.
     const auto pick = [&](const std::vector<std::size_t>& which) {
@@ -177,19 +186,15 @@ void hub_impl::reroute(instant now, const routed_section& section, instant until
     if (plan.lost.empty()) {
         return;
     }
-    if (section.body->kind() == wire::section_kind::best_effort
+    if (section.body->kind() == wire::section_kind::best_effort && now < until
         && limbo_bytes_ < options_.peer_queue_bytes) {
-        auto tree = std::make_shared<session::subtree>();
-        tree->origin = section.tree->origin;
-        for (const auto i : plan.lost) {
-            tree->receivers.push_back(section.tree->receivers[i]);
-        }
         limbo_bytes_ += section.size();
-        limbo_.push_back({{section.body, std::move(tree), pick(plan.lost), section.path_tag,
+        limbo_.push_back({{section.body, plan.lost_tree, pick(plan.lost), section.path_tag,
                            section.hops},
                           until});
     } else if (section.body->kind() == wire::section_kind::best_effort) {
-        counters_.dropped_no_path += section.body->records;
+        (now < until ? counters_.dropped_no_path : counters_.dropped_overflow) +=
+            section.body->records;
     }
 }
 

@@ -1,5 +1,6 @@
 // Streams as they are received: order, holes, delivery; and what makes the reliable ones so.
 #include <algorithm>
+#include <utility>
 
 #include "node/hub_impl.hpp"
 #include "wire/records.hpp"
@@ -81,6 +82,10 @@ void hub_impl::accept(instant now, const section_ptr& body, std::uint64_t distan
         }
         return;
     }
+    if (reliable && stream.owed_bytes >= overdraft_bytes()) {
+        stream.refused = true;  // Its origin ignores credit; if not, it sends it again.
+        return;
+    }
     const auto previous = distance == 0 ? 0 : body->number - distance;
     const bool in_order = previous <= stream.last && (stream.known || distance == 0 || !reliable);
     const bool same_path = stream.known && path_tag == stream.path_tag;
@@ -155,24 +160,31 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
     batch->hops = hops;
     batch->mode = static_cast<delivery_mode>(body->kind());
     const batch_ptr held{batch};
+    const auto at = links_.find(from);
+    auto* link = at != links_.end() && at->second->up() ? at->second.get() : nullptr;
     full_scratch_.clear();
-    deliver_batch(held, full_scratch_);
+    // Links that come again and again must not bring a window each time without end.
+    deliver_batch(held, full_scratch_,
+                  held->mode == delivery_mode::best_effort && link != nullptr && link->came_late
+                      && stranded_bytes_ >= overdraft_bytes());
     full_.insert(full_scratch_.begin(), full_scratch_.end());
     if (held->mode == delivery_mode::reliable) {
         stream.blockers.insert(full_scratch_.begin(), full_scratch_.end());
         if (stream.blockers.empty()) {
             stream.consumed = stream.last;
+        } else {
+            stream.owed_bytes += body->payload.size();
         }
-    } else if (!full_scratch_.empty()) {
-        if (const auto at = links_.find(from); at != links_.end() && at->second->up()) {
-            at->second->blockers.insert(full_scratch_.begin(), full_scratch_.end());
-            at->second->channel->pause(true);
-        }
+    } else if (!full_scratch_.empty() && link != nullptr) {
+        link->blockers.insert(full_scratch_.begin(), full_scratch_.end());
+        link->channel->pause(true);
     }
 }
 
-/// Hands a batch to every subscriber that matches one of its topics.
-void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full) {
+/// Hands a batch to every subscriber that matches one of its topics; `spare_full`: except for those
+/// that are full, which lose it.
+void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full,
+                             bool spare_full) {
     std::size_t count = 0;
     const std::vector<subscriber_id>* all = nullptr;  // While one topic's list says it all.
     std::set<subscriber_id> merged;
@@ -210,6 +222,13 @@ void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>&
         return;
     }
     std::vector<subscriber_id> list{merged.begin(), merged.end()};
+    if (spare_full) {
+        list = all != nullptr ? *all : list;
+        all = nullptr;
+        if (std::erase_if(list, [this](subscriber_id id) { return full_.contains(id); }) > 0) {
+            counters_.dropped_overflow += batch->count;
+        }
+    }
     const auto& to = all != nullptr ? *all : list;
     if (!to.empty()) {
         counters_.delivered += batch->count;
@@ -224,15 +243,21 @@ void hub_impl::subscriber_drained(instant now, subscriber_id id) {
 
 void hub_impl::release_blocker(subscriber_id id) {
     full_.erase(id);
+    if (full_.empty()) {
+        stranded_bytes_ = 0;
+    }
     publish_blockers_.erase(id);
     for (auto& [number, link] : links_) {
         if (link->blockers.erase(id) > 0 && link->blockers.empty() && link->up()) {
+            link->came_late = false;
             link->channel->pause(false);
         }
     }
     for (auto& [key, stream] : incoming_) {
         if (stream.blockers.erase(id) > 0 && stream.blockers.empty()) {
             stream.consumed = stream.last;
+            stream.owed_bytes = 0;
+            stream.gap_to_tell = std::exchange(stream.refused, false) || stream.gap_to_tell;
             stream.ack_at = now_;
             busy_streams_.insert(key);
         }
@@ -336,7 +361,7 @@ void hub_impl::tick_streams(instant now) {
         auto& state = found->second;
         if (state.unreachable_since != never
             && now >= state.unreachable_since + options_.reliable_hold) {
-            counters_.dropped_no_path += state.sender.unacknowledged_sections();
+            counters_.dropped_no_path += state.sender.unacknowledged_messages();
             destinations.erase(found);
             at = unacknowledged_.erase(at);
             continue;

@@ -2,11 +2,13 @@
 
 #include "base/assert.hpp"
 #include "overlay/filter.hpp"
+#include "overlay/growth.hpp"
 #include "overlay/limits.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -32,6 +34,17 @@ struct filter_size {
 
 void normalise(topology_record& record) {
     auto& links = record.neighbours;
+    const bool in_form =
+        std::none_of(links.begin(), links.end(),
+                     [&](const neighbour& link) {
+                         return link.id.is_nil() || link.id == record.origin;
+                     })
+        && std::adjacent_find(links.begin(), links.end(),
+                              [](const neighbour& a, const neighbour& b) { return b.id <= a.id; })
+               == links.end();
+    if (in_form) {
+        return;
+    }
     std::erase_if(
         links, [&](const neighbour& link) { return link.id.is_nil() || link.id == record.origin; });
     std::sort(links.begin(), links.end(), [](const neighbour& a, const neighbour& b) {
@@ -68,10 +81,11 @@ void normalise(filter_record& record) {
 /// than any age at which records are forgotten, so that the forgotten do not come back for long.
 constexpr auto recent = std::chrono::seconds{5};
 
-/// How a sequence number relates to that of the record held, if any.
-template <class record>
-freshness compare(const std::optional<record>& held, std::uint64_t sequence) {
-    const std::uint64_t known = held ? held->sequence : 0;
+/// Where a node has more links than this, one of them is searched for by halving.
+constexpr std::size_t scanned_links_max = 16;
+
+/// How a sequence number relates to that of the record held, 0 where there is none.
+freshness compare(std::uint64_t known, std::uint64_t sequence) {
     return sequence > known    ? freshness::newer
            : sequence == known ? freshness::same
                                : freshness::older;
@@ -91,6 +105,11 @@ std::uint64_t hash_of(const digest_entry& entry) noexcept {
         hash = mix(hash ^ half);
     }
     return mix(mix(hash ^ entry.topology) ^ entry.filter);
+}
+
+/// What a connected node adds to the digest hash.
+std::uint64_t hash_where_recorded(const digest_entry& entry) noexcept {
+    return entry.topology != 0 || entry.filter != 0 ? hash_of(entry) : 0;
 }
 
 }  // namespace
@@ -120,6 +139,8 @@ bool valid(const filter_record& record) noexcept {
 link_state_db::link_state_db(const endpoint_id& self) {
     BZMQ_ASSERT(!self.is_nil());
     intern(self);
+    nodes_.front().connected = true;
+    connected_.push_back(self_index());
 }
 
 freshness link_state_db::apply(topology_record record, instant now) {
@@ -129,7 +150,7 @@ freshness link_state_db::apply(topology_record record, instant now) {
     }
     const auto known = find(record.origin);
     if (known) {
-        const auto fresh = compare(nodes_[*known].topology, record.sequence);
+        const auto fresh = compare(nodes_[*known].topology_sequence, record.sequence);
         if (fresh != freshness::newer) {
             return fresh;
         }
@@ -138,25 +159,15 @@ freshness link_state_db::apply(topology_record record, instant now) {
     if (!room_for(record)) {
         return freshness::refused;
     }
-    const node_index origin = intern(record.origin);
-    const auto& held = nodes_[origin].topology;
-    const bool same_links = held && held->neighbours == record.neighbours;
-    if (!same_links || held->flags != record.flags) {
+    const node_index origin = known ? *known : intern(record.origin);
+    const bool other_edges = relink(origin, record.neighbours);
+    node& held = nodes_[origin];
+    if (other_edges || held.flags != record.flags) {
         ++topology_version_;
     }
-    if (!same_links) {
-        std::vector<node_index> links;
-        links.reserve(record.neighbours.size());
-        for (const neighbour& link : record.neighbours) {
-            links.push_back(intern(link.id));
-            ++nodes_[links.back()].claims;
-        }
-        unlink(nodes_[origin]);
-        nodes_[origin].links = std::move(links);
-    }
-    nodes_[origin].topology = std::move(record);
-    nodes_[origin].lost = now_;  // Heard of just now: its age starts anew.
-    hash_known_ = oldest_known_ = false;
+    held.flags = record.flags;
+    held.name = std::move(record.name);
+    news_of(held, held.topology_sequence, record.sequence);
     return freshness::newer;
 }
 
@@ -167,7 +178,7 @@ freshness link_state_db::apply(filter_record record, instant now) {
     }
     const auto known = find(record.origin);
     if (known) {
-        const auto fresh = compare(nodes_[*known].filter, record.sequence);
+        const auto fresh = compare(nodes_[*known].filter_sequence, record.sequence);
         if (fresh != freshness::newer) {
             return fresh;
         }
@@ -177,15 +188,120 @@ freshness link_state_db::apply(filter_record record, instant now) {
         return freshness::refused;
     }
     normalise(record);
-    auto& held = nodes_[origin].filter;
-    if (!held || held->prefixes != record.prefixes || held->bridges != record.bridges
-        || held->services != record.services) {
+    node& held = nodes_[origin];
+    if (held.filter_sequence == 0 || prefixes(origin) != record.prefixes
+        || bridges(origin) != record.bridges || services(origin) != record.services) {
         ++filter_version_;
+        held.filter.reset();
+        if (!record.prefixes.empty() || !record.bridges.empty() || !record.services.empty()) {
+            held.filter = std::make_unique<subscriptions>(
+                subscriptions{std::move(record.prefixes), std::move(record.bridges),
+                              std::move(record.services)});
+        }
     }
-    held = std::move(record);
-    nodes_[origin].lost = now_;
-    hash_known_ = oldest_known_ = false;
+    news_of(held, held.filter_sequence, record.sequence);
     return freshness::newer;
+}
+
+/// A record of `origin` has just replaced the one before it: `sequence`, one of its two.
+void link_state_db::news_of(node& origin, std::uint64_t& sequence, std::uint64_t now_is) {
+    if (origin.connected) {
+        hash_ -= hash_where_recorded(digest_of(origin));
+    }
+    sequence = now_is;
+    if (origin.connected) {
+        hash_ += hash_where_recorded(digest_of(origin));
+    }
+    origin.lost = now_;  // Heard of just now: its age starts anew.
+    oldest_known_ = false;
+}
+
+/// Makes `neighbours`, in the form that the database keeps, the claims of `origin`. What stays as
+/// it is costs nothing but a look. True where a link that both ends claim has come, gone or changed
+/// its cost.
+bool link_state_db::relink(node_index origin, const std::vector<neighbour>& neighbours) {
+    thread_local std::vector<link> fresh;
+    thread_local std::vector<node_index> added, dropped, recosted;
+    fresh.clear();
+    added.clear();
+    dropped.clear();
+    recosted.clear();
+    const auto old = nodes_[origin].links();  // Stays where it is when nodes_ grows.
+    std::size_t at = 0;
+    for (const neighbour& wanted : neighbours) {
+        for (; at < old.size() && nodes_[old[at].to].id < wanted.id; ++at) {
+            dropped.push_back(old[at].to);
+        }
+        if (at < old.size() && nodes_[old[at].to].id == wanted.id) {
+            fresh.push_back(old[at++]);
+            if (fresh.back().claimed != wanted.cost) {
+                fresh.back().claimed = wanted.cost;
+                recosted.push_back(fresh.back().to);
+            }
+        } else {
+            const auto to = intern(wanted.id);
+            fresh.push_back({static_cast<std::uint16_t>(to), false, wanted.cost, 0});
+            added.push_back(to);
+        }
+    }
+    for (; at < old.size(); ++at) {
+        dropped.push_back(old[at].to);
+    }
+    if (added.empty() && dropped.empty() && recosted.empty()) {
+        return false;
+    }
+    bool other_edges = false;
+    for (const auto to : dropped) {
+        --nodes_[to].claims;
+        if (link* back = link_between(to, origin); back != nullptr) {
+            back->returned = false;
+            parted_ = other_edges = true;
+        }
+    }
+    if (fresh.size() != old.size()) {
+        nodes_[origin].link_array =
+            fresh.empty() ? nullptr : std::make_unique<link[]>(fresh.size());
+        nodes_[origin].link_count = static_cast<std::uint32_t>(fresh.size());
+    }
+    std::copy(fresh.begin(), fresh.end(), nodes_[origin].link_array.get());
+    const auto agree = [&](node_index to) {
+        link* back = link_between(to, origin);
+        if (back == nullptr) {
+            return false;
+        }
+        link* there = link_between(origin, to);
+        const auto cost = std::max(there->claimed, back->claimed);
+        const bool other = !there->returned || there->cost != cost;
+        there->returned = back->returned = true;
+        there->cost = back->cost = cost;
+        return other;
+    };
+    for (const auto to : added) {
+        ++nodes_[to].claims;
+        if (agree(to)) {
+            other_edges = true;
+            joined_.push_back({origin, to});
+        }
+    }
+    for (const auto to : recosted) {
+        other_edges = agree(to) || other_edges;
+    }
+    return other_edges;
+}
+
+/// The claim that `from` makes on a link to `to`, if any.
+link_state_db::link* link_state_db::link_between(node_index from, node_index to) const noexcept {
+    const auto links = nodes_[from].links();
+    auto found = links.begin();
+    if (links.size() <= scanned_links_max) {
+        found = std::find_if(links.begin(), links.end(),
+                             [&](const link& each) { return each.to == to; });
+    } else {
+        found = std::lower_bound(
+            links.begin(), links.end(), nodes_[to].id,
+            [&](const link& each, const endpoint_id& id) { return nodes_[each.to].id < id; });
+    }
+    return found != links.end() && found->to == to ? &*found : nullptr;
 }
 
 node_index link_state_db::index_of(const endpoint_id& id) {
@@ -196,25 +312,69 @@ node_index link_state_db::index_of(const endpoint_id& id) {
 }
 
 std::optional<node_index> link_state_db::find(const endpoint_id& id) const {
-    const auto known = index_.find(id);
-    return known == index_.end() ? std::nullopt : std::optional{known->second};
+    return index_.find(id, id_lookup());
 }
 
 endpoint_id link_state_db::id_of(node_index index) const noexcept {
     return index < nodes_.size() ? nodes_[index].id : endpoint_id{};
 }
 
-const topology_record* link_state_db::topology(node_index index) const noexcept {
-    return index < nodes_.size() && nodes_[index].topology ? &*nodes_[index].topology : nullptr;
+std::optional<topology_record> link_state_db::topology(node_index index) const {
+    if (index >= nodes_.size() || nodes_[index].topology_sequence == 0) {
+        return std::nullopt;
+    }
+    const node& of = nodes_[index];
+    topology_record out{of.id, of.topology_sequence, of.name, of.flags, {}};
+    out.neighbours.reserve(of.link_count);
+    for (const link& each : of.links()) {
+        out.neighbours.push_back({nodes_[each.to].id, each.claimed});
+    }
+    return out;
 }
 
-const filter_record* link_state_db::filter(node_index index) const noexcept {
-    return index < nodes_.size() && nodes_[index].filter ? &*nodes_[index].filter : nullptr;
+std::optional<filter_record> link_state_db::filter(node_index index) const {
+    if (filter_sequence(index) == 0) {
+        return std::nullopt;
+    }
+    const node& of = nodes_[index];
+    return filter_record{of.id, of.filter_sequence, prefixes(index), bridges(index), services(index)};
 }
 
-const link_graph& link_state_db::graph() const {
-    refresh();
-    return graph_;
+std::string_view link_state_db::name(node_index index) const noexcept {
+    return index < nodes_.size() ? std::string_view{nodes_[index].name} : std::string_view{};
+}
+
+std::uint32_t link_state_db::flags(node_index index) const noexcept {
+    return index < nodes_.size() ? nodes_[index].flags : 0;
+}
+
+bool link_state_db::claims_link(node_index from, node_index to) const noexcept {
+    return from < nodes_.size() && to < nodes_.size() && link_between(from, to) != nullptr;
+}
+
+std::uint64_t link_state_db::filter_sequence(node_index index) const noexcept {
+    return index < nodes_.size() ? nodes_[index].filter_sequence : 0;
+}
+
+const std::vector<std::string>& link_state_db::prefixes(node_index index) const noexcept {
+    static const std::vector<std::string> none;
+    return index < nodes_.size() && nodes_[index].filter ? nodes_[index].filter->prefixes : none;
+}
+
+const std::vector<bridge>& link_state_db::bridges(node_index index) const noexcept {
+    static const std::vector<bridge> none;
+    return index < nodes_.size() && nodes_[index].filter ? nodes_[index].filter->bridges : none;
+}
+
+const std::vector<std::string>& link_state_db::services(node_index index) const noexcept {
+    static const std::vector<std::string> none;
+    return index < nodes_.size() && nodes_[index].filter ? nodes_[index].filter->services : none;
+}
+
+std::vector<edge> link_state_db::edges(node_index index) const {
+    std::vector<edge> out;
+    each_edge(index, [&](const edge& each) { out.push_back(each); });
+    return out;
 }
 
 bool link_state_db::connected(node_index index) const {
@@ -224,16 +384,12 @@ bool link_state_db::connected(node_index index) const {
 
 std::span<const node_index> link_state_db::connected_nodes() const {
     refresh();
-    if (!connected_sorted_) {
-        std::sort(connected_.begin(), connected_.end(),
-                  [&](node_index a, node_index b) { return nodes_[a].id < nodes_[b].id; });
-        connected_sorted_ = true;
-    }
     return connected_;
 }
 
 std::vector<digest_entry> link_state_db::digest() const {
     std::vector<digest_entry> out;
+    out.reserve(connected_nodes().size());
     for (const node_index index : connected_nodes()) {
         if (nodes_[index].has_records()) {
             out.push_back(digest_of(nodes_[index]));
@@ -244,13 +400,6 @@ std::vector<digest_entry> link_state_db::digest() const {
 
 std::uint64_t link_state_db::digest_hash() const {
     refresh();
-    if (!hash_known_) {
-        hash_ = 0;
-        for (const node_index index : connected_) {
-            hash_ += nodes_[index].has_records() ? hash_of(digest_of(nodes_[index])) : 0;
-        }
-        hash_known_ = true;
-    }
     return hash_;
 }
 
@@ -284,9 +433,12 @@ std::vector<missing_records> link_state_db::newer_than(std::span<const digest_en
             out.push_back(missing);
         }
     }
-    std::sort(out.begin(), out.end(), [&](const missing_records& a, const missing_records& b) {
+    const auto by_id = [&](const missing_records& a, const missing_records& b) {
         return nodes_[a.node].id < nodes_[b.node].id;
-    });
+    };
+    if (!std::is_sorted(out.begin(), out.end(), by_id)) {
+        std::sort(out.begin(), out.end(), by_id);
+    }
     out.erase(std::unique(out.begin(), out.end()), out.end());
     return out;
 }
@@ -303,8 +455,10 @@ std::vector<forgotten_node> link_state_db::forget_stale(instant now,
         node& old = nodes_[index];
         if (may_age(index) && old.lost <= latest && old.has_records()) {
             out.push_back({old.id, index});
-            unlink(old);
-            old.topology.reset();
+            unlink(index);
+            old.topology_sequence = old.filter_sequence = 0;
+            old.flags = 0;
+            old.name = {};
             old.filter.reset();
         }
     }
@@ -317,7 +471,7 @@ std::vector<forgotten_node> link_state_db::forget_stale(instant now,
     }
     for (const node_index index : unused) {
         out.push_back({nodes_[index].id, index});
-        index_.erase(nodes_[index].id);
+        index_.erase(nodes_[index].id, id_lookup());
         nodes_[index] = node{};
         free_.push_back(index);
     }
@@ -334,7 +488,9 @@ instant link_state_db::next_expiry(std::chrono::nanoseconds max_age) const {
     refresh();
     if (!oldest_known_) {
         oldest_ = never;
-        for (node_index index = 1; index < nodes_.size(); ++index) {
+        // Nearly always everybody is connected; then nobody need be looked at.
+        const node_index looked_at = connected_.size() == index_.size() ? 0 : slot_count();
+        for (node_index index = 1; index < looked_at; ++index) {
             if (may_age(index)) {
                 oldest_ = std::min(oldest_, nodes_[index].lost);
             }
@@ -362,114 +518,120 @@ bool link_state_db::room_for(const topology_record& record) const {
 }
 
 node_index link_state_db::intern(const endpoint_id& id) {
-    const auto next = free_.empty() ? static_cast<node_index>(nodes_.size()) : free_.back();
-    const auto [entry, made] = index_.try_emplace(id, next);
-    if (!made) {
-        return entry->second;
+    if (const auto known = find(id)) {
+        return *known;
     }
+    const auto made = free_.empty() ? slot_count() : free_.back();
     if (free_.empty()) {
-        if (nodes_.size() == nodes_.capacity()) {
-            // Doubling would leave a large overlay with half of its memory unused.
-            nodes_.reserve(nodes_.size() + nodes_.size() / 8 + 16);
-        }
+        make_room(nodes_, nodes_.size() + 1);
         nodes_.emplace_back();
     } else {
         free_.pop_back();
     }
-    nodes_[next].id = id;
-    nodes_[next].lost = now_;
+    index_.insert(id, made, id_lookup());
+    nodes_[made].id = id;
+    nodes_[made].lost = now_;
     oldest_known_ = false;
-    return next;
+    return made;
 }
 
 /// Takes back the claims that `from` makes.
-void link_state_db::unlink(node& from) {
-    for (const node_index to : from.links) {
-        --nodes_[to].claims;
+void link_state_db::unlink(node_index from) {
+    for (const link& each : nodes_[from].links()) {
+        --nodes_[each.to].claims;
+        if (link* back = link_between(each.to, from); back != nullptr) {
+            back->returned = false;
+        }
     }
-    from.links.clear();
+    nodes_[from].link_array.reset();
+    nodes_[from].link_count = 0;
 }
 
-void link_state_db::refresh() const {
-    if (graph_version_ != topology_version_) {
-        graph_version_ = topology_version_;
-        build_graph();
-        mark_connected();
-        connected_sorted_ = hash_known_ = oldest_known_ = false;
+void link_state_db::update_connected() const {
+    if (parted_ || joined_.size() > nodes_.size()) {
+        find_connected();
+    } else {
+        grow_connected();
     }
+    parted_ = false;
+    joined_.clear();
 }
 
-/// Lists the claims by the node that they name, then keeps those that it returns. Both steps go by
-/// ascending index, and so the edges come out in order without sorting.
-void link_state_db::build_graph() const {
-    // Buffers of the thread: for each database its own they would be a tenth of all its memory.
-    thread_local std::vector<link_graph::edge> incoming;  // claims by the node named: from whom
-    thread_local std::vector<std::uint32_t> incoming_first;
-    thread_local std::vector<link_graph::edge> claimed;  // by the node named: by whom last
-    thread_local std::vector<link_graph::edge> edges;
-    const std::size_t count = nodes_.size();
-    auto& at = graph_.first_;
-    at.assign(count + 1, 0);
-    for (const node& from : nodes_) {
-        for (const node_index to : from.links) {
-            ++at[to + 1];
+/// Edges have only been added: goes on from where they lead out of what is connected.
+void link_state_db::grow_connected() const {
+    thread_local std::vector<node_index> gained;
+    gained.clear();
+    const auto meet = [&](node_index index) {
+        if (!nodes_[index].connected) {
+            nodes_[index].connected = true;
+            gained.push_back(index);
+        }
+    };
+    std::size_t done = 0;
+    for (const auto& [from, to] : joined_) {
+        if (nodes_[from].connected != nodes_[to].connected) {
+            meet(from);
+            meet(to);
+        }
+        // Here and not at the end: the next pair may hang on what this one has brought.
+        for (; done < gained.size(); ++done) {
+            returned_links(gained[done], [&](const edge& each) { meet(each.to); });
         }
     }
-    for (std::size_t i = 0; i < count; ++i) {
-        at[i + 1] += at[i];
-    }
-    incoming.resize(at.back());
-    incoming_first.assign(at.begin(), at.end() - 1);
-    for (node_index from = 0; from < count; ++from) {
-        const node& origin = nodes_[from];
-        for (std::size_t i = 0; i < origin.links.size(); ++i) {
-            incoming[incoming_first[origin.links[i]]++] = {from,
-                                                             origin.topology->neighbours[i].cost};
-        }
-    }
-    edges.clear();
-    claimed.assign(count, {no_node, 0});
-    for (node_index from = 0; from < count; ++from) {
-        const node& origin = nodes_[from];
-        for (std::size_t i = 0; i < origin.links.size(); ++i) {
-            claimed[origin.links[i]] = {from, origin.topology->neighbours[i].cost};
-        }
-        const std::size_t begin = at[from];
-        const std::size_t end = incoming_first[from];
-        at[from] = static_cast<std::uint32_t>(edges.size());
-        for (std::size_t i = begin; i < end; ++i) {
-            const auto& claim = incoming[i];
-            if (claimed[claim.to].to == from) {
-                edges.push_back({claim.to, std::max(claim.cost, claimed[claim.to].cost)});
+    now_connected(gained);
+}
+
+/// Edges have been lost: looks at all.
+void link_state_db::find_connected() const {
+    thread_local std::vector<std::uint8_t> met;
+    thread_local std::vector<node_index> all, gained;
+    met.assign(nodes_.size(), 0);
+    met[self_index()] = 1;
+    all.assign(1, self_index());
+    for (std::size_t done = 0; done < all.size(); ++done) {
+        returned_links(all[done], [&](const edge& each) {
+            if (met[each.to] == 0) {
+                met[each.to] = 1;
+                all.push_back(each.to);
             }
+        });
+    }
+    const auto before = connected_.size();
+    std::erase_if(connected_, [&](node_index index) {
+        if (met[index] != 0) {
+            return false;
+        }
+        hash_ -= hash_where_recorded(digest_of(nodes_[index]));
+        nodes_[index].connected = false;
+        nodes_[index].lost = now_;
+        return true;
+    });
+    oldest_known_ = oldest_known_ && connected_.size() == before;
+    gained.clear();
+    for (const node_index index : all) {
+        if (!nodes_[index].connected) {
+            nodes_[index].connected = true;
+            gained.push_back(index);
         }
     }
-    at.back() = static_cast<std::uint32_t>(edges.size());
-    graph_.edges_.assign(edges.begin(), edges.end());
+    now_connected(gained);
 }
 
-void link_state_db::mark_connected() const {
-    thread_local std::vector<std::uint8_t> was_connected;
-    was_connected.clear();
-    for (const node& each : nodes_) {
-        was_connected.push_back(each.connected);
-        each.connected = false;
+/// Adds nodes that have just been marked as connected to what is kept about those; sorts `gained`.
+void link_state_db::now_connected(std::vector<node_index>& gained) const {
+    if (gained.empty()) {
+        return;
     }
-    connected_.assign(1, self_index());
-    nodes_.front().connected = true;
-    for (std::size_t done = 0; done < connected_.size(); ++done) {
-        for (const auto& edge : graph_.edges(connected_[done])) {
-            if (!nodes_[edge.to].connected) {
-                nodes_[edge.to].connected = true;
-                connected_.push_back(edge.to);
-            }
-        }
+    oldest_known_ = false;
+    for (const node_index index : gained) {
+        hash_ += hash_where_recorded(digest_of(nodes_[index]));
     }
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        if (was_connected[i] != 0 && !nodes_[i].connected) {
-            nodes_[i].lost = now_;
-        }
-    }
+    const auto by_id = [&](node_index a, node_index b) { return nodes_[a].id < nodes_[b].id; };
+    std::sort(gained.begin(), gained.end(), by_id);
+    const auto before = static_cast<std::ptrdiff_t>(connected_.size());
+    make_room(connected_, connected_.size() + gained.size());
+    connected_.insert(connected_.end(), gained.begin(), gained.end());
+    std::inplace_merge(connected_.begin(), connected_.begin() + before, connected_.end(), by_id);
 }
 
 }  // namespace bzmq::overlay

@@ -3,15 +3,18 @@
 #include "bzmq/endpoint_id.hpp"
 
 #include "base/time.hpp"
+#include "overlay/id_index.hpp"
+#include "overlay/limits.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 /// What every endpoint of an overlay tells all others about itself, and the database of it. A
@@ -81,28 +84,11 @@ enum class freshness : std::uint8_t {
 
 #pragma GCC diagnostic pop
 
-/// The links that both ends claim, as flat arrays by node index: the cost of a link is the larger
-/// of the two claims.
-class link_graph {
-  public:
-    struct edge {
-        node_index to = 0;
-        std::uint32_t cost = 0;
-        friend bool operator==(const edge&, const edge&) = default;
-    };
-
-    /// All links of `node`, by the index of the far end; none for unknown nodes.
-    [[nodiscard]] std::span<const edge> edges(node_index node) const noexcept {
-        if (static_cast<std::size_t>(node) + 1 >= first_.size()) {
-            return {};
-        }
-        return std::span{edges_}.subspan(first_[node], first_[node + 1] - first_[node]);
-    }
-
-  private:
-    friend class link_state_db;
-    std::vector<std::uint32_t> first_;  ///< by node, and one more: where its edges begin
-    std::vector<edge> edges_;
+/// A link that both ends claim, seen from one of them.
+struct edge {
+    node_index to = 0;
+    std::uint32_t cost = 0;  ///< the larger of the two claims
+    friend bool operator==(const edge&, const edge&) = default;
 };
 
 /// Sequence numbers of one origin's records; 0 where there is none.
@@ -158,18 +144,34 @@ class link_state_db {
     [[nodiscard]] node_index self_index() const noexcept { return 0; }
     [[nodiscard]] const endpoint_id& self() const noexcept { return nodes_.front().id; }
 
-    /// The records held; null where there is none.
-    [[nodiscard]] const topology_record* topology(node_index index) const noexcept;
-    [[nodiscard]] const filter_record* filter(node_index index) const noexcept;
+    /// The records held, put together anew: for passing on. Nothing where there is none.
+    [[nodiscard]] std::optional<topology_record> topology(node_index index) const;
+    [[nodiscard]] std::optional<filter_record> filter(node_index index) const;
+    /// What the records say, for looking at: empty, zero or false where there is none.
+    [[nodiscard]] std::string_view name(node_index index) const noexcept;
+    [[nodiscard]] std::uint32_t flags(node_index index) const noexcept;
+    [[nodiscard]] bool claims_link(node_index from, node_index to) const noexcept;
+    [[nodiscard]] std::uint64_t filter_sequence(node_index index) const noexcept;
+    [[nodiscard]] const std::vector<std::string>& prefixes(node_index index) const noexcept;
+    [[nodiscard]] const std::vector<bridge>& bridges(node_index index) const noexcept;
+    [[nodiscard]] const std::vector<std::string>& services(node_index index) const noexcept;
 
     // -- What follows from the records ----------------------------------------------------------
 
-    /// Changes whenever links, flags or the use of indices may have changed.
+    /// Changes whenever links that both ends claim, flags or the use of indices may have changed.
     [[nodiscard]] std::uint64_t topology_version() const noexcept { return topology_version_; }
     /// Changes whenever what somebody subscribes to, or the use of indices, may have changed.
     [[nodiscard]] std::uint64_t filter_version() const noexcept { return filter_version_; }
 
-    [[nodiscard]] const link_graph& graph() const;
+    /// Calls `what` with each `edge` of a node, in the order of the far ends' ids.
+    template <class action>
+    void each_edge(node_index index, action&& what) const {
+        refresh();
+        if (index < nodes_.size()) {
+            returned_links(index, what);
+        }
+    }
+    [[nodiscard]] std::vector<edge> edges(node_index index) const;
     [[nodiscard]] bool connected(node_index index) const;
     /// The connected nodes, `self` among them, in the order of their ids.
     [[nodiscard]] std::span<const node_index> connected_nodes() const;
@@ -178,7 +180,7 @@ class link_state_db {
 
     /// The sequence numbers of all connected nodes that have a record, in the order of their ids.
     [[nodiscard]] std::vector<digest_entry> digest() const;
-    /// A hash over `digest()`, whatever the order; O(1) while nothing changes.
+    /// A hash over `digest()`, whatever the order. O(1) while no links come or go.
     [[nodiscard]] std::uint64_t digest_hash() const;
     /// What to send to a peer whose digest is `theirs` (in any order), in the order of ids: records
     /// that it lacks or has older of connected nodes and of nodes that were met or lost a moment
@@ -201,44 +203,91 @@ class link_state_db {
     [[nodiscard]] instant next_expiry(std::chrono::nanoseconds max_age) const;
 
   private:
+    /// A claim of one node. Twelve bytes: an overlay of n endpoints keeps n times all links.
+    struct link {
+        std::uint16_t to = 0;       ///< a node_index
+        bool returned = false;      ///< the far end claims it as well
+        std::uint32_t claimed = 0;  ///< the cost by this end's record
+        std::uint32_t cost = 0;     ///< of the edge, while `returned`
+    };
+    static_assert(nodes_max <= 0xffff);
+
+    /// What a node subscribes to, and offers. Most nodes do not, and have none of these.
+    struct subscriptions {
+        std::vector<std::string> prefixes;
+        std::vector<bridge> bridges;
+        std::vector<std::string> services;
+    };
+
+    /// All that is known of one endpoint. An overlay of n endpoints keeps n times n of these: what
+    /// few nodes have is allocated apart.
     struct node {
-        endpoint_id id;  ///< nil where the slot is free
-        std::optional<topology_record> topology;
-        std::optional<filter_record> filter;
-        std::vector<node_index> links;  ///< the indices of topology->neighbours, in their order
-        std::uint32_t claims = 0;       ///< records of others that name this node
+        endpoint_id id;                       ///< nil where the slot is free
+        std::uint64_t topology_sequence = 0;  ///< 0: no record
+        std::uint64_t filter_sequence = 0;    ///< 0: no record
+        std::unique_ptr<link[]> link_array;   ///< by the id of the far end
+        std::uint32_t link_count = 0;
+        std::uint32_t flags = 0;
+        std::uint32_t claims = 0;  ///< records of others that name this node
         mutable bool connected = false;
         mutable instant lost{};  ///< while not connected: what its age counts from
+        std::string name;
+        std::unique_ptr<subscriptions> filter;  ///< null where it subscribes to nothing
 
-        [[nodiscard]] bool has_records() const noexcept { return topology || filter; }
+        [[nodiscard]] bool has_records() const noexcept {
+            return topology_sequence != 0 || filter_sequence != 0;
+        }
+        [[nodiscard]] std::span<link> links() const noexcept {
+            return {link_array.get(), link_count};
+        }
     };
 
     [[nodiscard]] static digest_entry digest_of(const node& of) {
-        return {of.id, of.topology ? of.topology->sequence : 0,
-                of.filter ? of.filter->sequence : 0};
+        return {of.id, of.topology_sequence, of.filter_sequence};
+    }
+    [[nodiscard]] auto id_lookup() const noexcept {
+        return [this](node_index index) -> const endpoint_id& { return nodes_[index].id; };
+    }
+    template <class action>
+    void returned_links(node_index index, action&& what) const {
+        for (const link& each : nodes_[index].links()) {
+            if (each.returned) {
+                what(edge{each.to, each.cost});
+            }
+        }
     }
     [[nodiscard]] bool may_age(node_index index) const noexcept;
     [[nodiscard]] bool room_for(const topology_record& record) const;
     node_index intern(const endpoint_id& id);
-    void unlink(node& from);
-    void refresh() const;
-    void build_graph() const;
-    void mark_connected() const;
+    [[nodiscard]] link* link_between(node_index from, node_index to) const noexcept;
+    bool relink(node_index origin, const std::vector<neighbour>& neighbours);
+    void unlink(node_index from);
+    void news_of(node& origin, std::uint64_t& sequence, std::uint64_t now_is);
+    void refresh() const {
+        if (parted_ || !joined_.empty()) {
+            update_connected();
+        }
+    }
+    void update_connected() const;
+    void grow_connected() const;
+    void find_connected() const;
+    void now_connected(std::vector<node_index>& gained) const;
 
     std::vector<node> nodes_;
     std::vector<node_index> free_;
-    std::unordered_map<endpoint_id, node_index> index_;  ///< looked up, never iterated
+    id_index index_;
     std::uint64_t topology_version_ = 1;
     std::uint64_t filter_version_ = 1;
     instant now_{};  ///< of the last call that passed the time
 
     // Derived on demand.
-    mutable std::uint64_t graph_version_ = 0;  ///< the topology_version_ of what follows
-    mutable link_graph graph_;
-    mutable std::vector<node_index> connected_;
-    mutable bool connected_sorted_ = false;
-    mutable bool hash_known_ = false;
-    mutable std::uint64_t hash_ = 0;
+    struct pair_of_nodes {
+        node_index from, to;
+    };
+    mutable std::vector<pair_of_nodes> joined_;  ///< new edges since the last `refresh`
+    mutable bool parted_ = false;                ///< edges were lost since the last `refresh`
+    mutable std::vector<node_index> connected_;  ///< by id
+    mutable std::uint64_t hash_ = 0;  ///< the digest hash over the nodes marked `connected`
     mutable bool oldest_known_ = false;
     mutable instant oldest_ = never;  ///< the earliest `lost` of nodes that may age
 };

@@ -1,9 +1,8 @@
 #include "overlay/paths.hpp"
 
 #include <algorithm>
-#include <tuple>
 
-#include "overlay/limits.hpp"
+#include "overlay/growth.hpp"
 
 namespace bzmq::overlay {
 
@@ -25,7 +24,7 @@ std::vector<node_index> path_table::path_to(node_index node) const {
     if (!reachable(node)) {
         return out;
     }
-    out.resize(entries_[node].hops);
+    out.resize((*this)[node].hops);
     for (auto at = out.rbegin(); at != out.rend(); ++at) {
         *at = node;
         node = entries_[node].parent;
@@ -34,54 +33,48 @@ std::vector<node_index> path_table::path_to(node_index node) const {
 }
 
 void path_table::run(const link_state_db& db) {
-    const link_graph& graph = db.graph();
-    const auto farther = [](const heap_item& a, const heap_item& b) {
-        return std::tie(a.distance, a.hops) > std::tie(b.distance, b.hops);
-    };
-    entries_.assign(db.slot_count(), entry{0, unreached, no_node, no_node});
-    entries_[self_].hops = 0;
-    heap_.assign(1, heap_item{0, 0, self_});
-    while (!heap_.empty()) {
-        std::pop_heap(heap_.begin(), heap_.end(), farther);
-        const heap_item item = heap_.back();
-        heap_.pop_back();
-        const node_index node = item.node;
-        const entry here = entries_[node];
-        if (here.distance != item.distance || here.hops != item.hops) {
+    thread_local std::vector<heap_item> heap;
+    const auto farther = [](const heap_item& a, const heap_item& b) { return a.length > b.length; };
+    make_room(entries_, db.slot_count());
+    entries_.assign(db.slot_count(), packed_entry{});
+    entries_[self_].length = 0;
+    heap.assign(1, heap_item{0, self_});
+    while (!heap.empty()) {
+        std::pop_heap(heap.begin(), heap.end(), farther);
+        const auto [length, node] = heap.back();
+        heap.pop_back();
+        const packed_entry here = entries_[node];
+        if (here.length != length) {
             continue;  // A better way was found after this one.
         }
         if (node != self_
-            && (here.hops >= path_hops_max || (db.topology(node)->flags & flag_no_relay) != 0)) {
+            && ((length & hops_mask) >= path_hops_max || (db.flags(node) & flag_no_relay) != 0)) {
             continue;
         }
-        for (const auto& edge : graph.edges(node)) {
-            entry& there = entries_[edge.to];
-            const std::uint64_t distance = here.distance + edge.cost;
-            const std::uint32_t hops = here.hops + 1;
-            if (there.hops != unreached) {
-                const auto known = std::tie(there.distance, there.hops);
-                const auto found = std::tie(distance, hops);
-                if (known < found) {
-                    continue;
-                }
-                if (known == found) {
-                    // Every parent that makes for the same distance and hops comes by before
-                    // `there` is settled, since its own key is smaller.
-                    if (db.id_of(node) < db.id_of(there.parent)) {
-                        there.parent = node;
-                        there.first_hop = node == self_ ? edge.to : here.first_hop;
-                    }
-                    continue;
-                }
+        db.each_edge(node, [&](const edge& edge) {
+            packed_entry& there = entries_[edge.to];
+            const path_length found = length + (path_length{edge.cost} << hops_bits) + 1;
+            if (there.length < found) {
+                return;
             }
-            there = {distance, hops, node, node == self_ ? edge.to : here.first_hop};
-            heap_.push_back({distance, hops, edge.to});
-            std::push_heap(heap_.begin(), heap_.end(), farther);
-        }
+            if (there.length == found) {
+                // Every parent that makes for the same distance and hops comes by before `there`
+                // is settled, since its own length is smaller.
+                if (db.id_of(node) < db.id_of(there.parent)) {
+                    there.parent = node;
+                    there.first_hop = node == self_ ? edge.to : here.first_hop;
+                }
+                return;
+            }
+            there = {found, node, node == self_ ? edge.to : here.first_hop};
+            heap.push_back({found, edge.to});
+            std::push_heap(heap.begin(), heap.end(), farther);
+        });
     }
 }
 
 void path_table::compare_with_before(const link_state_db& db) {
+    make_room(reached_, entries_.size());
     reached_.resize(entries_.size());
     reachable_count_ = 0;
     for (node_index node = 0; node < entries_.size(); ++node) {

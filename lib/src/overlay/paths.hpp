@@ -2,6 +2,7 @@
 
 #include "bzmq/endpoint_id.hpp"
 
+#include "overlay/limits.hpp"
 #include "overlay/link_state.hpp"
 
 #include <cstdint>
@@ -18,9 +19,9 @@ struct node_ref {
 };
 
 /// Shortest paths (Dijkstra) over the links that both ends claim, never through a relay that wants
-/// none (`flag_no_relay`) and over no more than `path_hops_max` of them. Among paths of equal cost the one with fewer hops wins, then the one
-/// whose parent has the smaller id at each node: the result depends on the records alone, not on
-/// the order in which they came.
+/// none (`flag_no_relay`) and over no more than `path_hops_max` of them. Among paths of equal cost
+/// the one with fewer hops wins, then the one whose parent has the smaller id at each node: the
+/// result depends on the records alone, not on the order in which they came.
 ///
 /// Answers are about the database as of the last `recompute`. Indices out of range are unreachable.
 class path_table {
@@ -49,12 +50,16 @@ class path_table {
     }
     /// Self is reachable.
     [[nodiscard]] bool reachable(node_index node) const noexcept {
-        return node < entries_.size() && entries_[node].hops != unreached;
+        return node < entries_.size() && entries_[node].length != unreached;
     }
     /// How many nodes are reachable, self not counted.
     [[nodiscard]] std::size_t reachable_count() const noexcept { return reachable_count_; }
     /// Of a reachable node only.
-    [[nodiscard]] const entry& operator[](node_index node) const noexcept { return entries_[node]; }
+    [[nodiscard]] entry operator[](node_index node) const noexcept {
+        const auto& [length, parent, first_hop] = entries_[node];
+        return {length >> hops_bits, static_cast<std::uint32_t>(length & hops_mask), parent,
+                first_hop};
+    }
     [[nodiscard]] node_index parent(node_index node) const noexcept {
         return entries_[node].parent;
     }
@@ -65,10 +70,20 @@ class path_table {
     [[nodiscard]] std::vector<node_index> path_to(node_index node) const;
 
   private:
-    static constexpr std::uint32_t unreached = 0xffff'ffff;
+    /// Distance and hops in one number that orders paths as they shall be chosen: every endpoint
+    /// keeps one for every other, and compares them in the innermost loop.
+    using path_length = std::uint64_t;
+    static constexpr unsigned hops_bits = 8;
+    static constexpr path_length hops_mask = (1U << hops_bits) - 1;
+    static_assert(path_hops_max <= hops_mask);
+    static constexpr path_length unreached = ~path_length{0};
+    struct packed_entry {
+        path_length length = unreached;
+        node_index parent = no_node;
+        node_index first_hop = no_node;
+    };
     struct heap_item {
-        std::uint64_t distance;
-        std::uint32_t hops;
+        path_length length;
         node_index node;
     };
 
@@ -78,9 +93,8 @@ class path_table {
     std::uint64_t version_ = 0;
     node_index self_ = 0;
     std::size_t reachable_count_ = 0;
-    std::vector<entry> entries_;        ///< by node; `hops` is `unreached` where unreachable
-    std::vector<endpoint_id> reached_;  ///< by node: its id where it was reachable last time
-    std::vector<heap_item> heap_;
+    std::vector<packed_entry> entries_;  ///< by node
+    std::vector<endpoint_id> reached_;   ///< by node: its id where it was reachable last time
     std::vector<node_ref> gained_, lost_;
 };
 

@@ -1,5 +1,7 @@
 #include "overlay/receivers.hpp"
 
+#include "overlay/growth.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -34,19 +36,28 @@ void move_to(prefix_trie& trie, const std::vector<std::string>& prefixes, prefix
 
 }  // namespace
 
-void receiver_table::set(node_index node, const filter_record& record) {
+void receiver_table::set(node_index node, const std::vector<std::string>& prefixes,
+                         const std::vector<bridge>& bridges) {
+    if (prefixes.empty() && bridges.empty()) {
+        remove(node);
+        return;
+    }
     if (node >= nodes_.size()) {
+        make_room(nodes_, static_cast<std::size_t>(node) + 1);
         nodes_.resize(static_cast<std::size_t>(node) + 1);
     }
-    move_to(topics_, record.prefixes, node, nodes_[node].places);
-    set_bridges(node, record.bridges);
+    if (!nodes_[node]) {
+        nodes_[node] = std::make_unique<node_state>();
+    }
+    move_to(topics_, prefixes, node, nodes_[node]->places);
+    set_bridges(node, nodes_[node]->bridges, bridges);
 }
 
 void receiver_table::remove(node_index node) {
-    if (node < nodes_.size()) {
-        move_to(topics_, {}, node, nodes_[node].places);
-        set_bridges(node, {});
-        nodes_[node] = node_state{};
+    if (node < nodes_.size() && nodes_[node]) {
+        move_to(topics_, {}, node, nodes_[node]->places);
+        set_bridges(node, nodes_[node]->bridges, {});
+        nodes_[node].reset();
     }
 }
 
@@ -65,8 +76,9 @@ void receiver_table::match_bridges(std::string_view topic, std::vector<bridge_ma
     std::sort(out.begin(), out.end());
 }
 
-void receiver_table::set_bridges(node_index node, const std::vector<bridge>& bridges) {
-    auto& held = nodes_[node].bridges;
+/// Makes `held`, the slots of `node`, those of `bridges`.
+void receiver_table::set_bridges(node_index node, std::vector<std::uint32_t>& held,
+                                 const std::vector<bridge>& bridges) {
     if (held.empty() && bridges.empty()) {
         return;
     }

@@ -4,6 +4,7 @@
 #include "overlay/prefix_trie.hpp"
 
 #include <compare>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,13 @@ struct bridge_match {
 /// forgets a node calls `remove`.
 class receiver_table {
   public:
-    /// The node's filter is now that of `record`, in the form in which the database keeps it. Costs
-    /// the size of the record; sets that stay the same are not touched.
-    void set(node_index node, const filter_record& record);
+    /// The node's filter is now this, in the form in which the database keeps it. Costs the size of
+    /// the filter; sets that stay the same are not touched.
+    void set(node_index node, const std::vector<std::string>& prefixes,
+             const std::vector<bridge>& bridges);
+    void set(node_index node, const filter_record& record) {
+        set(node, record.prefixes, record.bridges);
+    }
     /// The node subscribes to nothing. No effect for unknown nodes.
     void remove(node_index node);
 
@@ -46,10 +51,11 @@ class receiver_table {
         std::vector<std::uint32_t> bridges;      ///< slots, by domain tag
     };
 
-    void set_bridges(node_index node, const std::vector<bridge>& bridges);
+    void set_bridges(node_index node, std::vector<std::uint32_t>& held,
+                     const std::vector<bridge>& bridges);
     std::uint32_t new_bridge(node_index node, const std::string& domain_tag);
 
-    std::vector<node_state> nodes_;
+    std::vector<std::unique_ptr<node_state>> nodes_;  ///< null for those that take nothing
     prefix_trie topics_;
     std::vector<bridge_slot> bridge_slots_;
     std::vector<std::uint32_t> free_bridges_;

@@ -18,6 +18,16 @@ constexpr auto hold_max = 500us;
 // An acknowledgement waits this long for a batch to ride on, unless two frames wait for it.
 constexpr auto ack_delay = 1ms;
 constexpr auto retransmit_pause = 20ms;
+// Without a new acknowledgement the pause doubles up to here, and after so many repeats of all that
+// is unacknowledged only its first part is sent again: who does not read must not make us pile up.
+constexpr std::chrono::nanoseconds retransmit_pause_max = 1s;
+constexpr unsigned full_repeats_max = 2;
+constexpr std::size_t repeat_bytes_max = 64 * 1024;
+// A peer may leave us without any answer for so many `peer_timeout`s, not less than this, and longer
+// where a large frame is on its way: the last is the slowest path that we expect.
+constexpr int answer_timeouts = 5;
+constexpr std::chrono::nanoseconds answer_patience_min = 5s;
+constexpr std::size_t slowest_bytes_per_second = 64 * 1024;
 constexpr auto round_trip_memory = 30s;
 // Control records in flight; beyond it they wait for acknowledgements.
 constexpr std::size_t unacknowledged_frames_max = 256;
@@ -166,14 +176,14 @@ void channel::send_batches(instant now, channel_events& events) {
             && queued_bytes() < options_.frame_bytes && now < oldest_queued_ + hold_max) {
             return;
         }
-        send_one_batch(events, sections);
+        send_one_batch(now, events, sections);
         if (!queue_.empty() || !urgent_.empty()) {
             oldest_queued_ = now;
         }
     }
 }
 
-void channel::send_one_batch(channel_events& events, bool with_sections) {
+void channel::send_one_batch(instant now, channel_events& events, bool with_sections) {
     sent_frame frame{++sent_, {}, {}};
     const bool sections_only = with_sections && control_.empty() && urgent_.empty();
     if (sections_only) {
@@ -187,6 +197,9 @@ void channel::send_one_batch(channel_events& events, bool with_sections) {
     unconsumed_bytes_ += frame.bytes.size();
     unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
     events.send_frame(frame.bytes);
+    if (unacknowledged_.empty()) {
+        answered_at_ = now;
+    }
     unacknowledged_.push_back(std::move(frame));
 }
 
@@ -352,12 +365,14 @@ std::uint32_t channel::slot_of(const subtree_ptr& tree, frame_builder& out) {
     return slot;
 }
 
-void channel::acknowledged(const wire::progress& at) {
+void channel::acknowledged(instant now, const wire::progress& at) {
     peer_at_.received = std::max(peer_at_.received, std::min(at.received, sent_));
     peer_at_.consumed = std::max(peer_at_.consumed, std::min(at.consumed, sent_));
     while (!unacknowledged_.empty() && unacknowledged_.front().sequence <= peer_at_.received) {
         unacknowledged_bytes_ -= unacknowledged_.front().bytes.size();
         unacknowledged_.pop_front();
+        answered_at_ = now;
+        fruitless_ = 0;
     }
     while (!unconsumed_.empty() && unconsumed_.front().first <= peer_at_.consumed) {
         unconsumed_bytes_ -= unconsumed_.front().second;
@@ -366,14 +381,33 @@ void channel::acknowledged(const wire::progress& at) {
 }
 
 void channel::retransmit(instant now, channel_events& events) {
-    if (now < retransmitted_at_ + retransmit_pause) {
+    const auto pause = std::min<std::chrono::nanoseconds>(
+        retransmit_pause * (1 << std::min(fruitless_, 16U)), retransmit_pause_max);
+    if (now < retransmitted_at_ + pause) {
         return;
     }
     retransmitted_at_ = now;
+    const auto bytes_max = fruitless_ < full_repeats_max ? SIZE_MAX : repeat_bytes_max;
+    ++fruitless_;
+    std::size_t bytes = 0;
     for (const auto& frame : unacknowledged_) {
+        bytes += frame.bytes.size();
+        if (bytes > bytes_max && &frame != &unacknowledged_.front()) {
+            break;
+        }
         events.send_frame(frame.bytes);
         ++counters_.retransmitted_frames;
     }
+}
+
+instant channel::answer_deadline() const noexcept {
+    auto due = answered_at_
+               + std::max(answer_timeouts * options_.peer_timeout, answer_patience_min);
+    if (!unacknowledged_.empty()) {
+        due += std::chrono::seconds{unacknowledged_.front().bytes.size()
+                                    / slowest_bytes_per_second};
+    }
+    return due;
 }
 
 // -- Receiving ------------------------------------------------------------------------------------
@@ -406,7 +440,7 @@ bool channel::receive(instant now, std::span<const std::byte> frame, const share
             if (!ack) {
                 return false;
             }
-            acknowledged(ack->at);
+            acknowledged(now, ack->at);
             if (ack->gap && !unacknowledged_.empty()) {
                 retransmit(now, events);
             }
@@ -417,7 +451,7 @@ bool channel::receive(instant now, std::span<const std::byte> frame, const share
             if (!beat) {
                 return false;
             }
-            acknowledged(beat->at);
+            acknowledged(now, beat->at);
             peer_view_hash_ = beat->view_hash;
             echo_due_ = true;
             echo_clock_ = beat->clock;
@@ -444,6 +478,9 @@ void channel::note_round_trip(instant now, std::uint64_t clock) {
     if (sample < 0ns || sample > 10 * options_.peer_timeout) {
         return;
     }
+    if (unacknowledged_.empty()) {
+        answered_at_ = now;
+    }
     // The minimum tells the path's length; everything above it is queueing and scheduling.
     if (round_trip_ == 0ns || sample <= round_trip_ || now >= round_trip_at_ + round_trip_memory) {
         round_trip_ = std::max<std::chrono::nanoseconds>(sample, 1ns);
@@ -457,7 +494,7 @@ bool channel::receive_batch(instant now, byte_reader& in, const shared_bytes& wh
     if (!head) {
         return false;
     }
-    acknowledged(head->at);
+    acknowledged(now, head->at);
     if (head->sequence != received_ + 1) {
         // Sent again although it had come: say so. From the future: one is missing.
         const bool gap = head->sequence > received_;
@@ -479,6 +516,9 @@ bool channel::receive_batch(instant now, byte_reader& in, const shared_bytes& wh
         if (!receive_item(in, whole, reusable, events)) {
             return false;
         }
+    }
+    if (paused_) {
+        owed_bytes_ += whole.size();
     }
     return true;
 }
@@ -517,7 +557,6 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std
             if (!ok) {
                 return false;
             }
-            counters_.received_messages += head.records;
             const auto& tree = rx_slots_[head.slot];
             auto body = std::make_shared<section_body>();
             body->origin = tree->tree->origin;
@@ -525,6 +564,12 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std
             body->sent_at = head.sent_at;
             body->records = head.records;
             body->flags = head.flags & (wire::section_kind_mask | wire::section_direct);
+            // As the sender counts: it may go on until what came before this batch uses its window up.
+            if (body->is_data() && owed_bytes_ >= options_.overdraft_bytes) {
+                overdrawn_ = true;
+                return false;
+            }
+            counters_.received_messages += head.records;
             // A slice keeps its frame alive, wherever it waits; queues count what they can see.
             const bool keeps_little = whole.size() > copy_frame_min
                                       && head.payload.size() < whole.size() / 4;
@@ -606,7 +651,8 @@ bool channel::define_tree(byte_reader& in) {
 // -- Time -----------------------------------------------------------------------------------------
 
 instant channel::next_deadline() const noexcept {
-    auto due = std::min({heartbeat_due_, last_heard_ + options_.peer_timeout, ack_due_});
+    auto due = std::min({heartbeat_due_, last_heard_ + options_.peer_timeout, ack_due_,
+                         answer_deadline()});
     if (newest_seen_ > received_) {
         due = std::min(due, gap_told_at_ + retransmit_pause);
     }

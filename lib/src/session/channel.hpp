@@ -18,10 +18,15 @@
 /// acknowledgements, credit, retransmission, heartbeats. Pure: frames and the time in, frames out.
 namespace bzmq::session {
 
+/// The largest window that every receiver lets a sender choose.
+constexpr std::size_t overdraft_bytes_min = std::size_t{64} << 20;
+
 struct channel_options {
     endpoint_id self;
     std::size_t frame_bytes = 64 * 1024;
     std::size_t window_bytes = 4 * 1024 * 1024;
+    /// What a peer may send while it is paused, whatever window it has chosen.
+    std::size_t overdraft_bytes = overdraft_bytes_min;
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
     std::chrono::nanoseconds peer_timeout = std::chrono::seconds{3};
 };
@@ -46,7 +51,8 @@ struct channel_counters {
 
 class channel {
   public:
-    channel(channel_options options, instant now) : options_(options), last_heard_(now), heartbeat_due_(now) {}
+    channel(channel_options options, instant now)
+        : options_(options), answered_at_(now), last_heard_(now), heartbeat_due_(now) {}
 
     // -- Sending ----------------------------------------------------------------------------
     /// Queues an encoded link-state item; it overtakes waiting sections.
@@ -79,19 +85,35 @@ class channel {
     std::vector<routed_section> take_undelivered();
 
     // -- Receiving --------------------------------------------------------------------------
-    /// Handles a frame of type heartbeat, heartbeat_echo, ack or batch; false where malformed.
+    /// Handles a frame of type heartbeat, heartbeat_echo, ack or batch; false where it breaks the
+    /// protocol: it is malformed, or the peer is `overdrawn`.
     bool receive(instant now, std::span<const std::byte> frame, const shared_bytes& whole,
                  channel_events& events);
     /// While paused the peer gets no new credit: what it has sent already still comes in.
-    void pause(bool paused) noexcept { paused_ = paused; }
+    void pause(bool paused) noexcept {
+        paused_ = paused;
+        if (!paused) {
+            owed_bytes_ = 0;
+        }
+    }
     [[nodiscard]] bool paused() const noexcept { return paused_; }
+    /// Bytes that have come since `pause`, the batch that caused it included.
+    [[nodiscard]] std::size_t owed_bytes() const noexcept { return owed_bytes_; }
+    /// The peer went on sending messages without credit, beyond `overdraft_bytes`.
+    [[nodiscard]] bool overdrawn() const noexcept { return overdrawn_; }
 
     // -- Time ---------------------------------------------------------------------------------
     [[nodiscard]] bool timed_out(instant now) const noexcept {
         return now - last_heard_ >= options_.peer_timeout;
     }
+    /// The peer is heard of, but for five `peer_timeout`s has acknowledged nothing new, or, where
+    /// nothing waits for that, echoed no heartbeat: it does not read, and what we send piles up.
+    [[nodiscard]] bool unanswered(instant now) const noexcept { return now >= answer_deadline(); }
     /// For so long nobody looked: what the peer sent then is no silence of its.
-    void forgive(std::chrono::nanoseconds unwatched) noexcept { last_heard_ += unwatched; }
+    void forgive(std::chrono::nanoseconds unwatched) noexcept {
+        last_heard_ += unwatched;
+        answered_at_ += unwatched;
+    }
     [[nodiscard]] bool heartbeat_due(instant now) const noexcept { return now >= heartbeat_due_; }
     [[nodiscard]] instant next_deadline() const noexcept;
 
@@ -123,7 +145,7 @@ class channel {
                && unacknowledged_bytes_ < options_.window_bytes;
     }
     void send_batches(instant now, channel_events& events);
-    void send_one_batch(channel_events& events, bool with_sections);
+    void send_one_batch(instant now, channel_events& events, bool with_sections);
     [[nodiscard]] bool fits(const routed_section& section, const frame_builder& out,
                             const sent_frame& frame) const;
     std::byte* put_batch_head(std::byte* to);
@@ -133,8 +155,9 @@ class channel {
     void move_to(sent_frame& frame);
     std::uint32_t slot_of(const subtree_ptr& tree, frame_builder& out);
     std::uint32_t node_of(const endpoint_id& id, frame_builder& out);
-    void acknowledged(const wire::progress& at);
+    void acknowledged(instant now, const wire::progress& at);
     void retransmit(instant now, channel_events& events);
+    [[nodiscard]] instant answer_deadline() const noexcept;
     [[nodiscard]] wire::progress my_progress();
     void send_ack(channel_events& events, bool gap);
     bool receive_batch(instant now, byte_reader& in, const shared_bytes& whole,
@@ -161,6 +184,10 @@ class channel {
     std::uint64_t sent_ = 0;
     wire::progress peer_at_;
     instant retransmitted_at_{std::chrono::hours{-1}};
+    unsigned fruitless_ = 0;  ///< retransmissions since the last new acknowledgement
+    /// Of the newest acknowledgement that brought news, or when what waits for one began to; of the
+    /// newest echo where nothing waits.
+    instant answered_at_;
     std::unordered_map<endpoint_id, std::uint32_t> tx_nodes_;
     std::unordered_map<const subtree*, std::uint32_t> tx_slot_of_;
     std::vector<tree_slot> tx_slots_;
@@ -176,6 +203,8 @@ class channel {
     instant gap_told_at_{std::chrono::hours{-1}};
     std::uint64_t newest_seen_ = 0;  ///< newest sequence heard of; beyond received_ some are missing
     bool paused_ = false;
+    std::size_t owed_bytes_ = 0;
+    bool overdrawn_ = false;
     std::vector<endpoint_id> rx_nodes_;
     std::vector<std::shared_ptr<const incoming_tree>> rx_slots_;
     std::size_t rx_tree_nodes_ = 0;  ///< in all slots

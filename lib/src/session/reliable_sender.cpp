@@ -86,6 +86,14 @@ reliable_sender::step reliable_sender::tick(instant now) {
     return recover(now);
 }
 
+std::uint64_t reliable_sender::unacknowledged_messages() const noexcept {
+    std::uint64_t count = 0;
+    for (const auto& item : unacknowledged_) {
+        count += item.body->records;
+    }
+    return count;
+}
+
 /// Takes all that is unacknowledged for lost.
 reliable_sender::step reliable_sender::recover(instant now) {
     due_ = now + patience_;

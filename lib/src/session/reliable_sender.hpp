@@ -46,9 +46,7 @@ class reliable_sender {
 
     /// All is consumed.
     [[nodiscard]] bool settled() const noexcept { return unconsumed_.empty(); }
-    [[nodiscard]] std::size_t unacknowledged_sections() const noexcept {
-        return unacknowledged_.size();
-    }
+    [[nodiscard]] std::uint64_t unacknowledged_messages() const noexcept;
     [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept { return unacknowledged_bytes_; }
     [[nodiscard]] std::size_t unconsumed_bytes() const noexcept { return unconsumed_bytes_; }
     [[nodiscard]] instant next_deadline() const noexcept { return due_; }
