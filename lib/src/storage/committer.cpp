@@ -1,8 +1,8 @@
 #include "storage/committer.hpp"
 
 #include "base/assert.hpp"
+#include "storage/thread_start.hpp"
 #include <pthread.h>
-#include <signal.h>
 
 #include <utility>
 
@@ -19,24 +19,6 @@ std::size_t bytes_of(const replica::persist_batch& batch) noexcept {
 
 replica::sequence last_of(const replica::persist_batch& batch) noexcept {
     return batch.first + batch.entries.size() - 1;
-}
-
-/// Signals are the program's; none must end up on this thread.
-template <class F>
-std::thread start_without_signals(F&& run) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread out;
-    try {
-        out = std::thread{std::forward<F>(run)};
-    } catch (...) {
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return out;
 }
 
 }  // namespace
