@@ -10,7 +10,7 @@
 #include <string_view>
 
 /// Care for the files of a durable store while no program holds it, or beside the one that does.
-/// A store is a folder; docs/stores.md tells what is in it.
+/// A store is a folder; docs/store-files.md tells what is in it.
 ///
 /// All functions may be called from any thread, one per store at a time. Errors:
 /// `ec::cannot_open_file` where there is no store, where it is damaged, or where another process

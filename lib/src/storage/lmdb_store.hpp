@@ -57,7 +57,7 @@ constexpr const char* making_name = "bzmq.making";
 [[nodiscard]] error refuse_folder(const store_options& options);
 [[nodiscard]] endpoint_id random_store_id();
 
-/// A store on disk: one folder, one LMDB environment. docs/stores.md specifies the file.
+/// A store on disk: one folder, one LMDB environment. docs/store-files.md specifies the file.
 ///
 /// Reads may come from any thread at any time, commits from one thread at a time. What a visitor
 /// is given lives until it returns; it must not call the store, and returns false to stop.
