@@ -448,6 +448,71 @@ def test_replay_keeps_the_rate_and_counts(start, tmp_path):
     assert b"x.log:55" in broken.stderr and b"50 records" in broken.stdout
 
 
+# -- store-file -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with a hundred values."""
+    helper = os.environ.get("BZMQ_MAKE_STORE",
+                            str(pathlib.Path(CLI).parents[1] / "tests/cli/make_store"))
+    path = tmp_path / "store"
+    subprocess.run([helper, path, "100"], check=True)
+    return path
+
+
+def test_a_store_is_checked_dumped_and_compacted(store):
+    told = json.loads(run("store-file", store, "check", "--json").stdout)
+    assert (told["action"], told["values"], told["last"]) == ("check", 100, 100)
+    dumped = run("store-file", store, "dump")
+    assert dumped.returncode == OK and not dumped.stderr
+    lines = [json.loads(line) for line in dumped.stdout.splitlines()]
+    assert [line["key"]["data"] for line in lines] == sorted(f"key{i}" for i in range(100))
+    assert all(line["key"]["data"] == f"key{line['value']['data']}" for line in lines)
+    compacted = run("store-file", store, "compact")
+    assert compacted.returncode == OK and compacted.stdout.startswith(b"sound: 100 values")
+    assert run("store-file", store, "dump").stdout == dumped.stdout
+
+
+def test_a_store_comes_back_from_its_backup(store, tmp_path):
+    dumped = run("store-file", store, "dump").stdout
+    made = run("store-file", store, "backup", tmp_path / "saved", "--json")
+    assert made.returncode == OK, made.stderr
+    refused = run("store-file", store, "restore", tmp_path / "saved")
+    assert refused.returncode == FAILURE and b"holds a store already" in refused.stderr
+    (store / "data.mdb").write_bytes(b"junk")
+    broken = run("store-file", store, "check")
+    assert broken.returncode == FAILURE and b"cannot be used" in broken.stderr
+    restored = run("store-file", store, "restore", tmp_path / "saved", "--force", "--json")
+    assert restored.returncode == OK, restored.stderr
+    assert json.loads(restored.stdout)["store"] != json.loads(made.stdout)["store"]
+    assert run("store-file", store, "dump").stdout == dumped
+
+
+def test_a_damaged_record_is_named(store):
+    data = (store / "data.mdb").read_bytes()
+    assert b"key42" in data
+    at = data.index(b"key42\0")
+    damaged = bytearray(data)
+    damaged[at + 12] ^= 1
+    (store / "data.mdb").write_bytes(damaged)
+    told = run("store-file", store, "check")
+    assert told.returncode == FAILURE
+    assert b"is damaged" in told.stderr
+
+
+@pytest.mark.parametrize("arguments", [("check", "x"), ("backup",), ("dump", "--force"),
+                                       ("mend",), ()])
+def test_store_file_says_what_is_wrong_usage(store, arguments):
+    told = run("store-file", store, *arguments)
+    assert told.returncode == USAGE and told.stderr
+
+
+def test_dumping_to_a_reader_that_goes_away_ends(store):
+    pipe = subprocess.Popen([CLI, "store-file", store, "dump"], stdout=subprocess.PIPE)
+    pipe.stdout.close()
+    assert pipe.wait(30) == 141
+
+
 # -- What describes the tool ----------------------------------------------------------------------
 
 def test_the_committed_manual_page_is_what_the_tool_prints():
@@ -462,7 +527,7 @@ def test_help_and_documentation_list_every_command_and_exit_code():
     assert [int(code) for code, _ in codes] == [0, 1, 2, 3, 4, 5, 130, 141, 143]
     for code, meaning in codes:
         assert f"| {code} | {meaning} |" in documented
-    for command in ("keygen", "node", "pub", "sub", "topology", "ping", "replay"):
+    for command in ("keygen", "node", "pub", "sub", "topology", "ping", "replay", "store-file"):
         assert run(command, "--help").returncode == OK
         options = re.findall(r"--[a-z-]+", run(command, "--help").stdout.decode())
         assert command in text
@@ -487,6 +552,7 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert complete("bzmq-cli", "pub", "--rel") == ["--reliable", "--relay"] or \
         set(complete("bzmq-cli", "pub", "--rel")) == {"--reliable", "--relay"}
     assert complete("bzmq-cli", "sub", "--format", "j") == ["json"]
+    assert complete("bzmq-cli", "store-file", "folder", "co") == ["compact"]
 
 
 def test_the_zsh_completion_names_every_command_and_option():

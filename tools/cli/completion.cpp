@@ -58,6 +58,12 @@ _bzmq_cli() {{
         *)
             case "$command" in
                 completion) COMPREPLY=($(compgen -W "bash zsh" -- "$cur")) ;;
+                store-file)
+                    if [ "$COMP_CWORD" -eq 3 ]; then
+                        COMPREPLY=($(compgen -W "check dump compact backup restore" -- "$cur"))
+                    else
+                        COMPREPLY=($(compgen -f -- "$cur"))
+                    fi ;;
                 keygen|replay) COMPREPLY=($(compgen -f -- "$cur")) ;;
             esac ;;
     esac
@@ -118,6 +124,9 @@ std::string zsh(const std::vector<command_entry>& commands) {
         if (command.name == "completion") {
             rest = "(bash zsh)";
         } else if (command.name == "replay" || command.name == "keygen") {
+            rest = "_files";
+        } else if (command.name == "store-file") {
+            cases += "                '2:action:(check dump compact backup restore)' \\\n";
             rest = "_files";
         }
         cases += fmt::format("                '*:argument:{}' ;;\n", rest);

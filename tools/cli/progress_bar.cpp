@@ -19,22 +19,37 @@ progress_bar::progress_bar() : terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 void progress_bar::show(std::string_view label, std::uint64_t done, std::uint64_t total,
                         std::uint64_t records) {
+    if (due()) {
+        fmt::print(stderr, "\r\x1b[K{}{}  {} records", label, bar(done, total), records);
+        std::fflush(stderr);
+    }
+}
+
+void progress_bar::show(std::string_view label, std::uint64_t done, std::uint64_t total) {
+    if (due()) {
+        fmt::print(stderr, "\r\x1b[K{}{}", label, bar(done, total));
+        std::fflush(stderr);
+    }
+}
+
+bool progress_bar::due() {
     const auto now = std::chrono::steady_clock::now();
     if (!terminal_ || now < next_) {
-        return;
+        return false;
     }
     next_ = now + redraw_interval;
     drawn_ = true;
+    return true;
+}
+
+std::string progress_bar::bar(std::uint64_t done, std::uint64_t total) {
     if (total == 0) {
-        fmt::print(stderr, "\r\x1b[K{}  {} records", label, records);
-    } else {
-        const auto share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
-        const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
-        fmt::print(stderr, "\r\x1b[K{}  [{}{}] {:3.0f}%  {} records", label,
-                   std::string(filled, '#'), std::string(width - filled, '.'), share * 100,
-                   records);
+        return {};
     }
-    std::fflush(stderr);
+    const auto share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+    const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
+    return fmt::format("  [{}{}] {:3.0f}%", std::string(filled, '#'),
+                       std::string(width - filled, '.'), share * 100);
 }
 
 void progress_bar::clear() {

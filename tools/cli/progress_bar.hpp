@@ -2,11 +2,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace bzmq::cli {
 
-/// One line on standard error that shows how far a file is; nothing where that is no terminal.
+/// One line on standard error that shows how far something is; nothing where that is no terminal.
 class progress_bar {
   public:
     progress_bar();
@@ -17,9 +18,14 @@ class progress_bar {
     /// Draws at most some times a second. A `total` of 0 is unknown.
     void show(std::string_view label, std::uint64_t done, std::uint64_t total,
               std::uint64_t records);
+    /// Where there is nothing to count.
+    void show(std::string_view label, std::uint64_t done, std::uint64_t total);
     void clear();
 
   private:
+    bool due();
+    static std::string bar(std::uint64_t done, std::uint64_t total);
+
     bool terminal_;
     bool drawn_ = false;
     std::chrono::steady_clock::time_point next_;

@@ -1,9 +1,10 @@
 #include "storage/committer.hpp"
 
 #include "base/assert.hpp"
+#include "storage/thread_start.hpp"
 #include <pthread.h>
-#include <signal.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace bzmq::storage {
@@ -21,24 +22,6 @@ replica::sequence last_of(const replica::persist_batch& batch) noexcept {
     return batch.first + batch.entries.size() - 1;
 }
 
-/// Signals are the program's; none must end up on this thread.
-template <class F>
-std::thread start_without_signals(F&& run) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread out;
-    try {
-        out = std::thread{std::forward<F>(run)};
-    } catch (...) {
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return out;
-}
-
 }  // namespace
 
 committer::committer(lmdb_store& store, committer_options options, done_fn done)
@@ -50,17 +33,18 @@ committer::committer(lmdb_store& store, committer_options options, done_fn done)
 
 bool committer::submit(replica::persist_batch&& batch) {
     const auto bytes = bytes_of(batch);
-    bool idle = false;
+    bool wake = false;
     {
         const std::lock_guard lock{mutex_};
         if (closing_ || (queue_bytes_ != 0 && queue_bytes_ + bytes > options_.queue_bytes_max)) {
             return false;
         }
-        idle = queue_.empty();
         queue_bytes_ += bytes;
         queue_.push_back({std::move(batch), round_});
+        // While it gathers it need not hear of every single one.
+        wake = wanted_ == 0 ? queue_.size() == 1 : queue_.size() == wanted_;
     }
-    if (idle) {
+    if (wake) {
         wake_.notify_one();
     }
     return true;
@@ -113,6 +97,7 @@ bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
     } else {
         wake_.wait(lock, something);
     }
+    gather(lock);
     failed = !queue_.empty() && fails(queue_.front()) ? failed_ : error{};
     std::size_t bytes = 0;
     while (!queue_.empty()) {
@@ -128,8 +113,32 @@ bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
     return !out.empty() || !closing_;
 }
 
+/// Waits for the writers that have just been told, see the class.
+void committer::gather(std::unique_lock<std::mutex>& lock) {
+    constexpr clock::duration wait_max = std::chrono::milliseconds{2};
+    constexpr unsigned skip_max = 32;
+    const auto wanted = last_count_;
+    last_count_ = 0;
+    if (mode_ != durability::group || wanted < 2 || queue_.size() >= wanted || closing_) {
+        return;
+    }
+    if (gathers_to_skip_ > 0) {
+        --gathers_to_skip_;
+        return;
+    }
+    wanted_ = wanted;
+    const bool came = wake_.wait_for(lock, std::min(last_took_ / 8, wait_max), [this, wanted] {
+        return closing_ || queue_.size() >= wanted;
+    });
+    wanted_ = 0;
+    gathers_in_vain_ = came ? 0 : std::min(2 * gathers_in_vain_ + 1, skip_max);
+    gathers_to_skip_ = gathers_in_vain_;
+}
+
 void committer::commit(const std::vector<replica::persist_batch>& batches, const error& failed) {
+    const auto start = clock::now();
     auto problem = failed ? failed : store_.commit(batches);
+    last_took_ = clock::now() - start;
     std::size_t bytes = 0;
     for (const auto& batch : batches) {
         bytes += bytes_of(batch);
@@ -137,6 +146,7 @@ void committer::commit(const std::vector<replica::persist_batch>& batches, const
     {
         const std::lock_guard lock{mutex_};
         queue_bytes_ -= bytes;
+        last_count_ = batches.size() + queue_.size();
     }
     if (problem && !failed) {
         note_failure(problem);

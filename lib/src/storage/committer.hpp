@@ -27,7 +27,9 @@ struct committer_options {
 
 /// A thread that writes a store's log, so that nobody else has to wait for the disk. While one
 /// transaction is on its way to disk the next batches gather; with `durability::group` all of
-/// them become the next transaction.
+/// them become the next transaction. It waits a moment, at most an eighth of what the transaction
+/// took, for those that the end of the last one set free to come with their next batch: otherwise
+/// writers that wait for their puts fall into two halves that take turns, at twice the syncs.
 ///
 /// After a failed commit every batch that waits, or that comes before `resume`, fails with it: a
 /// log must have no holes. The failed batches were not written; behind `resume` the owner may
@@ -68,6 +70,7 @@ class committer {
         return failed_ && what.round <= failed_round_;
     }
     void note_failure(error problem);
+    void gather(std::unique_lock<std::mutex>& lock);
     void commit(const std::vector<replica::persist_batch>& batches, const error& failed);
     void sync_if_due();
 
@@ -85,8 +88,14 @@ class committer {
     std::uint64_t failed_round_ = 0;
     std::uint64_t round_ = 1;
     bool closing_ = false;
+    std::size_t wanted_ = 0;  ///< batches for which `gather` waits; 0: it does not
 
-    bool unsynced_ = false;  // the thread's own
+    // The thread's own.
+    std::size_t last_count_ = 0;  ///< batches in the last transaction
+    clock::duration last_took_{0};
+    unsigned gathers_to_skip_ = 0;  ///< since the last ones were in vain
+    unsigned gathers_in_vain_ = 0;
+    bool unsynced_ = false;
     clock::time_point sync_due_{};
     std::thread thread_;
 };

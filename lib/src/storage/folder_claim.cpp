@@ -69,7 +69,28 @@ expected<folder_claim> folder_claim::within_process(const std::filesystem::path&
 }
 
 expected<folder_claim> folder_claim::for_reading(const std::filesystem::path& folder) {
-    return within_process(folder);
+    auto out = within_process(folder);
+    if (!out) {
+        return out;
+    }
+    // Made by the first writer; it is not there where only the data was copied.
+    out->readers_file_ = ::open((folder / readers_file_name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (out->readers_file_ >= 0 && ::flock(out->readers_file_, LOCK_SH | LOCK_NB) != 0) {
+        return refused(folder, "is being compacted or restored");
+    }
+    return out;
+}
+
+error folder_claim::exclude_readers(const std::filesystem::path& folder) {
+    readers_file_ =
+        ::open((folder / readers_file_name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (readers_file_ < 0) {
+        return std::move(refused(folder, "cannot be locked: " + system_text(errno)).value());
+    }
+    if (::flock(readers_file_, LOCK_EX | LOCK_NB) != 0) {
+        return std::move(refused(folder, "is being read by another process").value());
+    }
+    return {};
 }
 
 expected<folder_claim> folder_claim::for_writing(const std::filesystem::path& folder) {
@@ -87,6 +108,10 @@ expected<folder_claim> folder_claim::for_writing(const std::filesystem::path& fo
                                                   : "cannot be locked: " + system_text(why));
     }
     write_pid(out->lock_file_);
+    const int readers = ::open((folder / readers_file_name).c_str(), O_RDONLY | O_CREAT, 0666);
+    if (readers >= 0) {
+        ::close(readers);
+    }
     return out;
 }
 
@@ -97,11 +122,15 @@ bool folder_claim::exclude_writers(const std::filesystem::path& folder) {
 
 folder_claim::folder_claim(folder_claim&& other) noexcept
     : key_(std::exchange(other.key_, std::nullopt)),
-      lock_file_(std::exchange(other.lock_file_, -1)) {}
+      lock_file_(std::exchange(other.lock_file_, -1)),
+      readers_file_(std::exchange(other.readers_file_, -1)) {}
 
 folder_claim::~folder_claim() {
-    if (lock_file_ >= 0) {
-        ::close(lock_file_);  // Drops the lock. The file stays: removing it would race.
+    // Closing drops the locks. The files stay: removing them would race.
+    for (const int file : {lock_file_, readers_file_}) {
+        if (file >= 0) {
+            ::close(file);
+        }
     }
     if (key_) {
         auto& [mutex, folders] = in_this_process();

@@ -24,6 +24,9 @@ class folder_claim {
     folder_claim& operator=(folder_claim&&) = delete;
     ~folder_claim();
 
+    /// On top of `for_writing`: nobody may read either, so that the file can be replaced. Errors:
+    /// `ec::cannot_open_file` where somebody does.
+    error exclude_readers(const std::filesystem::path& folder);
     /// Keeps writers out while a reader cannot be seen by them (LMDB without its lock file). False
     /// where a writer is there already.
     bool exclude_writers(const std::filesystem::path& folder);
@@ -35,9 +38,12 @@ class folder_claim {
 
     std::optional<folder_key> key_;
     int lock_file_ = -1;
+    int readers_file_ = -1;
 };
 
 /// Name of the lock file within the folder; holds its holder's process id as text.
 constexpr const char* lock_file_name = "bzmq.lock";
+/// Locked by every reader, so that nobody replaces the file under it.
+constexpr const char* readers_file_name = "bzmq.readers";
 
 }  // namespace bzmq::storage

@@ -42,7 +42,7 @@ struct env_options {
     /// Where the trees do not exist yet.
     bool create = false;
     std::uint64_t map_bytes_max = 0;
-    page_progress progress{};
+    work_progress progress{};
 };
 
 struct env_close {

@@ -1,5 +1,5 @@
+#include "storage/env_copy.hpp"
 #include "storage/lmdb_store.hpp"
-#include <fcntl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -14,10 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* data_name = "data.mdb";
-/// A new store is made in here and moved up when it is whole: a data.mdb is never half made.
-constexpr const char* making_name = "bzmq.making";
-
 error cannot_open(const fs::path& folder, const std::string& why) {
     return {ec::cannot_open_file, "store " + folder.string() + " " + why};
 }
@@ -26,38 +22,16 @@ error cannot_use(const fs::path& folder, const error& flaw) {
     return cannot_open(folder, "cannot be used: its data.mdb is " + flaw.message());
 }
 
-/// Nothing where the folder is, or may become, a store's.
-error refuse_folder(const store_options& options) {
-    const auto& folder = options.folder;
-    std::error_code problem;
-    const auto about = fs::status(folder, problem);
-    if (about.type() == fs::file_type::not_found) {
-        return options.create && !options.read_only ? error{} : cannot_open(folder, "is not there");
+/// What is wrong with the pages, in the store's name.
+error told_of(const fs::path& folder, const error& flaw) {
+    if (!flaw || flaw == ec::cancelled) {
+        return flaw;
     }
-    if (problem) {
-        return cannot_open(folder, "cannot be opened: " + problem.message());
-    }
-    if (about.type() != fs::file_type::directory) {
-        return cannot_open(folder, "is a file; a store is a folder");
-    }
-    if (fs::exists(folder / data_name, problem)) {
-        return {};
-    }
-    if (!options.create || options.read_only) {
-        return cannot_open(folder, "is not there: the folder has no data.mdb");
-    }
-    for (fs::directory_iterator at{folder, problem}, end; !problem && at != end;
-         at.increment(problem)) {
-        const auto name = at->path().filename();
-        if (name != lock_file_name && name != making_name && name != "lost+found") {
-            return cannot_open(folder, "is a folder with other files and without a store");
-        }
-    }
-    return problem ? cannot_open(folder, "cannot be read: " + problem.message()) : error{};
+    return cannot_use(folder, {flaw.code(), "damaged: " + flaw.message()});
 }
 
 /// All pages that the file's present state reaches.
-error check_file(const fs::path& folder, const page_progress& progress) {
+error check_file(const fs::path& folder, const work_progress& progress) {
     const auto file = mapped_file::open((folder / data_name).c_str());
     if (!file) {
         return cannot_use(folder, file.error());
@@ -67,11 +41,8 @@ error check_file(const fs::path& folder, const page_progress& progress) {
         return cannot_use(folder, states.error());
     }
     const auto& [first, second] = *states;
-    if (auto flaw = check_pages(
-            file->bytes(), first.transaction < second.transaction ? second : first, progress)) {
-        return cannot_use(folder, {flaw.code(), "damaged: " + flaw.message()});
-    }
-    return {};
+    const auto& now = first.transaction < second.transaction ? second : first;
+    return told_of(folder, check_pages(file->bytes(), now, progress));
 }
 
 /// Is the file one of LMDB at all? Asked before anything is locked, since that leaves a file
@@ -87,7 +58,7 @@ error check_head(const fs::path& folder) {
 
 /// The same of a file that another process may be writing: the transaction holds what it sees, and
 /// the pages of that state are looked at.
-error check_file_within(MDB_txn* txn, const fs::path& folder, const page_progress& progress) {
+error check_file_within(MDB_txn* txn, const fs::path& folder, const work_progress& progress) {
     const auto file = mapped_file::open((folder / data_name).c_str());
     if (!file) {
         return cannot_use(folder, file.error());
@@ -99,8 +70,7 @@ error check_file_within(MDB_txn* txn, const fs::path& folder, const page_progres
     const auto number = ::mdb_txn_id(txn);
     for (const auto& state : *states) {
         if (state.transaction == number) {
-            auto flaw = check_pages(file->bytes(), state, progress);
-            return flaw ? cannot_use(folder, {flaw.code(), "damaged: " + flaw.message()}) : error{};
+            return told_of(folder, check_pages(file->bytes(), state, progress));
         }
     }
     // The writer has come two commits further between the two looks.
@@ -149,25 +119,6 @@ expected<std::uint32_t> probe(const fs::path& folder, const env_options& options
     }
 }
 
-error sync_folder(const fs::path& folder) {
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool done = fd >= 0 && ::fsync(fd) == 0;
-    const int why = errno;
-    if (fd >= 0) {
-        ::close(fd);
-    }
-    return done ? error{}
-                : cannot_open(folder, "cannot be made: " + std::generic_category().message(why));
-}
-
-endpoint_id random_id() {
-    endpoint_id::bytes_type bytes{};
-    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-        std::abort();  // Cannot be for so few bytes.
-    }
-    return endpoint_id{bytes};
-}
-
 error write_first_records(const fs::path& folder, const env_options& options) {
     auto env = lmdb_env::open(folder, options);
     if (!env) {
@@ -176,7 +127,7 @@ error write_first_records(const fs::path& folder, const env_options& options) {
     return (*env)->write([&](MDB_txn* txn, error&) {
         const std::pair<std::string_view, std::vector<std::byte>> records[]{
             {"format", format_record(format_version)},
-            {"identity", identity_record({.store = random_id(), .epochs = {}})},
+            {"identity", identity_record({.store = random_store_id(), .epochs = {}})},
             {"position", position_record({})},
         };
         for (const auto& [name, record] : records) {
@@ -205,16 +156,50 @@ error make_store(const store_options& options) {
         fs::remove_all(making, problem);
         return cannot_open(folder, "cannot be made: " + why.message());
     }
-    fs::rename(making / data_name, folder / data_name, problem);
-    if (problem) {
-        return cannot_open(folder, "cannot be made: " + problem.message());
-    }
-    auto why = sync_folder(folder);
+    auto why = move_file(making / data_name, folder / data_name);
     fs::remove_all(making, problem);
-    return why;
+    return why ? cannot_open(folder, "cannot be made: " + why.message()) : error{};
 }
 
 }  // namespace
+
+error refuse_folder(const store_options& options) {
+    const auto& folder = options.folder;
+    std::error_code problem;
+    const auto about = fs::status(folder, problem);
+    if (about.type() == fs::file_type::not_found) {
+        return options.create && !options.read_only ? error{} : cannot_open(folder, "is not there");
+    }
+    if (problem) {
+        return cannot_open(folder, "cannot be opened: " + problem.message());
+    }
+    if (about.type() != fs::file_type::directory) {
+        return cannot_open(folder, "is a file; a store is a folder");
+    }
+    if (fs::exists(folder / data_name, problem)) {
+        return {};
+    }
+    if (!options.create || options.read_only) {
+        return cannot_open(folder, "is not there: the folder has no data.mdb");
+    }
+    for (fs::directory_iterator at{folder, problem}, end; !problem && at != end;
+         at.increment(problem)) {
+        const auto name = at->path().filename();
+        if (name != lock_file_name && name != readers_file_name && name != making_name
+            && name != "lost+found") {
+            return cannot_open(folder, "is a folder with other files and without a store");
+        }
+    }
+    return problem ? cannot_open(folder, "cannot be read: " + problem.message()) : error{};
+}
+
+endpoint_id random_store_id() {
+    endpoint_id::bytes_type bytes{};
+    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+        std::abort();  // Cannot be for so few bytes.
+    }
+    return endpoint_id{bytes};
+}
 
 expected<std::unique_ptr<lmdb_store>> lmdb_store::open(store_options options) {
     const auto& folder = options.folder;
@@ -281,6 +266,7 @@ expected<std::unique_ptr<lmdb_store>> lmdb_store::open_to_write(const store_opti
     if (!claim) {
         return unexpected{std::move(claim.error())};
     }
+    fs::remove_all(folder / making_name, problem);  // Somebody did not come to an end.
     if (!fs::exists(folder / data_name, problem)) {
         if (auto why = make_store(options)) {
             return unexpected{std::move(why)};

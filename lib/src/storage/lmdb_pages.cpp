@@ -67,7 +67,7 @@ struct node {
 
 class walker {
   public:
-    walker(std::span<const std::byte> file, const file_state& state, const page_progress& progress)
+    walker(std::span<const std::byte> file, const file_state& state, const work_progress& progress)
         : file_(file),
           state_(state),
           progress_(progress),
@@ -77,6 +77,9 @@ class walker {
     error run() {
         const bool sound =
             tree(state_.main, tree_kind::main) && tree(state_.free_pages, tree_kind::free_pages);
+        if (cancelled_) {
+            return ec::cancelled;
+        }
         return sound ? error{} : error{ec::cannot_open_file, problem_};
     }
 
@@ -101,10 +104,11 @@ class walker {
             seen_[each] = true;
         }
         done_ += count;
-        if (progress_ && done_ / 4096 != (done_ - count) / 4096) {
-            progress_(done_, pages_);
+        constexpr std::uint64_t step = 4096;
+        if (progress_ && done_ / step != (done_ - count) / step) {
+            cancelled_ = !progress_(done_, pages_);
         }
-        return true;
+        return !cancelled_;
     }
 
     bool tree(const tree_root& root, tree_kind kind) {
@@ -247,7 +251,9 @@ class walker {
     bool free_list(std::uint64_t number, const node& what) {
         if (what.key.size() != sizeof(std::uint64_t) || (what.flags & ~node_big) != 0
             || !plain_value(number, what)) {
-            return problem_.empty() ? refuse(number, "has a damaged list of free pages") : false;
+            return problem_.empty() && !cancelled_
+                       ? refuse(number, "has a damaged list of free pages")
+                       : false;
         }
         const auto* at = what.data;
         if (what.flags == node_big) {
@@ -275,10 +281,11 @@ class walker {
 
     std::span<const std::byte> file_;
     const file_state& state_;
-    const page_progress& progress_;
+    const work_progress& progress_;
     std::uint64_t pages_;
     std::vector<bool> seen_;
     std::uint64_t done_ = 0;
+    bool cancelled_ = false;
     std::string problem_;
 };
 
@@ -342,7 +349,7 @@ expected<std::array<file_state, 2>> read_states(std::span<const std::byte> file)
 }
 
 error check_pages(std::span<const std::byte> file, const file_state& state,
-                  const page_progress& progress) {
+                  const work_progress& progress) {
     return walker{file, state, progress}.run();
 }
 

@@ -35,13 +35,13 @@ struct file_state {
 /// `ec::cannot_open_file` where this is no file of LMDB.
 [[nodiscard]] expected<std::array<file_state, 2>> read_states(std::span<const std::byte> file);
 
-/// Told now and then how many pages of how many have been looked at.
-using page_progress = std::function<void(std::uint64_t, std::uint64_t)>;
+/// Told now and then how much of how much is done; false ends the work with `ec::cancelled`.
+using work_progress = std::function<bool(std::uint64_t, std::uint64_t)>;
 
 /// Errors: `ec::cannot_open_file`, with the page and what is wrong with it. Touches each page that
 /// is in use, but of long values only the first one.
 [[nodiscard]] error check_pages(std::span<const std::byte> file, const file_state& state,
-                                const page_progress& progress = {});
+                                const work_progress& progress = {});
 
 /// A file in memory, for reading.
 class mapped_file {

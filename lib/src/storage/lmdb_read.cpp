@@ -154,25 +154,32 @@ error lmdb_store::load_writers(unsigned generation, writers& out) const {
 }
 
 expected<std::size_t> lmdb_store::size() const {
-    std::size_t count = 0;
+    return counts().map([](const entry_counts& all) { return all.values; });
+}
+
+expected<lmdb_store::entry_counts> lmdb_store::counts() const {
+    entry_counts out;
     auto problem = env_->read([&](MDB_txn* txn, error& why) {
         position at;
         if (!current(txn, at, why)) {
             return refused;
         }
-        count = lmdb_env::entries(txn, trees(at.generation).values);
+        const auto from = trees(at.generation);
+        out.values = lmdb_env::entries(txn, from.values);
+        out.expiring = lmdb_env::entries(txn, from.expiries);
+        out.writers = lmdb_env::entries(txn, from.writers);
         return MDB_SUCCESS;
     });
     if (problem) {
         return unexpected{std::move(problem)};
     }
-    return count;
+    return out;
 }
 
 /// Looks through one state of a store.
 class lmdb_store::verifier {
   public:
-    verifier(MDB_txn* txn, const lmdb_store& store, const position& at, const page_progress& told)
+    verifier(MDB_txn* txn, const lmdb_store& store, const position& at, const work_progress& told)
         : txn_(txn), store_(store), at_(at), trees_(store.trees(at.generation)), told_(told) {
         total_ = lmdb_env::entries(txn, trees_.values) + lmdb_env::entries(txn, trees_.expiries)
                  + lmdb_env::entries(txn, store.env_->of(tree::log));
@@ -186,9 +193,6 @@ class lmdb_store::verifier {
         if (code == MDB_SUCCESS) {
             code = log(why);
         }
-        if (told_) {
-            told_(total_, total_);
-        }
         return code;
     }
 
@@ -197,16 +201,21 @@ class lmdb_store::verifier {
         why = store_.damaged(std::move(what));
         return refused;
     }
-    void step() {
-        if (told_ && ++done_ % 1024 == 0) {
-            told_(done_, total_);
+    bool step(error& why) {
+        constexpr std::uint64_t often = 1024;
+        if (++done_ % often == 0 && told_ && !told_(done_, total_)) {
+            why = ec::cancelled;
+            return false;
         }
+        return true;
     }
 
     int values(error& why) {
         return walk(txn_, trees_.values,
                     [&](std::span<const std::byte> slot, std::span<const std::byte> record) {
-                        step();
+                        if (!step(why)) {
+                            return refused;
+                        }
                         const auto value = read_value_record(slot, record);
                         if (!value || !decode_ordered(value->key) || !decode(value->value)
                             || !std::ranges::equal(slot_key{value->key}.bytes(), slot)) {
@@ -221,7 +230,9 @@ class lmdb_store::verifier {
         const int code = walk(
             txn_, trees_.expiries,
             [&](std::span<const std::byte> key, std::span<const std::byte> slot) {
-                step();
+                if (!step(why)) {
+                    return refused;
+                }
                 ++found;
                 auto at = to_val(slot);
                 MDB_val record{};
@@ -242,7 +253,9 @@ class lmdb_store::verifier {
         const int code =
             walk(txn_, store_.env_->of(tree::log),
                  [&](std::span<const std::byte> key, std::span<const std::byte> raw) {
-                     step();
+                     if (!step(why)) {
+                         return refused;
+                     }
                      const auto record = read_log_record(next, raw);
                      if (read_sequence_key(key) != next || !record
                          || !replica::well_formed(record->entry)
@@ -267,13 +280,13 @@ class lmdb_store::verifier {
     const lmdb_store& store_;
     position at_;
     table_trees trees_;
-    const page_progress& told_;
+    const work_progress& told_;
     std::uint64_t total_ = 0;
     std::uint64_t done_ = 0;
     std::size_t expiring_ = 0;
 };
 
-error lmdb_store::verify(const page_progress& told) const {
+error lmdb_store::verify(const work_progress& told) const {
     if (auto problem = for_each_writer([](const auto&) { return true; })) {
         return problem;
     }

@@ -43,12 +43,21 @@ struct store_options {
     /// The file never grows beyond; a commit for which it would have to fails.
     std::uint64_t map_bytes_max = std::uint64_t{1} << 40;
     /// Progress of the check of the file's pages that comes before everything else.
-    page_progress progress{};
+    work_progress progress{};
     /// For tests.
     std::span<const migration> migrations = known_migrations();
 };
 
-/// A store on disk: one folder, one LMDB environment. docs/stores.md specifies the file.
+constexpr const char* data_name = "data.mdb";
+/// A new file is made in this folder within a store's and moved up when it is whole: a data.mdb is
+/// never half made.
+constexpr const char* making_name = "bzmq.making";
+
+/// Nothing where the folder is a store's, or may become one. Errors: `ec::cannot_open_file`.
+[[nodiscard]] error refuse_folder(const store_options& options);
+[[nodiscard]] endpoint_id random_store_id();
+
+/// A store on disk: one folder, one LMDB environment. docs/store-files.md specifies the file.
 ///
 /// Reads may come from any thread at any time, commits from one thread at a time. What a visitor
 /// is given lives until it returns; it must not call the store, and returns false to stop.
@@ -82,9 +91,15 @@ class lmdb_store {
     error read_log(replica::sequence from,
                    const std::function<bool(replica::sequence, const log_record&)>& visit) const;
     [[nodiscard]] expected<std::size_t> size() const;
+    struct entry_counts {
+        std::size_t values = 0;
+        std::size_t expiring = 0;
+        std::size_t writers = 0;
+    };
+    [[nodiscard]] expected<entry_counts> counts() const;
     /// Looks at everything that the store holds: each record, the index of expiries, the log's
     /// chain. `told` gets how many of how many. Errors: the first flaw.
-    error verify(const page_progress& told = {}) const;
+    error verify(const work_progress& told = {}) const;
 
     /// All entries of all batches and their effects, or nothing. Errors beside the above:
     /// `ec::invalid_data` where a batch does not follow `last()`, or is not well formed.
@@ -110,6 +125,10 @@ class lmdb_store {
     [[nodiscard]] expected<std::vector<std::byte>> note(std::string_view name) const;
 
     [[nodiscard]] lmdb_env& environment() noexcept { return *env_; }
+    /// Nobody else may read any more either. Errors: `ec::cannot_open_file` where somebody does.
+    error exclude_readers() { return claim_.exclude_readers(options_.folder); }
+    /// Closes the file; the folder is still ours. Nothing but the destructor may follow.
+    void close_file() noexcept { env_.reset(); }
 
   private:
     using writers = std::unordered_map<replica::writer_index, replica::stored_writer>;

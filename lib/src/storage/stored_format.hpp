@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-/// The bytes of a store's files; docs/stores.md specifies them. Numbers are little-endian except in
+/// The bytes of a store's files; docs/store-files.md specifies them. Numbers are little-endian except in
 /// keys, where LMDB's order of bytes must be theirs. Every record begins with the CRC-32C of its
 /// key and of what follows, so that a record that strayed is found as well as one that changed.
 namespace bzmq::storage {
