@@ -1,5 +1,6 @@
 #include "sim/scale.hpp"
 #include "sim/scenario.hpp"
+#include "sim/stores_swarm.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -21,10 +22,13 @@ using bzmq::sim::run_report;
 /// The seed that this thread runs: told when an assertion ends the process.
 thread_local char running[96];
 
-void name_running(const run_options& options) {
-    const auto nodes = options.nodes ? fmt::format(" --nodes {}", *options.nodes) : std::string{};
-    const auto text =
-        fmt::format("\nCRASHED in: bzmq_sim --seed {}{} --verbose\n", options.seed, nodes);
+std::string call_for(const run_options& options, bool stores) {
+    return fmt::format("bzmq_sim{} --seed {}{} --verbose", stores ? " --stores" : "", options.seed,
+                       options.nodes ? fmt::format(" --nodes {}", *options.nodes) : "");
+}
+
+void name_running(const run_options& options, bool stores) {
+    const auto text = fmt::format("\nCRASHED in: {}\n", call_for(options, stores));
     std::memcpy(running, text.c_str(), std::min(text.size() + 1, sizeof running));
 }
 
@@ -38,18 +42,18 @@ struct options {
     std::uint64_t first = 1;
     std::uint64_t count = 100;
     std::optional<std::uint32_t> nodes;
+    bool stores = false;
     bool verbose = false;
     unsigned jobs = 2;
     unsigned failures_max = 10;
 };
 
-void print_failure(const run_options& run, const run_report& report) {
+void print_failure(const run_options& run, const run_report& report, bool stores) {
     fmt::print("FAILED seed {}: {}\n", run.seed, report.summary);
     for (const auto& failure : report.failures) {
         fmt::print("  {}\n", failure);
     }
-    fmt::print("  repeat with: bzmq_sim --seed {}{} --verbose\n", run.seed,
-               run.nodes ? fmt::format(" --nodes {}", *run.nodes) : "");
+    fmt::print("  repeat with: {}\n", call_for(run, stores));
     std::fflush(stdout);
 }
 
@@ -65,20 +69,21 @@ std::uint64_t run_seeds(const options& wanted) {
     const auto work = [&] {
         for (auto i = next++; i < wanted.count && failed < wanted.failures_max; i = next++) {
             const run_options run{wanted.first + i, wanted.nodes, wanted.verbose};
-            name_running(run);
-            const auto report = run_swarm(run);
+            name_running(run, wanted.stores);
+            const auto report = wanted.stores ? bzmq::sim::stores::run_stores(run) : run_swarm(run);
             const std::lock_guard lock{printing};
             ++done;
             events += report.events;
             deliveries += report.deliveries;
             if (!report.failures.empty()) {
                 ++failed;
-                print_failure(run, report);
+                print_failure(run, report, wanted.stores);
             } else if (wanted.count == 1) {
                 fmt::print(
-                    "passed seed {}: {}; {} events, {} published, {} delivered, trace {:016x}\n",
-                    run.seed, report.summary, report.events, report.published, report.deliveries,
-                    report.trace_hash);
+                    "passed seed {}: {}; {} events, {} {}, {} {}, trace {:016x}\n", run.seed,
+                    report.summary, report.events, report.published,
+                    wanted.stores ? "written" : "published", report.deliveries,
+                    wanted.stores ? "done" : "delivered", report.trace_hash);
             }
             if (terminal && !wanted.verbose) {
                 fmt::print(stderr, "\r{} of {} seeds, {} failed ", done, wanted.count,
@@ -99,8 +104,8 @@ std::uint64_t run_seeds(const options& wanted) {
     if (terminal && !wanted.verbose) {
         fmt::print(stderr, "\n");
     }
-    fmt::print("{} seeds run, {} failed; {} events, {} deliveries\n", done, failed.load(), events,
-               deliveries);
+    fmt::print("{} seeds run, {} failed; {} events, {} {}\n", done, failed.load(), events, deliveries,
+               wanted.stores ? "writes done" : "deliveries");
     return failed;
 }
 
@@ -141,6 +146,7 @@ int main(int argc, char** argv) {
     app.add_option("--count", wanted.count, "How many seeds")->capture_default_str();
     auto* size = app.add_option("--nodes", nodes, "Endpoints, where the seed shall not draw them")
                      ->check(CLI::Range(2U, 1000U));
+    app.add_flag("--stores", wanted.stores, "Run stores in a network without hubs instead");
     app.add_option("--jobs", wanted.jobs, "Threads")->capture_default_str();
     app.add_option("--failures", wanted.failures_max, "Stop after so many")->capture_default_str();
     app.add_flag("--verbose", wanted.verbose, "Trace each run on standard error");

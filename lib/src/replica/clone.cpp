@@ -432,6 +432,14 @@ instant clone::next_deadline() const noexcept {
     return due;
 }
 
+std::size_t clone::waiting_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for (const auto& each : waiting_) {
+        bytes += each.bytes.size();
+    }
+    return bytes;
+}
+
 void clone::flush(instant now) { send_commands(now); }
 
 }  // namespace bzmq::replica

@@ -70,6 +70,9 @@ class clone {
     /// The master's clock minus ours, as last heard.
     [[nodiscard]] timespan clock_offset() const noexcept { return clock_offset_; }
     [[nodiscard]] bool in_snapshot() const noexcept { return building_ != nullptr; }
+    /// Bytes of commands without an answer, and of entries that are not shown yet.
+    [[nodiscard]] std::size_t command_bytes() const noexcept { return command_bytes_; }
+    [[nodiscard]] std::size_t waiting_bytes() const noexcept;
     /// Values of the snapshot so far, and in all.
     [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> snapshot_progress() const noexcept {
         return {building_ ? building_->size() : 0, snapshot_total_};

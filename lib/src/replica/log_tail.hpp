@@ -44,6 +44,10 @@ class log_tail {
     [[nodiscard]] std::uint64_t offset_at(sequence number) const {
         return number <= base_ ? base_offset_ : at(number).end_offset;
     }
+    [[nodiscard]] std::size_t bytes() const noexcept {
+        return static_cast<std::size_t>(
+            records_.empty() ? 0 : records_.back().end_offset - base_offset_);
+    }
 
     void append(shared_bytes entry) {
         const auto next = replica::chain(chain(), entry.span());

@@ -84,6 +84,8 @@ class master {
     /// Nothing unsettled, and all clones have everything.
     [[nodiscard]] bool idle() const noexcept;
     [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
+    /// Bytes of log in memory.
+    [[nodiscard]] std::size_t log_bytes() const noexcept { return log_.bytes(); }
     [[nodiscard]] claim_message claim() const { return {who_.store, who_.epoch(), last()}; }
     struct clone_view {
         endpoint_id at;

@@ -1,0 +1,327 @@
+#include "sim/stores_book.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/msgpack_codec.hpp"
+
+namespace bzmq::sim::stores {
+namespace {
+
+// How much a machine may hold beyond what its options say: one more frame or entry of each kind.
+constexpr std::size_t slack_bytes = 16 * 1024;
+
+std::uint64_t hash_of(const replica::item_ptr& what) {
+    return what ? value_hash(what->key(), what->value(), what->expiry(), what->revision()) : 0;
+}
+
+/// The tags in a vector, oldest first.
+std::vector<replica::ticket> tags_of(const replica::item* held) {
+    std::vector<replica::ticket> out;
+    if (held != nullptr) {
+        if (const auto value = decode(held->value()); value && is<vector>(*value)) {
+            for (const auto& each : get<vector>(*value)) {
+                out.push_back(get<count>(each));
+            }
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+// -- Lineages -------------------------------------------------------------------------------------
+
+log_place place_of(const replica::identity& who, replica::sequence number) {
+    log_place out{0, number};
+    for (const auto& each : who.epochs) {
+        if (each.first <= number) {
+            out.epoch = each.epoch;
+        }
+    }
+    return out;
+}
+
+std::string lineage::note(const replica::identity& who, replica::sequence number,
+                          std::uint64_t hash) {
+    const auto at = place_of(who, number);
+    const auto [entry, fresh] = states_[at.epoch].emplace(number, hash);
+    return fresh || entry->second == hash
+               ? std::string{}
+               : fmt::format("entry {} of epoch {:x} leads to two states", number, at.epoch);
+}
+
+void lineage::note_committed(const replica::identity& who, replica::sequence number) {
+    auto until = number;
+    for (auto at = who.epochs.rbegin(); at != who.epochs.rend(); ++at) {
+        if (at->first <= until) {
+            auto& known = committed_[at->epoch];
+            known = std::max(known, until);
+            until = at->first - 1;
+        }
+    }
+}
+
+std::uint64_t lineage::hash_at(const replica::identity& who, replica::sequence number) const {
+    auto until = number;
+    for (auto at = who.epochs.rbegin(); at != who.epochs.rend(); ++at) {
+        if (at->first > until) {
+            continue;
+        }
+        if (const auto known = states_.find(at->epoch); known != states_.end()) {
+            auto state = known->second.upper_bound(until);
+            if (state != known->second.begin()) {
+                return std::prev(state)->second;
+            }
+        }
+        until = at->first - 1;
+    }
+    return 0;  // Nothing has changed since the store was made.
+}
+
+bool lineage::committed(const replica::identity& who, replica::sequence number) const {
+    const auto known = committed_.find(place_of(who, number).epoch);
+    return number == 0 || (known != committed_.end() && number <= known->second);
+}
+
+void lineage::note_acknowledged(log_place at) {
+    auto& known = acknowledged_[at.epoch];
+    known = std::max(known, at.number);
+}
+
+std::optional<log_place> lineage::lost(const replica::identity& who,
+                                       replica::sequence last) const {
+    for (const auto& [epoch, number] : acknowledged_) {
+        if (number > last || place_of(who, number).epoch != epoch) {
+            return log_place{epoch, number};
+        }
+    }
+    return std::nullopt;
+}
+
+// -- The book -------------------------------------------------------------------------------------
+
+std::string book::name(slot_index at, const machine& what) const {
+    return fmt::format("{} of {} at e{}", what.master ? "the master" : "the clone",
+                       around_.stores()[what.store].name, at);
+}
+
+void book::fail(std::string what) {
+    if (around_.verbose()) {
+        around_.say("FAILURE " + what);
+    }
+    if (failures_.size() < 20) {
+        failures_.push_back(std::move(what));
+    }
+}
+
+replica::ticket book::submitting(write_note what) {
+    notes_.push_back(std::move(what));
+    return notes_.size();
+}
+
+void book::attached(slot_index at, const machine& what) {
+    auto& its = shadows_[what.id];
+    if (!what.master) {
+        return;
+    }
+    auto& machine = *around_.at(at).host->master_of(what.id);
+    const auto& who = machine.who();
+    auto& line = lineages_[who.store];
+    its.store = who.store;
+    its.hash = state_hash(what.values);
+    its.at = its.seen = machine.last();
+    if (machine.last() > 0) {
+        if (const auto wrong = line.note(who, machine.last(), its.hash); !wrong.empty()) {
+            fail(name(at, what) + ": " + wrong);
+        }
+    }
+    if (const auto gap = line.lost(who, machine.last())) {
+        fail(fmt::format("{} starts at entry {} without entry {} of epoch {:x}, acknowledged",
+                         name(at, what), machine.last(), gap->number, gap->epoch));
+    }
+    line.note_committed(who, machine.committed());
+}
+
+void book::gone(slot_index at, const machine& what, bool crashed) {
+    shadows_.erase(what.id);
+    for (std::size_t i = 0; i < notes_.size(); ++i) {
+        auto& note = notes_[i];
+        if (note.by == what.id && note.now == write_note::fate::open) {
+            if (!crashed) {
+                fail(fmt::format("{} ended without an answer to ticket {}", name(at, what), i + 1));
+            }
+            note.now = write_note::fate::unknown;
+        }
+    }
+}
+
+void book::answered(slot_index at, replica::ticket to, const replica::answer& said) {
+    if (to == 0 || to > notes_.size()) {
+        fail(fmt::format("e{} answers ticket {}, which nobody has", at, to));
+        return;
+    }
+    auto& note = notes_[to - 1];
+    if (note.now != write_note::fate::open) {
+        fail(fmt::format("e{} answers ticket {} again", at, to));
+        return;
+    }
+    switch (said.code) {
+        case ec::none:
+            note.now = write_note::fate::done;
+            ++done_;
+            break;
+        case ec::request_timeout:
+        case ec::shutting_down:
+            note.now = write_note::fate::unknown;
+            return;
+        default:
+            note.now = write_note::fate::failed;
+            return;
+    }
+    if (const auto* what = around_.at(at).find(note.by)) {
+        check_visible(at, *what, to, said);
+    }
+}
+
+/// What is answered must be there for whoever asks at the same place.
+void book::check_visible(slot_index at, const machine& what, replica::ticket to,
+                         const replica::answer& said) {
+    auto& note = notes_[to - 1];
+    auto& host = *around_.at(at).host;
+    const auto& who = what.master ? host.master_of(what.id)->who() : host.clone_of(what.id)->who();
+    const auto shown = what.master ? host.master_of(what.id)->committed()
+                                   : host.clone_of(what.id)->applied();
+    note.done_in = who.store;
+    if (said.revision > shown) {
+        fail(fmt::format("{} answers ticket {} as entry {} and shows {}", name(at, what), to,
+                         said.revision, shown));
+    }
+    if (said.revision > 0) {
+        lineages_[who.store].note_acknowledged(place_of(who, said.revision));
+    }
+    if (std::find(counted_.begin(), counted_.end(), what.store) == counted_.end()) {
+        return;
+    }
+    for (const auto& key : note.tagged) {
+        const auto tags = tags_of(what.values.find(key));
+        if (std::find(tags.begin(), tags.end(), to) == tags.end()) {
+            fail(fmt::format("{} answers ticket {} and does not show it", name(at, what), to));
+        }
+    }
+}
+
+void book::settle_shadow(slot_index at, const machine& what, shadow& its) {
+    if (!std::exchange(its.open, false)) {
+        return;
+    }
+    const auto& who = around_.at(at).host->master_of(what.id)->who();
+    if (const auto wrong = lineages_[who.store].note(who, its.at, its.hash); !wrong.empty()) {
+        fail(name(at, what) + ": " + wrong);
+    }
+}
+
+void book::changed(slot_index at, const machine& what, const replica::effect& effect) {
+    auto& its = shadows_.at(what.id);
+    if (what.master) {
+        const auto number = around_.at(at).host->master_of(what.id)->committed();
+        if (number != its.at) {
+            settle_shadow(at, what, its);
+        }
+        its.at = number;
+        its.open = true;
+    }
+    if (effect.kind == replica::change_kind::clear) {
+        its.hash = 0;
+    } else {
+        its.hash += hash_of(effect.after) - hash_of(effect.before);
+    }
+}
+
+void book::on_disk(store_index store, const disk_image& image) {
+    if (const auto wrong = lineages_[image.who.store].note(image.who, image.last, image.hash);
+        !wrong.empty()) {
+        fail(fmt::format("the disk of {}: {}", around_.stores()[store].name, wrong));
+    }
+}
+
+void book::reported(slot_index at, const error& what) {
+    // Two masters meet where a partition heals, and disks fill up. Nothing else may happen.
+    if (what != ec::master_exists && what != ec::backend_failure) {
+        fail(fmt::format("e{} reports {}", at, bzmq::to_string(what)));
+    }
+}
+
+void book::turn_ended(slot_index at) {
+    auto& one = around_.at(at);
+    for (const bool masters : {true, false}) {
+        for (const auto& [number, each] : one.machines) {
+            if (each->master != masters) {
+                continue;
+            }
+            if (masters) {
+                check_master(at, *each, *one.host->master_of(number));
+            } else {
+                check_clone(at, *each, *one.host->clone_of(number));
+            }
+        }
+    }
+}
+
+void book::check_master(slot_index at, const machine& what, replica::master& its) {
+    auto& shade = shadows_.at(what.id);
+    settle_shadow(at, what, shade);
+    auto& line = lineages_[its.who().store];
+    if (its.committed() != shade.seen) {
+        shade.seen = its.committed();
+        line.note_committed(its.who(), its.committed());
+        if (state_hash(what.values) != shade.hash) {
+            fail(fmt::format("{} changed at entry {} otherwise than it told", name(at, what),
+                             its.committed()));
+        }
+    }
+    const auto& options = around_.stores()[what.store].master;
+    if (its.log_bytes() > options.log_bytes + options.unsettled_bytes + slack_bytes) {
+        fail(fmt::format("{} keeps {} bytes of log", name(at, what), its.log_bytes()));
+    }
+}
+
+void book::check_clone(slot_index at, const machine& what, replica::clone& its) {
+    auto& shade = shadows_.at(what.id);
+    const auto& options = around_.stores()[what.store].clone;
+    const auto& sent = around_.stores()[what.store].master;
+    if (its.command_bytes() > options.mutation_buffer_bytes + slack_bytes) {
+        fail(fmt::format("{} keeps {} bytes of commands", name(at, what), its.command_bytes()));
+    }
+    if (its.waiting_bytes() > 4 * (sent.window_bytes + sent.frame_bytes) + slack_bytes) {
+        fail(fmt::format("{} keeps {} bytes of entries", name(at, what), its.waiting_bytes()));
+    }
+    const auto& who = its.who();
+    if (!its.status().synced || who.epochs.empty()
+        || (its.applied() == shade.seen && who.store == shade.store && ++shade.looks % 64 != 0)) {
+        return;
+    }
+    if (who.store == shade.store && its.applied() < shade.seen) {
+        fail(fmt::format("{} went back from entry {} to {}", name(at, what), shade.seen,
+                         its.applied()));
+    }
+    shade.seen = its.applied();
+    shade.store = who.store;
+    const auto hash = state_hash(what.values);
+    const auto& line = lineages_[who.store];
+    if (hash != line.hash_at(who, its.applied())) {
+        fail(fmt::format("{} shows at entry {} what no master ever had", name(at, what),
+                         its.applied()));
+    }
+    if (!line.committed(who, its.applied())) {
+        fail(fmt::format("{} shows entry {}, which its master did not yet", name(at, what),
+                         its.applied()));
+    }
+    if (around_.at(at).watches && hash != shade.hash) {
+        fail(fmt::format("{} changed up to entry {} otherwise than it told", name(at, what),
+                         its.applied()));
+    }
+}
+
+}  // namespace bzmq::sim::stores
