@@ -193,6 +193,12 @@ class lmdb_store::applier {
     error problem_;
 };
 
+lmdb_store::~lmdb_store() {
+    if (env_ && options_.mode == durability::async && !options_.read_only) {
+        static_cast<void>(env_->sync());
+    }
+}
+
 replica::identity lmdb_store::identity() const {
     return snapshot().who;
 }
@@ -272,7 +278,9 @@ error lmdb_store::begin_epoch(const replica::identity& next) {
         return put_meta(txn, env_->of(tree::meta), identity_name, identity_record(next));
     });
     if (!problem) {
-        remember(snapshot().at, next);
+        // Not its position: that may move meanwhile.
+        const std::lock_guard lock{mutex_};
+        state_.who = next;
     }
     return problem;
 }
