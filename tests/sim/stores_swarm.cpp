@@ -344,7 +344,7 @@ class swarm {
         load_.stop();
         // What was on its way in the storm has come, and restarts are done.
         world_.run_for(5s);
-        if (!world_.run_until([this] { return !sound() || book_.unrest().empty(); }, 60s, 200ms)) {
+        if (!world_.run_until([this] { return !sound() || book_.unrest().empty(); }, 600s, 500ms)) {
             for (const auto& each : book_.unrest()) {
                 book_.fail(each);
             }

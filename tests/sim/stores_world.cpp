@@ -90,6 +90,7 @@ void endpoint::report(error what) {
 void endpoint::services_changed(std::vector<std::string> now) {
     services = std::move(now);
     view[id] = services;
+    view_dirty = true;
     around_.refresh_views();
 }
 

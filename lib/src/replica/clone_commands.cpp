@@ -10,6 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto resend_after = 500ms;
+// A command that was taken and does not show for so long may have failed: the master is asked.
+constexpr auto probe_after = 1s;
 
 }  // namespace
 
@@ -28,8 +30,12 @@ ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
 }
 
 void clone::send_commands(instant now) {
-    if (!attached_) {
+    if (!attached_ || commands_.empty()) {
+        probe_due_ = never;
         return;
+    }
+    if (probe_due_ == never) {
+        probe_due_ = now + probe_after;
     }
     while (sent_ < last_number() && in_flight_ < options_.window_bytes) {
         write_message out;
@@ -42,10 +48,21 @@ void clone::send_commands(instant now) {
             bytes += out.commands.back().size();
         }
         in_flight_ += bytes;
+        ever_sent_ = std::max(ever_sent_, sent_);
         send(encode(options_.name, out));
     }
     if (sent_ > taken_ && resend_due_ == never) {
         resend_due_ = now + resend_after;
+    }
+}
+
+void clone::ask_after_first() {
+    if (attached_ && !commands_.empty() && first_number_ <= taken_) {
+        write_message out;
+        out.clone = self_;
+        out.done = first_number_ - 1;
+        out.first = first_number_;
+        send(encode(options_.name, out));
     }
 }
 
@@ -98,11 +115,15 @@ void clone::complete(std::uint64_t number, const answer& what) {
         }
     }
     note_taken(number);
+    probe_due_ = never;
     while (!commands_.empty() && commands_.front().done) {
         command_bytes_ -= std::min(command_bytes_, commands_.front().bytes.size());
         commands_.pop_front();
         ++first_number_;
     }
+    // Those that had their answers before this one are not sent again either.
+    taken_ = std::max(taken_, first_number_ - 1);
+    sent_ = std::max(sent_, taken_);
 }
 
 /// Answers the commands whose entries the snapshot stands for.
@@ -114,7 +135,7 @@ void clone::complete_unseen() {
             what.code = ec::request_timeout;  // Done, but nobody knows how it went.
         }
         for (const auto& each : unseen_failures_) {
-            if (each.number == number) {
+            if (each.first <= number && number <= each.last) {
                 what.code = each.result;
             }
         }
@@ -142,8 +163,9 @@ void clone::expire_commands(instant now) {
     }
 }
 
-/// Becomes a new writer, whose numbers begin at 1. `keep_unsure`: also with what was sent.
-void clone::renew_writer(bool keep_unsure) {
+/// Becomes a new writer, whose numbers begin at 1. `keep_sent`: also with what was sent and has no
+/// answer; only where it surely had no effect.
+void clone::renew_writer(bool keep_sent) {
     auto bytes = self_.bytes();
     const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
     const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
@@ -151,13 +173,14 @@ void clone::renew_writer(bool keep_unsure) {
     std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
     self_ = writer_id{bytes};
     own_index_ = own_writer;
+    forgotten_ = false;
     std::deque<own_command> kept;
     for (auto number = first_number_; number <= last_number(); ++number) {
         auto& own = command_at(number);
         if (own.done) {
             continue;
         }
-        if (number <= sent_ && !keep_unsure) {
+        if (number <= ever_sent_ && !keep_sent) {
             if (own.to != 0) {
                 output_.answered(own.to, {ec::request_timeout, 0, {}});
             }
@@ -171,9 +194,9 @@ void clone::renew_writer(bool keep_unsure) {
         command_bytes_ += own.bytes.size();
     }
     first_number_ = 1;
-    sent_ = taken_ = expired_ = 0;
+    sent_ = ever_sent_ = taken_ = expired_ = 0;
     in_flight_ = 0;
-    resend_due_ = never;
+    resend_due_ = probe_due_ = never;
 }
 
 void clone::close() {
