@@ -180,12 +180,13 @@ void clone::handle(instant now, const welcome_message& what) {
                                                 + std::to_string(applied_)
                                                 + ": what only the clone had is given up"});
         }
-        if (!who_.store.is_nil() && what.store != who_.store) {
+        if (!sent_to_.is_nil() && what.store != sent_to_) {
             // The other store may yet come back, so that what it may have is not for this one.
             renew_writer(false);
             // The answer was to the writer that we no longer are.
             accept_once_ = true;
             who_ = {};
+            attached_ = false;
             attach_due_ = now;
             return;
         }
@@ -201,6 +202,7 @@ void clone::handle(instant now, const welcome_message& what) {
     attached_ = true;
     epoch_ = what.epoch;
     round_ = what.round;
+    sent_to_ = what.store;
     heartbeat_ = std::max<std::chrono::nanoseconds>(std::chrono::nanoseconds{what.heartbeat}, 10ms);
     attach_due_ = never;
     attach_pause_ = attach_pause_min;

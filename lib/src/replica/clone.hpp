@@ -83,6 +83,7 @@ class clone {
         std::vector<std::byte> bytes;
         ticket to = 0;
         instant expires{};
+        std::size_t on_its_way = 0;       ///< bytes, when it was last sent
         bool done = false;                ///< it has its answer
     };
     /// Waits until the state that it belongs to is shown.
@@ -133,6 +134,7 @@ class clone {
     void renew_writer(bool keep_sent);
     void tell_difference(const table& before);
     void expire_commands(instant now);
+    void make_void(own_command& own);
     void send_commands(instant now);
     void ask_after_first();
     void set_status(clone_status next);
@@ -142,6 +144,7 @@ class clone {
 
     const clone_options options_;
     writer_id self_;
+    endpoint_id sent_to_;              ///< the store whose master may know `self_`
     table& state_;
     write_gate& gate_;
     store_output& output_;

@@ -20,11 +20,13 @@ ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
         return ec::queue_full;
     }
     const auto left = never - now;
-    commands_.push_back({{bytes.begin(), bytes.end()}, to,
-                         options_.mutation_buffer_interval >= left
-                             ? never
-                             : now + options_.mutation_buffer_interval,
-                         false});
+    own_command fresh;
+    fresh.bytes.assign(bytes.begin(), bytes.end());
+    fresh.to = to;
+    fresh.expires = options_.mutation_buffer_interval >= left
+                        ? never
+                        : now + options_.mutation_buffer_interval;
+    commands_.push_back(std::move(fresh));
     command_bytes_ += bytes.size();
     return ec::none;
 }
@@ -44,8 +46,10 @@ void clone::send_commands(instant now) {
         out.first = sent_ + 1;
         std::size_t bytes = 0;
         while (sent_ < last_number() && bytes < options_.frame_bytes) {
-            out.commands.push_back(command_at(++sent_).bytes);
-            bytes += out.commands.back().size();
+            auto& own = command_at(++sent_);
+            own.on_its_way = own.bytes.size();
+            bytes += own.on_its_way;
+            out.commands.push_back(own.bytes);
         }
         in_flight_ += bytes;
         ever_sent_ = std::max(ever_sent_, sent_);
@@ -84,7 +88,7 @@ void clone::note_taken(std::uint64_t up_to) {
     }
     for (auto number = std::max(taken_ + 1, first_number_); number <= std::min(up_to, sent_);
          ++number) {
-        in_flight_ -= std::min(in_flight_, command_at(number).bytes.size());
+        in_flight_ -= std::min(in_flight_, command_at(number).on_its_way);
     }
     taken_ = up_to;
     sent_ = std::max(sent_, taken_);
@@ -110,6 +114,7 @@ void clone::complete(std::uint64_t number, const answer& what) {
     auto& own = command_at(number);
     if (!own.done) {
         own.done = true;
+        make_void(own);
         if (own.to != 0) {
             output_.answered(own.to, what);
         }
@@ -157,10 +162,16 @@ void clone::expire_commands(instant now) {
         if (own.to != 0) {
             output_.answered(std::exchange(own.to, 0), {ec::request_timeout, 0, {}});
         }
-        command_bytes_ -= std::min(command_bytes_, own.bytes.size());
-        own.bytes.assign(1, static_cast<std::byte>(operation::batch));
-        command_bytes_ += own.bytes.size();
+        make_void(own);
     }
+}
+
+/// What has its answer must not have an effect any more when it is sent again; a batch of nothing
+/// takes its number.
+void clone::make_void(own_command& own) {
+    command_bytes_ -= std::min(command_bytes_, own.bytes.size());
+    own.bytes.assign(1, static_cast<std::byte>(operation::batch));
+    command_bytes_ += own.bytes.size();
 }
 
 /// Becomes a new writer, whose numbers begin at 1. `keep_sent`: also with what was sent and has no
@@ -172,6 +183,7 @@ void clone::renew_writer(bool keep_sent) {
     std::memcpy(bytes.data(), &high, sizeof high);
     std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
     self_ = writer_id{bytes};
+    sent_to_ = {};
     own_index_ = own_writer;
     forgotten_ = false;
     std::deque<own_command> kept;
