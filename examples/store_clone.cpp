@@ -70,7 +70,9 @@ int main(int argc, char** argv) {
         return give_up(both.error());
     }
 
-    store.put("bye", bzmq::nil).wait(10s);
+    // At the end: once everything written here has its outcome.
+    store.put("bye", bzmq::nil);
+    store.await_idle(10s);
     const auto all = store.snapshot();
     if (!all) {
         return give_up(all.error());

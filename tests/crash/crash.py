@@ -41,7 +41,7 @@ WRITERS = range(10)
 
 PATIENCE = 60
 LONGEST_RUN = 0.4
-STARTUP = 0.06
+STARTUP = 0.15
 
 
 class Broken(Exception):

@@ -179,7 +179,10 @@ void write_until(const std::atomic<bool>& stop, store to, unsigned writer, std::
             give_up(key("writer ", writer) + key(" number ", oldest.number) + " made "
                     + to_string(*outcome->value));
         }
-        if (const auto seen = readable(to, writer, oldest.number); seen < oldest.number) {
+        // At a master a read waits for all that this thread has on its way: only now and then.
+        const bool look = !to.is_master() || oldest.number % 200 == 0;
+        if (const auto seen = look ? readable(to, writer, oldest.number) : oldest.number;
+            seen < oldest.number) {
             give_up(key("writer ", writer) + key(" reads ", seen) + " after the acknowledgement of "
                     + std::to_string(oldest.number));
         }
@@ -190,7 +193,7 @@ void write_until(const std::atomic<bool>& stop, store to, unsigned writer, std::
 
 /// Looks at the copy now and then: batches are whole, and no value ever goes back, whatever
 /// happens to the master.
-void watch_until(const std::atomic<bool>& stop, const store& copy) {
+void watch_until(const std::atomic<bool>& stop, store& copy) {
     std::map<data, std::uint64_t> newest;
     auto events = copy.events(1);
     while (!stop) {
