@@ -28,7 +28,8 @@ option_entry describe_option(const CLI::Option& option) {
     if (option.get_items_expected_min() > 0) {
         out.argument = option.get_type_name();
         out.choices = words(out.argument);
-    } else if (option.get_lnames() == std::vector<std::string>{"wait"}) {
+    } else if (option.get_lnames() == std::vector<std::string>{"wait"}
+               || option.get_lnames() == std::vector<std::string>{"revision"}) {
         out.argument = "N";
         out.optional_value = true;
     }

@@ -1,6 +1,7 @@
 #include "command_table.hpp"
 #include "commands.hpp"
 #include "output.hpp"
+#include "store_operations.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,15 @@ namespace {
 
 bool takes_file(const option_entry& option) {
     return option.argument == "FILE" || option.argument == "PATH" || option.argument == "KEY";
+}
+
+/// What `store NAME` may be followed by.
+std::string store_words() {
+    std::string out;
+    for (const auto& each : store_operations()) {
+        out += (out.empty() ? "" : " ") + std::string{each.name};
+    }
+    return out;
 }
 
 /// The command's options and choices as words for bash.
@@ -58,6 +68,12 @@ _bzmq_cli() {{
         *)
             case "$command" in
                 completion) COMPREPLY=($(compgen -W "bash zsh" -- "$cur")) ;;
+                store)
+                    if [ "$COMP_CWORD" -eq 3 ]; then
+                        COMPREPLY=($(compgen -W "{}" -- "$cur"))
+                    elif [ "$COMP_CWORD" -gt 3 ]; then
+                        COMPREPLY=($(compgen -f -- "$cur"))
+                    fi ;;
                 store-file)
                     if [ "$COMP_CWORD" -eq 3 ]; then
                         COMPREPLY=($(compgen -W "check dump compact backup restore" -- "$cur"))
@@ -70,7 +86,7 @@ _bzmq_cli() {{
 }}
 complete -o filenames -F _bzmq_cli bzmq-cli
 )",
-                       names, values, cases);
+                       names, values, cases, store_words());
 }
 
 std::string zsh_quoted(std::string_view text) {
@@ -124,6 +140,9 @@ std::string zsh(const std::vector<command_entry>& commands) {
         if (command.name == "completion") {
             rest = "(bash zsh)";
         } else if (command.name == "replay" || command.name == "keygen") {
+            rest = "_files";
+        } else if (command.name == "store") {
+            cases += fmt::format("                '2:operation:({})' \\\n", store_words());
             rest = "_files";
         } else if (command.name == "store-file") {
             cases += "                '2:action:(check dump compact backup restore)' \\\n";

@@ -50,6 +50,10 @@ void event_printer::announce(const endpoint& node) {
               .field("name", node.name()));
 }
 
+void event_printer::announce(const endpoint& node, const store& which, std::string_view role) {
+    print(begin(node).field("event", "store").field("role", role).field("store", which.name()));
+}
+
 void event_printer::follow(const endpoint& node, status_subscriber& statuses) {
     for (;;) {
         const auto news = statuses.get();

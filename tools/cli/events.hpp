@@ -32,6 +32,8 @@ class event_printer {
 
     /// Where it listens, and who it is.
     void announce(const endpoint& node);
+    /// A store of the endpoint's: its role is "master" or "clone".
+    void announce(const endpoint& node, const store& which, std::string_view role);
     /// All news, until the endpoint has shut down.
     void follow(const endpoint& node, status_subscriber& statuses);
     void stopped();

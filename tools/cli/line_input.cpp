@@ -30,7 +30,7 @@ expected<bool> line_input::next(std::string_view& line) {
             return !line.empty();
         }
         if (buffer_.size() - begin_ > line_bytes_max) {
-            return fail(ec::invalid_data, "standard input: a line is longer than 64 MiB");
+            return fail(ec::invalid_data, name_ + ": a line is longer than 64 MiB");
         }
         if (const auto read = fill(); !read) {
             return tl::unexpected{read.error()};
@@ -40,9 +40,10 @@ expected<bool> line_input::next(std::string_view& line) {
 
 expected<void> line_input::fill() {
     buffer_.erase(0, begin_);
+    dropped_ += begin_;
     searched_ -= begin_;
     begin_ = 0;
-    std::array<pollfd, 2> fds{{{STDIN_FILENO, POLLIN, 0}, {stop_.fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{fd_, POLLIN, 0}, {stop_.fd(), POLLIN, 0}}};
     while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
     }
     if (fds[1].revents != 0) {
@@ -50,10 +51,10 @@ expected<void> line_input::fill() {
     }
     const auto before = buffer_.size();
     buffer_.resize(before + read_bytes);
-    const auto count = ::read(STDIN_FILENO, buffer_.data() + before, read_bytes);
+    const auto count = ::read(fd_, buffer_.data() + before, read_bytes);
     buffer_.resize(before + (count > 0 ? static_cast<std::size_t>(count) : 0));
     if (count < 0 && errno != EINTR && errno != EAGAIN) {
-        return fail(ec::cannot_open_file, std::string{"standard input: "} + std::strerror(errno));
+        return fail(ec::cannot_open_file, name_ + ": " + std::strerror(errno));
     }
     at_end_ = count == 0;
     return {};

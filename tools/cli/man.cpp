@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace bzmq::cli {
 namespace {
@@ -47,6 +48,22 @@ bool shared(const option_entry& option) {
     return option.group == "Connection";
 }
 
+/// Paragraphs, and lists whose lines are indented, with two spaces between head and text.
+std::string footer_section(const std::string& footer) {
+    std::string out;
+    std::istringstream in{footer};
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("  ")) {
+            const auto end = std::min(line.find("  ", 2), line.size());
+            const auto text = std::min(line.find_first_not_of(' ', end), line.size());
+            out += item("\\fB" + escaped(line.substr(2, end - 2)) + "\\fR", line.substr(text));
+        } else if (!line.empty()) {
+            out += ".PP\n" + escaped(line) + '\n';
+        }
+    }
+    return out;
+}
+
 std::string command_section(const command_entry& command) {
     std::string synopsis = "\\fB" + command.name + "\\fR [\\fIOPTION\\fR]...";
     std::string items;
@@ -67,10 +84,7 @@ std::string command_section(const command_entry& command) {
         out += "Also takes the connection options.\n";
     }
     out += items;
-    if (!command.footer.empty()) {
-        out += ".PP\n" + escaped(command.footer) + '\n';
-    }
-    return out;
+    return out + footer_section(command.footer);
 }
 
 std::string page(const std::vector<command_entry>& commands, std::string_view version) {

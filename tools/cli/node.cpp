@@ -1,24 +1,87 @@
 #include "commands.hpp"
 #include "events.hpp"
+#include <fmt/format.h>
 
+#include <map>
+#include <memory>
 #include <utility>
 
 namespace bzmq::cli {
 namespace {
 
-exit_code run(const context& ctx) {
+struct node_options {
+    std::vector<std::string> masters;  ///< NAME or NAME=FOLDER
+    std::vector<std::string> clones;
+    bzmq::durability durability = durability::group;
+};
+
+expected<store> attach_master(endpoint& node, const std::string& text, durability mode) {
+    const auto at = text.find('=');
+    if (at == std::string::npos) {
+        return node.attach_master(text);
+    }
+    master_options options;
+    options.path = text.substr(at + 1);
+    options.durability = mode;
+    return node.attach_master(text.substr(0, at), backend::lmdb, options);
+}
+
+expected<void> attach_stores(endpoint& node, const node_options& how, std::vector<store>& out) {
+    const auto take = [&](expected<store> made, const std::string& text) -> expected<void> {
+        if (!made) {
+            return fail(made.error().code(), fmt::format("store {}: {}", text, made.error().message()));
+        }
+        out.push_back(std::move(*made));
+        return {};
+    };
+    for (const auto& text : how.masters) {
+        if (auto made = take(attach_master(node, text, how.durability), text); !made) {
+            return made;
+        }
+    }
+    for (const auto& name : how.clones) {
+        if (auto made = take(node.attach_clone(name), name); !made) {
+            return made;
+        }
+    }
+    return {};
+}
+
+expected<void> open_listeners(endpoint& node, const std::vector<std::string>& urls) {
+    for (const auto& url : urls) {
+        if (const auto port = node.listen_url(url); !port) {
+            return tl::unexpected{port.error()};
+        }
+    }
+    return {};
+}
+
+exit_code run(const node_options& how, const context& ctx) {
     auto config = make_configuration(ctx, {}, true);
     if (!config) {
         return report(config.error());
     }
     const auto peers = std::exchange(config->options().peers, {});
-    if (peers.empty() && config->options().listen.empty()) {
+    const auto urls = std::exchange(config->options().listen, {});
+    if (peers.empty() && urls.empty()) {
         return report(exit_code::usage, "name a peer with --peer, or listen with --listen");
     }
     event_printer out{ctx.common.json, false};
     try {
         endpoint node{std::move(*config)};
         auto statuses = node.make_status_subscriber(true);
+        // Before anybody is met: a peer may know this node's life before the last crash still, and
+        // with it a master that would stand in this one's way.
+        std::vector<store> stores;
+        if (const auto attached = attach_stores(node, how, stores); !attached) {
+            return report(attached.error());
+        }
+        if (const auto opened = open_listeners(node, urls); !opened) {
+            return report(opened.error());
+        }
+        for (const auto& each : stores) {
+            out.announce(node, each, each.is_master() ? "master" : "clone");
+        }
         out.announce(node);
         if (const auto begun = start_peerings(node, peers); !begun) {
             return report(begun.error());
@@ -32,14 +95,41 @@ exit_code run(const context& ctx) {
     return ctx.interrupt->raised() ? exit_code::ok : exit_code::failure;
 }
 
+void add_stores(CLI::App& command, node_options& how) {
+    static const std::map<std::string, durability> modes{{"sync", durability::sync},
+                                                         {"group", durability::group},
+                                                         {"async", durability::async}};
+    command
+        .add_option("--master", how.masters,
+                    "Be the master of store NAME, in memory or, with =FOLDER, on disk; repeat for "
+                    "more")
+        ->type_name("NAME[=FOLDER]")
+        ->allow_extra_args(false);
+    command
+        .add_option("--clone", how.clones,
+                    "Keep a copy of store NAME that follows its master; repeat for more")
+        ->type_name("NAME")
+        ->allow_extra_args(false);
+    command
+        .add_option("--durability", how.durability,
+                    "When a write to a store on disk counts: on disk on its own (sync), together "
+                    "with all that came meanwhile (group, the default), or before it is there "
+                    "(async)")
+        ->type_name("sync|group|async")
+        ->transform(CLI::CheckedTransformer(modes).description(""));
+}
+
 }  // namespace
 
 void add_node(CLI::App& app, context& ctx) {
+    auto how = std::make_shared<node_options>();
     auto* command = app.add_subcommand(
-        "node", "Run an endpoint that relays for others, until Ctrl-C or SIGTERM");
-    command->footer("Prints its URLs (with real ports), its id, and peerings that come and go.");
+        "node", "Run an endpoint that relays for others and may carry stores, until Ctrl-C or SIGTERM");
+    add_stores(*command, *how);
+    command->footer(
+        "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
     add_common(*command, ctx.common);
-    command->callback([&ctx] { ctx.run = [&ctx] { return run(ctx); }; });
+    command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 
 }  // namespace bzmq::cli

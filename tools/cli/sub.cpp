@@ -36,7 +36,7 @@ class printer {
                 print_json(line, what);
                 break;
             case value_format::bytes:
-                print_bytes(line, what);
+                append_value(line, what.value(), format_);
                 break;
             default:
                 append_topic(line, what.topic());
@@ -60,14 +60,6 @@ class printer {
                        ",\"origin\":\"{}\",\"hops\":{},\"sent_at\":\"{}\",\"mode\":\"{}\"}}",
                        origin_text_, what.hops(), to_string(what.sent_at()),
                        what.mode() == delivery_mode::reliable ? "reliable" : "best_effort");
-    }
-    static void print_bytes(std::string& line, const message& what) {
-        const auto value = what.value();
-        if (const auto* text = get_if<std::string>(&value)) {
-            line += *text;
-        } else {
-            line += to_text(value);
-        }
     }
 
     value_format format_;

@@ -1,5 +1,7 @@
 #include "value_format.hpp"
 
+#include "output.hpp"
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -73,10 +75,11 @@ expected<data> read_json(std::string_view text) {
 
 }  // namespace
 
-void add_format(CLI::App& command, value_format& out, const std::string& description) {
+CLI::Option* add_format(CLI::App& command, value_format& out, const std::string& description,
+                        const std::string& flags) {
     static const std::map<std::string, value_format> names{
         {"text", value_format::text}, {"json", value_format::json}, {"bytes", value_format::bytes}};
-    command.add_option("--format", out, description)
+    return command.add_option(flags, out, description)
         ->type_name("text|json|bytes")
         ->transform(CLI::CheckedTransformer(names).description(""));
 }
@@ -89,6 +92,19 @@ expected<data> read_value(std::string_view text, value_format format) {
             return data{text};
         default:
             return parse_data(text);
+    }
+}
+
+void append_value(std::string& out, const data& value, value_format format) {
+    const auto* text = get_if<std::string>(&value);
+    if (format == value_format::json) {
+        out += to_json(value);
+    } else if (format == value_format::bytes && text != nullptr) {
+        out += *text;
+    } else if (format == value_format::bytes) {
+        out += to_text(value);
+    } else {
+        append_text(out, value);
     }
 }
 

@@ -1,0 +1,293 @@
+#include "store_command.hpp"
+
+#include "line_input.hpp"
+#include "progress_bar.hpp"
+#include "write_window.hpp"
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace bzmq::cli {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::size_t write_bytes = std::size_t{1} << 20;
+
+// -- dump -----------------------------------------------------------------------------------------
+
+/// A file that is there as a whole, or not at all.
+class whole_file {
+  public:
+    explicit whole_file(std::string path)
+        : path_(std::move(path)),
+          part_(path_ + ".part"),
+          fd_(::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {}
+    ~whole_file() {
+        if (fd_ >= 0) {
+            ::close(fd_);
+            ::unlink(part_.c_str());
+        }
+    }
+    whole_file(const whole_file&) = delete;
+    whole_file& operator=(const whole_file&) = delete;
+
+    [[nodiscard]] bool write(std::string_view rest) {
+        while (fd_ >= 0 && !rest.empty()) {
+            const auto written = ::write(fd_, rest.data(), rest.size());
+            if (written >= 0) {
+                rest.remove_prefix(static_cast<std::size_t>(written));
+            } else if (errno != EINTR) {
+                return false;
+            }
+        }
+        return fd_ >= 0;
+    }
+    /// Puts it on disk and in its place.
+    [[nodiscard]] bool finish() {
+        if (::fsync(fd_) != 0 || ::rename(part_.c_str(), path_.c_str()) != 0) {
+            return false;
+        }
+        ::close(fd_);
+        fd_ = -1;
+        return true;
+    }
+    [[nodiscard]] error failure() const {
+        return {ec::cannot_write_file, path_ + ": " + std::strerror(errno)};
+    }
+
+  private:
+    std::string path_;
+    std::string part_;
+    int fd_;
+};
+
+expected<void> dump_to_file(const store_entries& all, const std::string& path,
+                            const context& ctx) {
+    whole_file file{path};
+    progress_bar bar;
+    std::string buffer;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        append_dump_line(buffer, all[i].first, all[i].second);
+        buffer += '\n';
+        if (buffer.size() >= write_bytes) {
+            if (!file.write(buffer)) {
+                return tl::unexpected{file.failure()};
+            }
+            buffer.clear();
+        }
+        bar.show(path, i, all.size(), i);
+        if (ctx.interrupt->raised()) {
+            return fail(ec::cancelled);
+        }
+    }
+    if (!file.write(buffer) || !file.finish()) {
+        return tl::unexpected{file.failure()};
+    }
+    return {};
+}
+
+exit_code dump_to_output(const store_entries& all, const context& ctx) {
+    line_output out;
+    for (const auto& [key, entry] : all) {
+        append_dump_line(out.buffer(), key, entry);
+        out.end_line();
+        if (!out.good() || ctx.interrupt->raised()) {
+            break;
+        }
+    }
+    out.flush();
+    if (ctx.interrupt->raised()) {
+        return ctx.interrupt->code();
+    }
+    return out.good() ? exit_code::ok : exit_code::broken_pipe;
+}
+
+// -- load -----------------------------------------------------------------------------------------
+
+struct loaded_entry {
+    data key;
+    data value;
+    std::optional<timespan> expiry;  ///< from now on; not above zero: it has expired
+};
+
+expected<loaded_entry> read_entry(std::string_view line) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object() || !json.contains("key") || !json.contains("value")) {
+        return fail(ec::invalid_json, "expected an object with key and value");
+    }
+    loaded_entry out;
+    for (const auto& [name, to] : {std::pair{"key", &out.key}, {"value", &out.value}}) {
+        auto read = read_value(json[name].dump(), value_format::json);
+        if (!read) {
+            return fail(read.error().code(), fmt::format("{}: {}", name, read.error().message()));
+        }
+        *to = std::move(*read);
+    }
+    if (json.contains("expiry")) {
+        const auto text = json["expiry"].is_string() ? json["expiry"].get<std::string>() : "";
+        const auto at = parse_data(text);
+        const auto* moment = at ? get_if<timestamp>(&*at) : nullptr;
+        if (moment == nullptr) {
+            return fail(ec::invalid_json, "expiry: expected a point in time");
+        }
+        out.expiry = *moment - std::chrono::system_clock::now();
+    }
+    return out;
+}
+
+/// Reads a dump and writes it in batches.
+class loader {
+  public:
+    loader(store& to, line_input& from, const store_options& how, const context& ctx)
+        : to_(to), from_(from), how_(how), window_(ctx.common.timeout_or_default()) {}
+
+    expected<void> load(std::uint64_t bytes_total);
+    [[nodiscard]] std::uint64_t loaded() const noexcept { return window_.done(); }
+    [[nodiscard]] std::uint64_t expired() const noexcept { return expired_; }
+
+  private:
+    expected<void> take(std::string_view line);
+    expected<void> send();
+
+    static constexpr std::size_t batch_bytes = std::size_t{4} << 20;
+
+    store& to_;
+    line_input& from_;
+    const store_options& how_;
+    write_window window_;
+    store_batch batch_;
+    std::size_t bytes_ = 0;
+    std::uint64_t line_ = 0;
+    std::uint64_t first_line_ = 1;  // of the batch
+    std::uint64_t expired_ = 0;
+};
+
+expected<void> loader::load(std::uint64_t bytes_total) {
+    progress_bar bar;
+    std::string_view line;
+    for (;;) {
+        const auto more = from_.next(line);
+        if (!more) {
+            return tl::unexpected{more.error()};
+        }
+        if (!*more) {
+            break;
+        }
+        ++line_;
+        if (auto taken = take(line); !taken) {
+            // What came before it is written, and counted.
+            const auto sent = send();
+            const auto before = sent ? window_.drain() : sent;
+            return before ? taken : before;
+        }
+        bar.show(from_.name(), from_.bytes_consumed(), bytes_total, window_.done());
+    }
+    const auto sent = send();
+    return sent ? window_.drain() : sent;
+}
+
+expected<void> loader::take(std::string_view line) {
+    auto entry = read_entry(line);
+    if (!entry) {
+        return fail(entry.error().code(),
+                    fmt::format("{}, line {}: {}", from_.name(), line_, entry.error().message()));
+    }
+    if (entry->expiry && *entry->expiry <= timespan{0}) {
+        ++expired_;
+        return {};
+    }
+    batch_.put(entry->key, entry->value, entry->expiry);
+    bytes_ += line.size();
+    return batch_.size() >= how_.batch || bytes_ >= batch_bytes ? send() : expected<void>{};
+}
+
+expected<void> loader::send() {
+    const auto first = std::exchange(first_line_, line_ + 1);
+    if (batch_.size() == 0) {
+        return {};
+    }
+    const auto batch = std::exchange(batch_, {});
+    return window_.add(to_.apply(batch), std::exchange(bytes_, 0), batch.size(),
+                       fmt::format("{}, lines {} to {}", from_.name(), first, line_));
+}
+
+void print_loaded(const loader& what, clock::time_point begun, bool json) {
+    const auto seconds = std::chrono::duration<double>(clock::now() - begun).count();
+    const auto expired = what.expired();
+    line_output{}.line(
+        json ? fmt::format("{{\"loaded\":{},\"expired\":{},\"seconds\":{:.6f}}}", what.loaded(),
+                           expired, seconds)
+             : fmt::format("{} entries in {:.3f} s{}", what.loaded(), seconds,
+                           expired > 0 ? fmt::format("; {} had expired", expired) : ""));
+}
+
+exit_code load(const store_options& how, const context& ctx, int fd, const std::string& name) {
+    struct stat file{};
+    const bool sized = fd != STDIN_FILENO && ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    auto session = open_store(how, ctx);
+    if (!session) {
+        return end_with(session.error(), ctx);
+    }
+    line_input input{*ctx.interrupt, fd, name};
+    loader work{session->store, input, how, ctx};
+    const auto begun = clock::now();
+    expected<void> done;
+    {
+        const interrupt::handler stop{*ctx.interrupt, [&session] { session->node.shutdown(); }};
+        done = work.load(sized ? static_cast<std::uint64_t>(file.st_size) : 0);
+    }
+    print_loaded(work, begun, ctx.common.json);
+    return done ? exit_code::ok : end_with(done.error(), ctx);
+}
+
+}  // namespace
+
+exit_code run_store_dump(const store_options& how, const context& ctx) {
+    const auto range = key_range::of(how);
+    if (!range) {
+        return report(range.error());
+    }
+    const auto session = open_store(how, ctx);
+    if (!session) {
+        return end_with(session.error(), ctx);
+    }
+    const auto all = range->read(session->store, how.max);
+    if (!all) {
+        return end_with(all.error(), ctx);
+    }
+    if (how.arguments.empty()) {
+        return dump_to_output(*all, ctx);
+    }
+    const auto& path = how.arguments.front();
+    if (const auto done = dump_to_file(*all, path, ctx); !done) {
+        return end_with(done.error(), ctx);
+    }
+    if (ctx.common.json) {
+        line_output{}.line(fmt::format("{{\"dumped\":{}}}", all->size()));
+    } else {
+        line_output{}.line(fmt::format("{} entries", all->size()));
+    }
+    return exit_code::ok;
+}
+
+exit_code run_store_load(const store_options& how, const context& ctx) {
+    const auto& path = how.arguments.front();
+    if (path == "-") {
+        return load(how, ctx, STDIN_FILENO, "standard input");
+    }
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return report(error{ec::cannot_open_file, path + ": " + std::strerror(errno)});
+    }
+    const auto code = load(how, ctx, fd, path);
+    ::close(fd);
+    return code;
+}
+
+}  // namespace bzmq::cli
