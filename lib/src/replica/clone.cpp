@@ -162,7 +162,7 @@ bool clone::accepts(const welcome_message& what) {
 }
 
 void clone::handle(instant now, const welcome_message& what) {
-    if (attached_ && what.epoch == epoch_ && what.round <= round_) {
+    if (what.epoch == epoch_ && what.round <= round_) {
         return;  // A late copy.
     }
     if (!accepts(what)) {
@@ -392,6 +392,14 @@ void clone::note_entry(sequence number, std::span<const std::byte> entry) {
     const auto head = entry_reader{entry}.head();
     if (!note_writers(head, entry)) {
         return;
+    }
+    // A writer's numbers come in order: those that the log skips never got into it.
+    for (auto skipped = first_number_; skipped < head.number && skipped <= last_number(); ++skipped) {
+        if (building_) {
+            deferred_.push_back({skipped, ec::backend_failure, 0, {}});
+        } else {
+            complete(skipped, {ec::backend_failure, 0, {}});
+        }
     }
     answer what{head.result, number, {}};
     entry_reader again{entry};

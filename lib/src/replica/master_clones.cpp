@@ -180,7 +180,7 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
             clone.part_bytes -= clone.parts.front().bytes;
             clone.parts.pop_front();
         }
-    } else if (clone.in_snapshot && clone.at_end) {
+    } else if (clone.in_snapshot) {
         clone.in_snapshot = false;
         clone.parts.clear();
         clone.part_bytes = 0;
