@@ -42,6 +42,8 @@ void clone::send_commands(instant now) {
     while (sent_ < last_number() && in_flight_ < options_.window_bytes) {
         write_message out;
         out.clone = self_;
+        out.epoch = epoch_;
+        out.round = round_;
         out.done = first_number_ - 1;
         out.first = sent_ + 1;
         std::size_t bytes = 0;
@@ -64,6 +66,8 @@ void clone::ask_after_first() {
     if (attached_ && !commands_.empty() && first_number_ <= taken_) {
         write_message out;
         out.clone = self_;
+        out.epoch = epoch_;
+        out.round = round_;
         out.done = first_number_ - 1;
         out.first = first_number_;
         send(encode(options_.name, out));

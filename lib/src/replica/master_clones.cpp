@@ -350,6 +350,12 @@ master::writer_state* master::writer_for(const endpoint_id& from, const write_me
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {
+    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones.
+    const auto clone = clones_.find(from);
+    if (clone == clones_.end() || what.epoch != who_.epoch()
+        || what.round != clone->second.round) {
+        return;
+    }
     writer_index index = own_writer;
     auto* writer = writer_for(from, what, index);
     if (writer == nullptr) {

@@ -320,6 +320,8 @@ std::optional<ack_message> read_ack(byte_reader& in) {
 std::vector<std::byte> encode(std::string_view store, const write_message& what) {
     builder to{message_type::write, store, 64 + sum(what.commands)};
     to.out.id(what.clone);
+    to.out.varint(what.epoch);
+    to.out.varint(what.round);
     to.out.varint(what.done);
     to.out.varint(what.first);
     put_parts(to, what.commands);
@@ -329,6 +331,8 @@ std::vector<std::byte> encode(std::string_view store, const write_message& what)
 std::optional<write_message> read_write(byte_reader& in) {
     write_message out;
     out.clone = in.id();
+    out.epoch = in.varint();
+    out.round = in.varint();
     out.done = in.varint();
     out.first = in.varint();
     out.commands = read_parts(in);

@@ -127,6 +127,8 @@ struct ack_message {
 /// Without commands: asks what became of `first`.
 struct write_message {
     writer_id clone;
+    std::uint64_t epoch = 0;     ///< of the welcome message that it follows: what is late is not for
+    std::uint64_t round = 0;     ///< a later one
     std::uint64_t done = 0;      ///< those up to here have had their answers
     std::uint64_t first = 1;     ///< number of the first command
     std::vector<std::span<const std::byte>> commands;
