@@ -8,57 +8,14 @@ import re
 import signal
 import stat
 import subprocess
-import sys
 import time
 
 import pytest
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(SOURCE / "tools/dev"))
+from support import (AUTHENTICATION, CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT,
+                     Node, run)
 
-import zeek_values  # noqa: E402
-from cli_processes import Node, Process  # noqa: E402
-
-CLI = os.environ.get("BZMQ_CLI", str(SOURCE / "build/dev/tools/bzmq-cli"))
-OK, FAILURE, USAGE, TIMEOUT, UNAVAILABLE, AUTHENTICATION = range(6)
-WAIT = ("--timeout", "60")
-
-
-def run(*arguments, data=None, timeout=120, **more):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BZMQ_")}
-    return subprocess.run([CLI, *map(str, arguments)], input=data, capture_output=True,
-                          timeout=timeout, env=environment, **more)
-
-
-@pytest.fixture
-def start():
-    """Starts processes and ends them with the test."""
-    running = []
-
-    def starter(*arguments, kind=Process, **more):
-        running.append(kind(CLI, *arguments, **more))
-        return running[-1]
-
-    yield starter
-    for process in reversed(running):
-        process.end()
-
-
-@pytest.fixture
-def keys(tmp_path):
-    """Makes key pairs; those of `allow` may connect."""
-    allowed = tmp_path / "allowed"
-    allowed.mkdir()
-
-    def make(name, allow=True):
-        path = tmp_path / name
-        assert run("keygen", path).returncode == OK
-        if allow:
-            (allowed / f"{name}.key").write_text((tmp_path / f"{name}.key").read_text())
-        return path
-
-    make.allowed = allowed
-    return make
+import zeek_values
 
 
 # -- keygen ---------------------------------------------------------------------------------------
@@ -524,7 +481,7 @@ def test_help_and_documentation_list_every_command_and_exit_code():
     text = run("--help").stdout.decode()
     documented = (SOURCE / "docs/cli.md").read_text()
     codes = re.findall(r"^  (\d+) +(.+)$", text, re.M)
-    assert [int(code) for code, _ in codes] == [0, 1, 2, 3, 4, 5, 130, 141, 143]
+    assert [int(code) for code, _ in codes] == [*range(10), 130, 141, 143]
     for code, meaning in codes:
         assert f"| {code} | {meaning} |" in documented
     for command in ("keygen", "node", "pub", "sub", "topology", "ping", "replay", "store-file"):
@@ -552,11 +509,15 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert complete("bzmq-cli", "pub", "--rel") == ["--reliable", "--relay"] or \
         set(complete("bzmq-cli", "pub", "--rel")) == {"--reliable", "--relay"}
     assert complete("bzmq-cli", "sub", "--format", "j") == ["json"]
+    assert complete("bzmq-cli", "store", "name", "pu") == ["put", "put-unique", "push"]
+    assert complete("bzmq-cli", "store", "get", "") != []
+    assert complete("bzmq-cli", "node", "--durability", "g") == ["group"]
     assert complete("bzmq-cli", "store-file", "folder", "co") == ["compact"]
 
 
 def test_the_zsh_completion_names_every_command_and_option():
     script = run("completion", "zsh").stdout.decode()
     assert script.startswith("#compdef bzmq-cli\n")
-    for word in ("keygen:", "topology:", "--topic-prefix=", "'*--wait=-[", "(text json bytes)"):
+    for word in ("keygen:", "topology:", "--topic-prefix=", "'*--wait=-[", "(text json bytes)",
+                 "(get put put-unique", "'*--revision=-["):
         assert word in script

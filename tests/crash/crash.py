@@ -1,7 +1,7 @@
-"""Kills a durable master with SIGKILL again and again while nine threads of it and of a clone write
+"""Kills a durable master with SIGKILL again and again while ten threads of it and of a clone write
 at full speed, and judges after each restart what is there:
 
-    crash.py PROCESS [--rounds 200] [--seed N] [--folder PATH] [--json]
+    crash.py PROCESS [--rounds 200] [--seed N] [--durability MODE] [--folder PATH] [--json]
 
 - every write whose acknowledgement had left the killed process is there, and of each writer's
   writes exactly the first so many: nothing lost, nothing out of order, no half batch;
@@ -194,7 +194,8 @@ class Test:
         self.is_ready = False
         self.judge.facts.clear()
         self.started = time.monotonic()
-        self.master = Child(self.options.process, "master", self.folder, self.port, writers)
+        self.master = Child(self.options.process, "master", self.folder, self.port, writers,
+                            self.options.durability)
 
     def await_master(self):
         self.pump(lambda: self.is_ready, "the master to start")
@@ -262,7 +263,8 @@ class Test:
     def figures(self):
         total = self.judge.total
         return {
-            "rounds": self.options.rounds, "seed": self.options.seed, "kills": self.kills,
+            "rounds": self.options.rounds, "seed": self.options.seed,
+            "durability": self.options.durability, "kills": self.kills,
             "acknowledged at the master": sum(total[w] for w in range(MASTER_WRITERS)),
             "acknowledged at the clone": sum(total[w] for w in (CLONE_COUNTER, CLONE_BATCHES)),
             "start to ready ms": spread(self.restarts),
@@ -281,6 +283,7 @@ def main():
     parser.add_argument("process")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--durability", choices=("sync", "group", "async"), default="group")
     parser.add_argument("--folder", help="where to make the store; a folder on a real disk")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

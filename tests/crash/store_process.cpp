@@ -1,7 +1,7 @@
 // One of the two processes of the crash test, which crash.py starts, kills and judges:
 //
-//     store_process master FOLDER PORT WRITERS    a durable master that writes at full speed
-//     store_process clone                         a clone that writes through it
+//     store_process master FOLDER PORT WRITERS DURABILITY    a master that writes at full speed
+//     store_process clone                                    a clone that writes through it
 //
 // Both write to standard output what they know for certain, as records of 16 bytes: what is in the
 // pipe when the process dies has left it. They end when standard input does.
@@ -232,11 +232,11 @@ endpoint make(const std::string& name) {
     return endpoint{configuration{options}};
 }
 
-int run_master(const std::string& folder, std::uint16_t port, unsigned writers) {
+int run_master(const std::string& folder, std::uint16_t port, unsigned writers,
+               const std::string& mode) {
     auto node = make("master");
-    master_options options;
-    options.path = folder;
-    auto made = node.attach_master("s", backend::lmdb, options);
+    auto made = node.attach_master("s", backend::lmdb,
+                                   backend_options{{"path", folder}, {"durability", mode}});
     if (!made) {
         give_up(to_string(made.error()));
     }
@@ -294,13 +294,13 @@ int run_clone() {
 
 int main(int argc, char** argv) {
     const std::vector<std::string> arguments{argv + 1, argv + argc};
-    if (arguments.size() == 4 && arguments[0] == "master") {
+    if (arguments.size() == 5 && arguments[0] == "master") {
         return run_master(arguments[1], static_cast<std::uint16_t>(std::stoul(arguments[2])),
-                          static_cast<unsigned>(std::stoul(arguments[3])));
+                          static_cast<unsigned>(std::stoul(arguments[3])), arguments[4]);
     }
     if (arguments.size() == 1 && arguments[0] == "clone") {
         return run_clone();
     }
-    std::fputs("usage: store_process master FOLDER PORT WRITERS | clone\n", stderr);
+    std::fputs("usage: store_process master FOLDER PORT WRITERS DURABILITY | clone\n", stderr);
     return 2;
 }

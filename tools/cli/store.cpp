@@ -123,9 +123,9 @@ void add_store(CLI::App& app, context& ctx) {
     add_options(*command, *how);
     command->footer(
         "First copies the whole store, as there are no light clients yet: for many keys of a large "
-        "store rather use one command than many. Returns when the master has done what it was "
-        "asked for, on disk where it is a durable one. What is changed in place prints the new "
-        "value; put, erase and clear the revision of what they did.\n\nOperations:"
+        "store rather use one command than many. Writes return when the master has done them. What "
+        "is changed in place prints the new value; put, erase and clear the revision of what they "
+        "did.\n\nOperations:"
         + operation_list());
     add_common(*command, ctx.common);
     command->callback([how, command, &ctx] {
