@@ -182,7 +182,7 @@ void clone::handle(instant now, const welcome_message& what) {
         }
         if (!sent_to_.is_nil() && what.store != sent_to_) {
             // The other store may yet come back, so that what it may have is not for this one.
-            renew_writer(false);
+            renew_writer();
             // The answer was to the writer that we no longer are.
             accept_once_ = true;
             who_ = {};
@@ -223,7 +223,7 @@ void clone::handle(instant now, const refuse_message& what) {
     }
     if (what.code == ec::stale_data) {
         // The master has forgotten what it knew of us as a writer.
-        renew_writer(false);
+        renew_writer();
     }
     attached_ = false;
     attach_due_ = now + attach_pause_;
@@ -377,6 +377,7 @@ bool clone::note_writers(const entry_head& head, std::span<const std::byte> entr
         writers_[first.writer] = first.id;
         if (first.id == self_) {
             own_index_ = first.writer;
+            forgotten_ = false;  // It took us for a new one.
         }
     } else if (!in.failed() && first.kind == change_kind::close_writer) {
         writers_.erase(first.writer);
@@ -475,8 +476,7 @@ std::size_t clone::waiting_bytes() const noexcept {
 
 void clone::flush(instant now) {
     if (forgotten_ && !building_) {
-        // None of our commands follows in the log: those without an answer never got into it.
-        renew_writer(true);
+        renew_writer();
         if (attached_) {
             attach_pause_ = attach_pause_min;
             seek(now);

@@ -131,7 +131,7 @@ class clone {
     void complete_unseen();
     void begin_snapshot(const welcome_message& what);
     void drop_snapshot();
-    void renew_writer(bool keep_sent);
+    void renew_writer();
     void tell_difference(const table& before);
     void expire_commands(instant now);
     void make_void(own_command& own);

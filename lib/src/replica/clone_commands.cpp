@@ -178,9 +178,8 @@ void clone::make_void(own_command& own) {
     command_bytes_ += own.bytes.size();
 }
 
-/// Becomes a new writer, whose numbers begin at 1. `keep_sent`: also with what was sent and has no
-/// answer; only where it surely had no effect.
-void clone::renew_writer(bool keep_sent) {
+/// Becomes a new writer, whose numbers begin at 1. What the former one sent may have had its effect.
+void clone::renew_writer() {
     auto bytes = self_.bytes();
     const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
     const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
@@ -196,7 +195,7 @@ void clone::renew_writer(bool keep_sent) {
         if (own.done) {
             continue;
         }
-        if (number <= ever_sent_ && !keep_sent) {
+        if (number <= ever_sent_) {
             if (own.to != 0) {
                 output_.answered(own.to, {ec::request_timeout, 0, {}});
             }
