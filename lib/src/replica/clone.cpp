@@ -134,7 +134,13 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
 }
 
 void clone::note_clock(timestamp wall, std::int64_t master_wall) {
-    clock_offset_ = timespan{master_wall} - wall.time_since_epoch();
+    // Nobody's clock is worth an overflow.
+    std::int64_t offset = 0;
+    constexpr auto most = std::int64_t{1} << 61;
+    if (!__builtin_sub_overflow(master_wall, wall.time_since_epoch().count(), &offset)
+        && offset > -most && offset < most) {
+        clock_offset_ = timespan{offset};
+    }
 }
 
 void clone::note_heard(instant now) {
@@ -203,7 +209,7 @@ void clone::handle(instant now, const welcome_message& what) {
     epoch_ = what.epoch;
     round_ = what.round;
     sent_to_ = what.store;
-    heartbeat_ = std::max<std::chrono::nanoseconds>(std::chrono::nanoseconds{what.heartbeat}, 10ms);
+    heartbeat_ = std::clamp<std::chrono::nanoseconds>(std::chrono::nanoseconds{what.heartbeat}, 10ms, 1h);
     attach_due_ = never;
     attach_pause_ = attach_pause_min;
     // Whatever has no answer yet may have been lost with the last master, or with its messages.

@@ -396,6 +396,18 @@ ec evaluate_batch(const command& what, const state_view& state, timestamp wall, 
 
 }  // namespace
 
+namespace {
+
+timestamp saturated_sum(timestamp wall, timespan span) {
+    std::int64_t sum_of = 0;
+    if (__builtin_add_overflow(wall.time_since_epoch().count(), span.count(), &sum_of)) {
+        return span.count() < 0 ? timestamp::min() : timestamp::max();
+    }
+    return timestamp{timespan{sum_of}};
+}
+
+}  // namespace
+
 ec evaluate(const command& what, const state_view& state, timestamp wall, sequence at,
             std::vector<effect>& out) {
     if (what.what == operation::batch) {
@@ -411,7 +423,7 @@ ec evaluate(const command& what, const state_view& state, timestamp wall, sequen
     const auto* present = gone ? nullptr : old.get();
     auto value = what.value;
     std::vector<std::byte> made;
-    auto expiry = what.expiry ? wall + *what.expiry : no_expiry;
+    auto expiry = what.expiry ? saturated_sum(wall, *what.expiry) : no_expiry;
     switch (what.what) {
         case operation::erase:
             if (old) {

@@ -333,7 +333,7 @@ instant master::expiry_deadline() const noexcept {
     if (due_.empty()) {
         return never;
     }
-    const auto wait = std::max(timespan{0}, due_.top().at - wall_);
+    const auto wait = due_.top().at <= wall_ ? timespan{0} : due_.top().at - wall_;
     return std::max(expiry_hold_, wait >= never - now_ ? never : now_ + wait);
 }
 
