@@ -3,6 +3,7 @@
 
 #include "base/limits.hpp"
 #include "data/msgpack_codec.hpp"
+#include "data/hex.hpp"
 #include "data/random_data.hpp"
 #include "data/time_text.hpp"
 
@@ -22,24 +23,8 @@ bytes encoded(const data& value) {
     return out;
 }
 
-std::string hex(std::span<const std::byte> raw) {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string out;
-    for (const auto byte : raw) {
-        out += digits[std::to_integer<int>(byte) >> 4];
-        out += digits[std::to_integer<int>(byte) & 15];
-    }
-    return out;
-}
-
-bytes from_hex(std::string_view text) {
-    bytes out;
-    for (std::size_t i = 0; i < text.size(); i += 2) {
-        out.push_back(
-            static_cast<std::byte>(std::stoi(std::string{text.substr(i, 2)}, nullptr, 16)));
-    }
-    return out;
-}
+using test::from_hex;
+using test::hex;
 
 void expect_refused(std::string_view text, std::string_view why) {
     const auto value = decode(from_hex(text));

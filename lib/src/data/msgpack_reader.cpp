@@ -2,6 +2,7 @@
 #include "data/msgpack_codec.hpp"
 #include "data/msgpack_format.hpp"
 #include "data/time_text.hpp"
+#include "data/value_reader.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -16,43 +17,16 @@ constexpr std::string_view not_canonical = "not the canonical form of a value";
 
 /// Reads one value and checks everything: lengths against what is there, forms against the
 /// canonical one, nesting and number of values against the limits. Recurses once per level.
-class reader {
+class reader final : public value_reader {
   public:
-    explicit reader(std::span<const std::byte> bytes) noexcept
-        : begin_(bytes.data()), at_(begin_), end_(begin_ + bytes.size()) {}
+    explicit reader(std::span<const std::byte> bytes) noexcept : value_reader(bytes) {}
 
     /// The whole input as one value; false leaves a `problem`.
-    bool whole(data& out) {
-        return value(out, 0) && (at_ == end_ || refuse("bytes behind the value"));
-    }
-    [[nodiscard]] error problem() const {
-        return {ec::deserialization_failed, std::string{problem_} + " at byte "
-                                                + std::to_string(at_ - begin_) + " of "
-                                                + std::to_string(end_ - begin_)};
-    }
+    bool whole(data& out) { return value(out, 0) && at_end(); }
 
   private:
-    bool refuse(std::string_view why) noexcept {
-        if (problem_.empty()) {
-            problem_ = why;
-        }
-        return false;
-    }
-    [[nodiscard]] std::size_t remaining() const noexcept {
-        return static_cast<std::size_t>(end_ - at_);
-    }
-    bool need(std::size_t count) noexcept {
-        return count <= remaining() || refuse("the value is cut off");
-    }
     [[nodiscard]] std::uint8_t peek(std::size_t offset) const noexcept {
         return static_cast<std::uint8_t>(at_[offset]);
-    }
-    /// A big-endian number of `width` bytes, which must be there.
-    std::uint64_t take(std::size_t width) noexcept {
-        std::uint64_t big = 0;
-        std::memcpy(&big, at_, width);
-        at_ += width;
-        return __builtin_bswap64(big) >> (8 * (8 - width));
     }
     /// A length of `width` bytes that is not below `least`, for which a shorter form exists.
     bool take_length(std::size_t& out, std::size_t width, std::size_t least) noexcept {
@@ -64,11 +38,8 @@ class reader {
     }
 
     bool value(data& out, std::size_t depth) {
-        if (!need(1)) {
+        if (!count_item()) {
             return false;
-        }
-        if (++items_ > data_items_max) {
-            return refuse("too many values");
         }
         const auto tag = static_cast<std::uint8_t>(*at_++);
         if (tag < mp::fixmap) {
@@ -136,12 +107,6 @@ class reader {
             default:
                 return refuse("a msgpack type that no value has");
         }
-    }
-
-    template <class T, class U>
-    static bool set_to(data& out, U&& held) {
-        out.get_data().emplace<T>(std::forward<U>(held));
-        return true;
     }
 
     bool read_string(data& out, std::size_t length) {
@@ -234,12 +199,6 @@ class reader {
         }
         return set_to<integer>(out, static_cast<integer>(bits));
     }
-    address take_v6() noexcept {
-        address::bytes_type bytes{};
-        std::memcpy(bytes.data(), at_, bytes.size());
-        at_ += bytes.size();
-        return address{bytes};
-    }
     address take_v4() noexcept {
         address::v4_bytes_type bytes{};
         std::memcpy(bytes.data(), at_, bytes.size());
@@ -253,7 +212,7 @@ class reader {
         if (length != 16) {
             return refuse("an address of the wrong length");
         }
-        const auto held = take_v6();
+        const auto held = take_address();
         return held.is_v4() ? refuse(not_canonical) : set_to<address>(out, held);
     }
     bool read_subnet(data& out, std::size_t length) {
@@ -261,7 +220,7 @@ class reader {
             return refuse("a subnet of the wrong length");
         }
         const bool v4 = length == 5;
-        const auto network = v4 ? take_v4() : take_v6();
+        const auto network = v4 ? take_v4() : take_address();
         const auto bits = static_cast<unsigned>(take(1));
         const auto held = subnet::from_v6(network, v4 ? bits + 96 : bits);
         if (!held || held->network() != network || held->is_v4() != v4) {
@@ -343,10 +302,9 @@ class reader {
             if (!value(element, depth + 1)) {
                 return false;
             }
-            if (!values.empty() && !(*values.rbegin() < element)) {
-                return refuse("the elements of a set are repeated or out of order");
+            if (!append(values, std::move(element))) {
+                return false;
             }
-            values.emplace_hint(values.end(), std::move(element));
         }
         return true;
     }
@@ -360,38 +318,19 @@ class reader {
             if (!value(key, depth + 1)) {
                 return false;
             }
-            if (!values.empty() && !(values.rbegin()->first < key)) {
-                return refuse("the keys of a table are repeated or out of order");
-            }
-            const auto entry = values.emplace_hint(values.end(), std::move(key), data{});
-            if (!value(entry->second, depth + 1)) {
+            auto* mapped = append(values, std::move(key));
+            if (mapped == nullptr || !value(*mapped, depth + 1)) {
                 return false;
             }
         }
         return true;
     }
-
-    const std::byte* begin_;
-    const std::byte* at_;
-    const std::byte* end_;
-    std::size_t items_ = 0;
-    std::string_view problem_;
 };
 
 }  // namespace
 
 expected<data> decode(std::span<const std::byte> bytes) {
-    if (bytes.size() > data_bytes_max) {
-        return fail(ec::deserialization_failed, "a value of " + std::to_string(bytes.size())
-                                                    + " bytes exceeds the limit of "
-                                                    + std::to_string(data_bytes_max));
-    }
-    expected<data> out;
-    reader in{bytes};
-    if (!in.whole(*out)) {
-        out = unexpected{in.problem()};
-    }
-    return out;
+    return decode_by<reader>(bytes);
 }
 
 std::optional<std::string_view> peek_string(std::span<const std::byte> bytes) noexcept {

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "data/ordered_format.hpp"
+#include "data/value_reader.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -170,52 +171,17 @@ class writer {
 };
 
 /// Reads one value and checks everything, as the reader of msgpack does. Recurses once per level.
-class reader {
+class reader final : public value_reader {
   public:
-    explicit reader(std::span<const std::byte> bytes) noexcept
-        : begin_(bytes.data()), at_(begin_), end_(begin_ + bytes.size()) {}
+    explicit reader(std::span<const std::byte> bytes) noexcept : value_reader(bytes) {}
 
     /// The whole input as one value; false leaves a `problem`.
-    bool whole(data& out) {
-        return value(out, 0) && (at_ == end_ || refuse("bytes behind the value"));
-    }
-    [[nodiscard]] error problem() const {
-        return {ec::deserialization_failed, std::string{problem_} + " at byte "
-                                                + std::to_string(at_ - begin_) + " of "
-                                                + std::to_string(end_ - begin_)};
-    }
+    bool whole(data& out) { return value(out, 0) && at_end(); }
 
   private:
-    bool refuse(std::string_view why) noexcept {
-        if (problem_.empty()) {
-            problem_ = why;
-        }
-        return false;
-    }
-    [[nodiscard]] std::size_t remaining() const noexcept {
-        return static_cast<std::size_t>(end_ - at_);
-    }
-    bool need(std::size_t count) noexcept {
-        return count <= remaining() || refuse("the value is cut off");
-    }
-    std::uint64_t take_number() noexcept {
-        std::uint64_t big = 0;
-        std::memcpy(&big, at_, sizeof big);
-        at_ += sizeof big;
-        return __builtin_bswap64(big);
-    }
-    template <class T, class U>
-    static bool set_to(data& out, U&& held) {
-        out.get_data().emplace<T>(std::forward<U>(held));
-        return true;
-    }
-
     bool value(data& out, std::size_t depth) {
-        if (!need(1)) {
+        if (!count_item()) {
             return false;
-        }
-        if (++items_ > data_items_max) {
-            return refuse("too many values");
         }
         const auto tag = std::to_integer<unsigned>(*at_);
         if (tag == 0 || tag > ordered::tag_max) {
@@ -228,9 +194,9 @@ class reader {
             case data_type::boolean:
                 return read_boolean(out);
             case data_type::count:
-                return need(8) && set_to<count>(out, take_number());
+                return need(8) && set_to<count>(out, take(8));
             case data_type::integer:
-                return need(8) && set_to<integer>(out, ordered::to_signed(take_number()));
+                return need(8) && set_to<integer>(out, ordered::to_signed(take(8)));
             case data_type::real:
                 return read_real(out);
             case data_type::string:
@@ -243,9 +209,9 @@ class reader {
                 return read_port(out);
             case data_type::timestamp:
                 return need(8)
-                       && set_to<timestamp>(out, timespan{ordered::to_signed(take_number())});
+                       && set_to<timestamp>(out, timespan{ordered::to_signed(take(8))});
             case data_type::timespan:
-                return need(8) && set_to<timespan>(out, ordered::to_signed(take_number()));
+                return need(8) && set_to<timespan>(out, ordered::to_signed(take(8)));
             case data_type::enum_value:
                 return read_enum(out);
             case data_type::set:
@@ -271,7 +237,7 @@ class reader {
         if (!need(8)) {
             return false;
         }
-        const auto bits = take_number();
+        const auto bits = take(8);
         const auto held = ordered::to_real(bits);
         return ordered::from_real(held) == bits ? set_to<real>(out, held)
                                                 : refuse("not the one form of NaN");
@@ -296,12 +262,6 @@ class reader {
     bool read_enum(data& out) {
         std::string name;
         return read_text(name) && set_to<enum_value>(out, std::move(name));
-    }
-    address take_address() noexcept {
-        address::bytes_type bytes{};
-        std::memcpy(bytes.data(), at_, bytes.size());
-        at_ += bytes.size();
-        return address{bytes};
     }
     bool read_subnet(data& out) {
         if (!need(17)) {
@@ -359,10 +319,9 @@ class reader {
             if (!value(element, depth + 1)) {
                 return false;
             }
-            if (!values.empty() && !(*values.rbegin() < element)) {
-                return refuse("the elements of a set are repeated or out of order");
+            if (!append(values, std::move(element))) {
+                return false;
             }
-            values.emplace_hint(values.end(), std::move(element));
         }
         return problem_.empty();
     }
@@ -373,22 +332,13 @@ class reader {
             if (!value(key, depth + 1)) {
                 return false;
             }
-            if (!values.empty() && !(values.rbegin()->first < key)) {
-                return refuse("the keys of a table are repeated or out of order");
-            }
-            const auto entry = values.emplace_hint(values.end(), std::move(key), data{});
-            if (!value(entry->second, depth + 1)) {
+            auto* mapped = append(values, std::move(key));
+            if (mapped == nullptr || !value(*mapped, depth + 1)) {
                 return false;
             }
         }
         return problem_.empty();
     }
-
-    const std::byte* begin_;
-    const std::byte* at_;
-    const std::byte* end_;
-    std::size_t items_ = 0;
-    std::string_view problem_;
 };
 
 }  // namespace
@@ -421,17 +371,7 @@ bool encode_ordered_prefix(std::string_view text, std::vector<std::byte>& out) {
 }
 
 expected<data> decode_ordered(std::span<const std::byte> bytes) {
-    if (bytes.size() > data_bytes_max) {
-        return fail(ec::deserialization_failed, "a value of " + std::to_string(bytes.size())
-                                                    + " bytes exceeds the limit of "
-                                                    + std::to_string(data_bytes_max));
-    }
-    expected<data> out;
-    reader in{bytes};
-    if (!in.whole(*out)) {
-        out = unexpected{in.problem()};
-    }
-    return out;
+    return decode_by<reader>(bytes);
 }
 
 }  // namespace bzmq
