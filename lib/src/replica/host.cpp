@@ -143,6 +143,9 @@ bool host::detach(store_id id) {
     if (was_master) {
         tell_services();
     }
+    if (masters_.empty()) {
+        claims_due_ = never;
+    }
     return true;
 }
 
@@ -195,12 +198,9 @@ void host::send_claims(instant now) {
 /// Of two masters of one name only one may stay.
 void host::handle_claim(store& ours, const endpoint_id& from, byte_reader& in) {
     const auto theirs = read_claim(in);
-    if (!theirs) {
+    if (!theirs || from == self_) {
         ++malformed_;
         return;
-    }
-    if (std::find(ours.rivals.begin(), ours.rivals.end(), from) == ours.rivals.end()) {
-        return;  // It gets ours as soon as the overlay tells of it.
     }
     const auto mine = ours.as_master->claim();
     const auto rank = [&](const claim_message& claim) {
@@ -216,9 +216,13 @@ void host::handle_claim(store& ours, const endpoint_id& from, byte_reader& in) {
         post({&from, 1}, encode(ours.name, mine));
         return;
     }
+    if (std::find(ours.rivals.begin(), ours.rivals.end(), from) == ours.rivals.end()) {
+        return;  // It may be gone: it gets ours as soon as the overlay tells of it.
+    }
     const error why{ec::master_exists, "the master of store " + ours.name + " at endpoint "
                                            + to_string(from) + " takes precedence over ours"};
     output_.report(why);
+    post({&from, 1}, encode(ours.name, mine));  // So that the other one tells its operator as well.
     const auto id = ours.id;
     detach(id);
     output_.ended(id, why);
@@ -248,11 +252,6 @@ bool host::ready(store_id id) const {
 
 void host::received(instant now, timestamp wall, const endpoint_id& from,
                     std::span<const std::byte> message) {
-    receive_one(now, wall, from, message);
-}
-
-void host::receive_one(instant now, timestamp wall, const endpoint_id& from,
-                       std::span<const std::byte> message) {
     byte_reader in{message};
     const auto head = read_head(in);
     if (!head) {
@@ -315,7 +314,7 @@ void host::flush(instant now, timestamp wall) {
     // What a clone here says to its master here, and the reverse, is heard at once.
     do {
         for (auto message = std::exchange(to_self_, {}); !message.empty(); message.pop_front()) {
-            receive_one(now, wall, self_, message.front());
+            received(now, wall, self_, message.front());
         }
         for (const auto& [id, each] : stores_) {
             if (each->as_master) {

@@ -89,8 +89,6 @@ class host {
     void send_claims(instant now);
     void handle_claim(store& ours, const endpoint_id& from, byte_reader& in);
     void post(std::span<const endpoint_id> to, std::vector<std::byte> message);
-    void receive_one(instant now, timestamp wall, const endpoint_id& from,
-                     std::span<const std::byte> message);
 
     const endpoint_id self_;
     host_output& output_;
