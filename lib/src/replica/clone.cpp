@@ -81,11 +81,6 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
     if (from != master_) {
         return;  // Of a former master.
     }
-    const auto take = [&](auto&& what) {
-        if (what) {
-            handle(now, *what);
-        }
-    };
     switch (type) {
         case message_type::welcome:
             if (const auto what = read_welcome(in);
@@ -122,7 +117,9 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
             }
             break;
         case message_type::refuse:
-            take(read_refuse(in));
+            if (const auto what = read_refuse(in)) {
+                handle(now, *what);
+            }
             break;
         case message_type::closing:
             lose_master();
@@ -250,18 +247,15 @@ void clone::handle(instant now, const log_message& what) {
         return;
     }
     note_heard(now);
-    const auto before = received_up_to();
-    if (what.first > before + 1) {
+    if (what.first > received_up_to() + 1) {
         note_gap(now);
     } else {
         take_entries(what);
     }
     committed_ = std::max(committed_, what.committed);
     advance();
-    if (received_up_to() != before) {
-        ack_due_ = std::min(ack_due_, now + ack_delay);
-    } else if (!what.entries.empty()) {
-        ack_due_ = std::min(ack_due_, now + ack_delay);  // It does not know that we have these.
+    if (!what.entries.empty()) {
+        ack_due_ = std::min(ack_due_, now + ack_delay);  // Also where we had them: it does not know.
     }
     if (unacked_bytes_ >= ack_bytes) {
         send_ack(false);
@@ -348,19 +342,20 @@ void clone::advance() {
                                                  static_cast<std::size_t>(until - applied_));
         const bool changes = output_.wants_changes();
         effects_scratch_.clear();
-        gate_.lock();
-        for (std::size_t i = 0; i < count; ++i) {
-            entry_reader in{waiting_[i].bytes.span()};
-            for (change each; in.next(each);) {
-                if (auto what = effect_of(each, applied_ + 1 + i, changes ? &state_ : nullptr)) {
-                    apply(each, *what, state_);
-                    if (changes) {
-                        effects_scratch_.push_back(std::move(*what));
+        {
+            const write_lock lock{gate_};
+            for (std::size_t i = 0; i < count; ++i) {
+                entry_reader in{waiting_[i].bytes.span()};
+                for (change each; in.next(each);) {
+                    if (auto what = effect_of(each, applied_ + 1 + i, changes ? &state_ : nullptr)) {
+                        apply(each, *what, state_);
+                        if (changes) {
+                            effects_scratch_.push_back(std::move(*what));
+                        }
                     }
                 }
             }
         }
-        gate_.unlock();
         for (const auto& each : effects_scratch_) {
             output_.changed(each);
         }

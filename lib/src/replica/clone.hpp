@@ -73,10 +73,6 @@ class clone {
     /// Bytes of commands without an answer, and of entries that are not shown yet.
     [[nodiscard]] std::size_t command_bytes() const noexcept { return command_bytes_; }
     [[nodiscard]] std::size_t waiting_bytes() const noexcept;
-    /// Values of the snapshot so far, and in all.
-    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> snapshot_progress() const noexcept {
-        return {building_ ? building_->size() : 0, snapshot_total_};
-    }
 
   private:
     struct own_command {
@@ -186,7 +182,6 @@ class clone {
     std::uint64_t cursor_ = 0;
     bool snapshot_whole_ = false;         ///< its last chunk has come
     sequence building_at_ = 0;            ///< entries up to here are in what has come
-    std::uint64_t snapshot_total_ = 0;
     identity building_who_;
     std::uint64_t unseen_number_ = 0;     ///< our commands up to here are in the snapshot
     std::uint64_t unseen_results_from_ = 1;

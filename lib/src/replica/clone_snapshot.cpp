@@ -12,7 +12,6 @@ void clone::begin_snapshot(const welcome_message& what) {
     parts_.clear();
     cursor_ = 0;
     snapshot_whole_ = false;
-    snapshot_total_ = 0;
     building_who_ = {what.store, what.epochs};
     waiting_.clear();
     applied_base_ = building_at_ = what.from;
@@ -61,7 +60,6 @@ void clone::handle(instant now, const chunk_message& what) {
         building_->put(item_ptr::make(each.key, table::hash_of(each.key), each.value, each.expiry,
                                       each.revision));
     }
-    snapshot_total_ = what.total;
     parts_.push_back({what.to, what.at});
     cursor_ = what.to != 0 ? what.to : cursor_end;
     snapshot_whole_ = what.to == 0;
@@ -137,9 +135,10 @@ void clone::apply_to_building(sequence number, std::span<const std::byte> entry,
 }
 
 void clone::finish_snapshot() {
-    gate_.lock();
-    state_.swap(*building_);
-    gate_.unlock();
+    {
+        const write_lock lock{gate_};
+        state_.swap(*building_);
+    }
     const auto before = std::move(building_);
     applied_ = building_at_;
     while (applied_base_ < applied_) {

@@ -20,17 +20,6 @@ constexpr int expiry_entries_per_tick = 16;
 // After a failure of the disk, so that what expires does not fail as fast as the disk can.
 constexpr auto expiry_pause = 1s;
 
-class locked {
-  public:
-    explicit locked(write_gate& gate) : gate_(gate) { gate_.lock(); }
-    ~locked() { gate_.unlock(); }
-    locked(const locked&) = delete;
-    locked& operator=(const locked&) = delete;
-
-  private:
-    write_gate& gate_;
-};
-
 }  // namespace
 
 master::master(master_options options, start from, table& state, write_gate& gate,
@@ -148,7 +137,7 @@ void master::append(undecided about) {
     const auto at = last();
     if (immediate()) {
         {
-            const locked lock{gate_};
+            const write_lock lock{gate_};
             apply_effects(at, about);
         }
         committed_ = on_disk_ = at;
@@ -246,7 +235,7 @@ void master::advance() {
     }
     const auto count = static_cast<std::size_t>(target - committed_);
     {
-        const locked lock{gate_};
+        const write_lock lock{gate_};
         for (std::size_t i = 0; i < count; ++i) {
             apply_effects(committed_ + 1 + i, undecided_[i]);
         }

@@ -67,8 +67,6 @@ class master {
                   byte_reader& in);
     /// All entries up to `last` are on disk, or, with an error, those behind `last` are not.
     void persisted(instant now, timestamp wall, sequence last, const error& problem);
-    /// An endpoint is out of reach.
-    void unreachable(const endpoint_id& who);
     void tick(instant now, timestamp wall);
     [[nodiscard]] instant next_deadline() const noexcept;
     /// Sends what has come together. Call once per turn.

@@ -52,26 +52,18 @@ void master::received(instant now, timestamp wall, const endpoint_id& from, mess
     }
 }
 
-void master::unreachable(const endpoint_id& who) { clones_.erase(who); }
-
 void master::close() {
-    for (const auto& each : undecided_) {
+    for (const auto& each : std::exchange(undecided_, {})) {
         if (each.to != 0) {
-            output_.answered(each.to, {ec::shutting_down, 0, {}});
+            output_.answered(each.to, {ec::shutting_down, 0, {}});  // It may yet reach the disk.
         }
     }
-    undecided_.clear();
     std::vector<endpoint_id> to;
     for (const auto& [id, clone] : clones_) {
         to.push_back(id);
     }
     if (!to.empty()) {
         output_.send(to, encode_closing(options_.name));
-    }
-    for (const auto& each : std::exchange(undecided_, {})) {
-        if (each.to != 0) {
-            output_.answered(each.to, {ec::shutting_down, 0, {}});  // It may yet reach the disk.
-        }
     }
 }
 

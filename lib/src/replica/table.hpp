@@ -167,6 +167,18 @@ class write_gate {
     virtual void unlock() = 0;
 };
 
+/// Keeps them out as long as it lives.
+class write_lock {
+  public:
+    explicit write_lock(write_gate& gate) : gate_(gate) { gate_.lock(); }
+    ~write_lock() { gate_.unlock(); }
+    write_lock(const write_lock&) = delete;
+    write_lock& operator=(const write_lock&) = delete;
+
+  private:
+    write_gate& gate_;
+};
+
 /// Lets everybody in: where there are no other threads.
 class no_gate final : public write_gate {
   public:
