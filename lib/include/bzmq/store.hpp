@@ -144,7 +144,7 @@ class BZMQ_EXPORT store_batch {
 
   private:
     friend class store;
-    void add(const std::vector<std::byte>& command);
+    store_batch& add(const std::vector<std::byte>* command);
     std::vector<std::byte> parts_;
     std::size_t size_ = 0;
     ec problem_ = ec::none;
@@ -322,7 +322,7 @@ class BZMQ_EXPORT store {
   private:
     friend class endpoint;
     explicit store(std::shared_ptr<store_state> state) noexcept : state_(std::move(state)) {}
-    store_write submit(const std::vector<std::byte>& command);
+    store_write submit(const std::vector<std::byte>* command);
     std::shared_ptr<store_state> state_;
 };
 

@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <iterator>
@@ -12,6 +11,8 @@
 #include "bzmq/certificate.hpp"
 #include "bzmq/network_info.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/gone.hpp"
+#include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
 
 namespace bzmq {
@@ -33,15 +34,6 @@ error broken(const char* what) noexcept {
     } catch (...) {
         return ec::unspecified;
     }
-}
-
-template <class T>
-T random_value() {
-    T value{};
-    if (::getrandom(&value, sizeof value, 0) != static_cast<ssize_t>(sizeof value)) {
-        throw endpoint_error{error{ec::unspecified, "the system gives no random bytes"}};
-    }
-    return value;
 }
 
 endpoint_options checked(endpoint_options options) {
@@ -125,7 +117,7 @@ publish_queue::settings queue_settings(const endpoint_options& options, delivery
 
 endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     : options_(checked(std::move(options))),
-      self_(self ? self : endpoint_id{random_value<endpoint_id::bytes_type>()}),
+      self_(self ? self : random_id()),
       journal_(options_, to_string(self_)),
       encrypted_(!options_.cert.empty()),
       pool_(std::max(transport::block_pool::default_block_bytes,
@@ -224,7 +216,7 @@ void endpoint_core::run_commands(bool alive) {
 
 void endpoint_core::run() {
     ::pthread_setname_np(::pthread_self(), "bzmq-core");
-    error why{ec::shutting_down, "the endpoint has shut down"};
+    auto why = gone();
     try {
         bool busy = false;
         while (!stopping_) {

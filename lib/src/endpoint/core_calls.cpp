@@ -8,6 +8,7 @@
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/filter_room.hpp"
+#include "endpoint/gone.hpp"
 #include "endpoint/worker_state.hpp"
 #include "overlay/filter.hpp"
 
@@ -18,8 +19,6 @@ using namespace std::chrono_literals;
 
 // Longest wait of `unpeer` for the goodbye; the hub gives up earlier.
 constexpr auto goodbye_max = 3s;
-
-error gone() { return {ec::shutting_down, "the endpoint has shut down"}; }
 
 /// A server's key, given as such or as the path of its file.
 expected<std::string> key_of(const std::string& text) {

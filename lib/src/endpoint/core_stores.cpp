@@ -1,25 +1,11 @@
 // What other threads ask of the core about stores.
-#include <sys/random.h>
-
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
+#include "endpoint/gone.hpp"
 #include "endpoint/lmdb_disk.hpp"
+#include "endpoint/random.hpp"
 
 namespace bzmq {
-namespace {
-
-error gone() { return {ec::shutting_down, "the endpoint has shut down"}; }
-
-endpoint_id random_id() {
-    endpoint_id::bytes_type bytes{};
-    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-        throw endpoint_error{error{ec::unspecified, "the system gives no random bytes"}};
-    }
-    return endpoint_id{bytes};
-}
-
-}  // namespace
-
 expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
     const std::shared_ptr<endpoint_core>& self, const std::string& name, backend kind,
     const master_options& options) {

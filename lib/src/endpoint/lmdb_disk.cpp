@@ -79,7 +79,7 @@ class lmdb_disk final : public store_disk {
 expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& options,
                                                      replica::table& values,
                                                      replica::master::start& from, lmdb_tail& tail,
-                                                     const endpoint_id& fresh) {
+                                                     const endpoint_id& by) {
     if (options.path.empty()) {
         return fail(ec::invalid_configuration, "an LMDB store needs a path");
     }
@@ -96,12 +96,9 @@ expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& optio
     from.who = store.identity();
     from.last = store.last();
     from.chain = store.chain();
-    if (from.who.store.is_nil()) {
-        from.who.store = fresh;
-    }
     // Whatever it orders from now on is told apart from what a run before may have ordered.
     from.who.epochs.push_back(
-        {replica::epoch_after_start(from.who.epoch(), fresh), from.last + 1});
+        {replica::epoch_after_start(from.who.epoch(), by), from.last + 1});
     if (from.who.epochs.size() > replica::epochs_max) {
         from.who.epochs.erase(from.who.epochs.begin());
     }

@@ -20,11 +20,10 @@ struct lmdb_tail {
 };
 
 /// Opens an LMDB store to be the disk of a master: fills `values`, `from` and `tail`, and begins a
-/// new epoch. `fresh` becomes the id of a store that is made here, and tells the epoch from those of
-/// others.
+/// new epoch, which `by`, anything random, tells from those that others begin.
 expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& options,
                                                      replica::table& values,
                                                      replica::master::start& from, lmdb_tail& tail,
-                                                     const endpoint_id& fresh);
+                                                     const endpoint_id& by);
 
 }  // namespace bzmq

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/gone.hpp"
 #include "endpoint/status_subscriber_state.hpp"
 
 namespace bzmq {
@@ -22,7 +23,7 @@ status_subscriber& status_subscriber::operator=(status_subscriber&& other) noexc
 
 status_variant status_subscriber::get() {
     auto out = get(std::size_t{1});
-    return out.empty() ? status_variant{error{ec::shutting_down, "the endpoint has shut down"}}
+    return out.empty() ? status_variant{gone()}
                        : std::move(out.front());
 }
 

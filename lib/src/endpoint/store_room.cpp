@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/gone.hpp"
 
 namespace bzmq {
 namespace {
@@ -39,7 +40,7 @@ error store_room::queue(store_state& store, std::span<const std::byte> command,
         return closed_ || queued_bytes_ == 0 || queued_bytes_ + command.size() <= queue_bytes_max;
     });
     if (closed_) {
-        return {ec::shutting_down, "the endpoint has shut down"};
+        return gone();
     }
     number = store.next_number();
     waiting_.bytes.insert(waiting_.bytes.end(), command.begin(), command.end());
@@ -206,21 +207,13 @@ error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& 
 }
 
 void store_room::detach(std::uint32_t id, const error& why) {
-    const auto at = stores_.find(id);
-    if (at == stores_.end()) {
-        return;
-    }
     host_.detach(id);
-    if (at->second.disk) {
-        at->second.disk->close();
-    }
-    at->second.state->end(why);
-    stores_.erase(at);
+    ended(id, why);
 }
 
 void store_room::shutdown() {
     close_queue();
-    const error why{ec::shutting_down, "the endpoint has shut down"};
+    const auto why = gone();
     {
         const std::lock_guard lock{queue_mutex_};
         taken_.heads.insert(taken_.heads.end(), waiting_.heads.begin(), waiting_.heads.end());

@@ -37,62 +37,6 @@ std::uint64_t own_number(const store_state* store) {
 
 }  // namespace
 
-// -- Events ---------------------------------------------------------------------------------------
-
-void store_event_queue::push(const replica::effect& what) {
-    const std::lock_guard lock{mutex_};
-    if (entries_.size() >= max_) {
-        ++dropped_;
-        if (max_ == 0) {
-            return;
-        }
-        entries_.pop_front();
-    }
-    entries_.push_back({what.kind, what.before, what.after});
-    fd_.set(true);
-    arrived_.notify_one();
-}
-
-void store_event_queue::end() {
-    const std::lock_guard lock{mutex_};
-    ended_ = true;
-    fd_.set(true);
-    arrived_.notify_all();
-}
-
-std::vector<store_event_queue::entry> store_event_queue::take(std::size_t max,
-                                                              clock::time_point deadline) {
-    std::vector<entry> out;
-    std::unique_lock lock{mutex_};
-    const auto ready = [this] { return ended_ || !entries_.empty(); };
-    if (deadline == clock::time_point::max()) {
-        arrived_.wait(lock, ready);
-    } else {
-        arrived_.wait_until(lock, deadline, ready);
-    }
-    while (out.size() < max && !entries_.empty()) {
-        out.push_back(std::move(entries_.front()));
-        entries_.pop_front();
-    }
-    fd_.set(!entries_.empty() || ended_);
-    return out;
-}
-
-std::size_t store_event_queue::available() const {
-    const std::lock_guard lock{mutex_};
-    return entries_.size();
-}
-
-std::uint64_t store_event_queue::dropped() const {
-    const std::lock_guard lock{mutex_};
-    return dropped_;
-}
-
-int store_event_queue::fd() {
-    const std::lock_guard lock{mutex_};
-    return fd_.open(!entries_.empty() || ended_);
-}
-
 // -- The state ------------------------------------------------------------------------------------
 
 store_state::store_state(std::shared_ptr<endpoint_core> core, std::uint32_t id, std::string name,

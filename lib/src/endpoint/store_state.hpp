@@ -7,50 +7,26 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bzmq/store.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/read_gate.hpp"
-#include "endpoint/ready_fd.hpp"
+#include "endpoint/store_event_queue.hpp"
 #include "endpoint/write_state.hpp"
 #include "replica/output.hpp"
 #include "replica/table.hpp"
 
 namespace bzmq {
 
-/// Events of a store that one subscriber has not read yet. At its bound the oldest are given up.
-class store_event_queue {
-  public:
-    using clock = std::chrono::steady_clock;
-    struct entry {
-        replica::change_kind kind;
-        replica::item_ptr before, after;
-    };
+/// What a handle to nothing says.
+inline error no_store() { return {ec::no_such_master, "this handle belongs to no store"}; }
 
-    explicit store_event_queue(std::size_t max) : max_(max) {}
-
-    void push(const replica::effect& what);
-    void end();
-    std::vector<entry> take(std::size_t max, clock::time_point deadline);
-    [[nodiscard]] std::size_t available() const;
-    [[nodiscard]] std::uint64_t dropped() const;
-    int fd();
-    /// Nobody reads it any more.
-    void close() { closed_ = true; }
-    [[nodiscard]] bool closed() const { return closed_; }
-
-  private:
-    const std::size_t max_;
-    mutable std::mutex mutex_;
-    std::condition_variable arrived_;
-    std::deque<entry> entries_;
-    std::uint64_t dropped_ = 0;
-    bool ended_ = false;
-    std::atomic<bool> closed_{false};
-    ready_fd fd_;
-};
+inline std::optional<timestamp> expiry_of(const replica::item& of) {
+    return of.expiry() == replica::no_expiry ? std::nullopt : std::optional{of.expiry()};
+}
 
 /// What the handles to one master or clone share with the core: the values, how it stands, and how
 /// far this program's commands have come. The core's thread is the only writer of all.
