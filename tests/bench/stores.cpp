@@ -69,6 +69,14 @@ bzmq::endpoint make_endpoint(const char* name) {
     return bzmq::endpoint{std::move(cfg)};
 }
 
+bzmq::endpoint make_peer_of(bzmq::endpoint& listener, const char* name) {
+    auto out = make_endpoint(name);
+    if (!out.peer("127.0.0.1", listener.listen("127.0.0.1", 0))) {
+        die("no peering");
+    }
+    return out;
+}
+
 std::string key_of(std::size_t number) { return fmt::format("key-{:012}", number); }
 
 struct result {
@@ -121,11 +129,7 @@ void puts(const options& how, std::vector<result>& out) {
 
 void gets(const options& how, std::vector<result>& out) {
     auto ep = make_endpoint("master");
-    auto other = make_endpoint("clone");
-    const auto port = ep.listen("127.0.0.1", 0);
-    if (!other.peer("127.0.0.1", port)) {
-        die("no peering");
-    }
+    auto other = make_peer_of(ep, "clone");
     auto master = *ep.attach_master("s");
     const std::string value(how.value_bytes, 'v');
     std::unordered_map<bzmq::data, bzmq::data> bare;
@@ -218,11 +222,7 @@ std::vector<double> bare_pings(int count) {
 
 void round_trips(const options& how, std::vector<result>& out) {
     auto ep = make_endpoint("master");
-    auto other = make_endpoint("clone");
-    const auto port = ep.listen("127.0.0.1", 0);
-    if (!other.peer("127.0.0.1", port)) {
-        die("no peering");
-    }
+    auto other = make_peer_of(ep, "clone");
     auto master = *ep.attach_master("s");
     auto clone = *other.attach_clone("s");
     if (!clone.await_sync()) {

@@ -4,7 +4,9 @@
 #include "base/time.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 
 /// Draws that the simulator makes, in integers only, so that a seed means the same on each machine.
 namespace bzmq::sim {
@@ -23,6 +25,30 @@ inline std::chrono::nanoseconds between(prng& random, std::chrono::nanoseconds l
     return std::chrono::nanoseconds{
         static_cast<std::int64_t>(between(random, static_cast<std::uint64_t>(low.count()),
                                           static_cast<std::uint64_t>(high.count())))};
+}
+
+/// Each equally likely.
+template <class T, std::size_t n>
+T one_of(prng& random, const T (&from)[n]) {
+    return from[random.below(n)];
+}
+
+/// An index, each as likely as its weight says; nothing, and no draw, where all are 0.
+template <std::size_t n>
+std::optional<unsigned> weighted(prng& random, const unsigned (&weights)[n]) {
+    unsigned sum = 0;
+    for (const auto weight : weights) {
+        sum += weight;
+    }
+    if (sum == 0) {
+        return std::nullopt;
+    }
+    auto pick = random.below(sum);
+    unsigned kind = 0;
+    while (pick >= weights[kind]) {
+        pick -= weights[kind++];
+    }
+    return kind;
 }
 
 /// True with probability `parts` in 10,000.

@@ -49,7 +49,7 @@ plan draw(const run_options& options, prng& random) {
     const auto nodes = between(random, 3, random.chance(1, 3) ? 20 : 8);
     out.nodes = options.nodes.value_or(static_cast<std::uint32_t>(nodes));
     static constexpr unsigned both[] = {0, 0, 2'000, 10'000};
-    out.both_sides = both[random.below(std::size(both))];
+    out.both_sides = one_of(random, both);
     out.equal_costs = random.chance(2, 3);
     out.hub.link_cost = out.equal_costs ? 1 : 0;
     out.hub.retry_max = 2s;
@@ -70,32 +70,32 @@ plan draw(const run_options& options, prng& random) {
         out.hub.peer_overflow = static_cast<overflow_policy>(random.below(4));
     }
     static constexpr nanoseconds delays[] = {100us, 1ms, 20ms};
-    out.calm.delay_mean = delays[random.below(std::size(delays))];
+    out.calm.delay_mean = one_of(random, delays);
     out.calm.delay_min = out.calm.delay_mean / 4;
     out.stormy = out.calm;
     if (random.chance(1, 4)) {
         static constexpr unsigned rates[] = {0, 10, 200, 2'000};
-        out.stormy.lost = rates[random.below(std::size(rates))];
-        out.stormy.duplicated = rates[random.below(std::size(rates))];
-        out.stormy.reordered = rates[random.below(std::size(rates))];
+        out.stormy.lost = one_of(random, rates);
+        out.stormy.duplicated = one_of(random, rates);
+        out.stormy.reordered = one_of(random, rates);
     }
     for (auto& weight : out.weights) {
         static constexpr unsigned weights[] = {0, 0, 1, 3, 10};
-        weight = weights[random.below(std::size(weights))];
+        weight = one_of(random, weights);
     }
     static constexpr nanoseconds gaps[] = {50ms, 300ms, 1s, 4s};
-    out.fault_gap = gaps[random.below(std::size(gaps))];
+    out.fault_gap = one_of(random, gaps);
     out.storm = between(random, nanoseconds{3s}, nanoseconds{20s});
     static constexpr nanoseconds publish_gaps[] = {3ms, 20ms, 100ms};
-    out.traffic.publish_gap = publish_gaps[random.below(std::size(publish_gaps))];
+    out.traffic.publish_gap = one_of(random, publish_gaps);
     static constexpr nanoseconds filter_gaps[] = {0ns, 100ms, 1s};
-    out.traffic.filter_gap = filter_gaps[random.below(std::size(filter_gaps))];
+    out.traffic.filter_gap = one_of(random, filter_gaps);
     static constexpr unsigned reliable[] = {0, 5'000, 10'000};
-    out.traffic.reliable = reliable[random.below(std::size(reliable))];
+    out.traffic.reliable = one_of(random, reliable);
     static constexpr unsigned unicast[] = {0, 1'000, 5'000};
-    out.traffic.unicast = unicast[random.below(std::size(unicast))];
+    out.traffic.unicast = one_of(random, unicast);
     static constexpr std::size_t paddings[] = {0, 100, 3'000};
-    out.traffic.padding = paddings[random.below(std::size(paddings))];
+    out.traffic.padding = one_of(random, paddings);
     out.blocking = random.chance(1, 5) ? 3'000 : 0;
     return out;
 }
@@ -197,19 +197,11 @@ class swarm {
     }
 
     void strike() {
-        unsigned sum = 0;
-        for (const auto weight : plan_.weights) {
-            sum += weight;
-        }
-        if (sum == 0) {
+        const auto kind = weighted(random_, plan_.weights);
+        if (!kind) {
             return;
         }
-        auto pick = random_.below(sum);
-        unsigned kind = 0;
-        while (pick >= plan_.weights[kind]) {
-            pick -= plan_.weights[kind++];
-        }
-        switch (kind) {
+        switch (*kind) {
             case fault_break:
                 net_.break_random_connection(static_cast<telling>(random_.below(4)));
                 break;

@@ -45,11 +45,6 @@ struct plan {
     load_options traffic;
 };
 
-template <class T, std::size_t n>
-T one_of(prng& random, const T (&from)[n]) {
-    return from[random.below(n)];
-}
-
 store_spec draw_store(prng& random, unsigned number) {
     store_spec out;
     out.name = fmt::format("s{}", number);
@@ -239,19 +234,9 @@ class swarm {
     }
 
     void strike() {
-        unsigned sum = 0;
-        for (const auto weight : plan_.weights) {
-            sum += weight;
+        if (const auto kind = weighted(random_, plan_.weights)) {
+            strike(*kind);
         }
-        if (sum == 0) {
-            return;
-        }
-        auto pick = random_.below(sum);
-        unsigned kind = 0;
-        while (pick >= plan_.weights[kind]) {
-            pick -= plan_.weights[kind++];
-        }
-        strike(kind);
     }
 
     void strike(unsigned kind) {
