@@ -33,10 +33,12 @@ link_state_db shuffled_database(const testing::plain_graph& graph) {
     return testing::database_of(graph, origins);
 }
 
-/// Changes the cost of a link of self, so that all that is derived is out of date.
+/// Makes a link of self dearer or as cheap as before, so that all routes are out of date. Never
+/// cheaper than the far end claims: of the two claims the larger one counts.
 void disturb(link_state_db& db, topology_record& own) {
     ++own.sequence;
-    own.neighbours.front().cost ^= 1;
+    auto& cost = own.neighbours.front().cost;
+    cost = own.sequence % 2 == 0 ? cost + 1 : cost - 1;
     db.apply(own, instant{0});
 }
 

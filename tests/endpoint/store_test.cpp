@@ -224,11 +224,13 @@ TEST(store, a_durable_master_has_its_data_after_a_restart_and_its_clones_go_on) 
     auto clone = *reader.attach_clone("s");
     master_options options;
     options.path = folder.path + "/s";
+    std::uint64_t first_epoch = 0;
     {
         auto ep = testing::make("one");
         ASSERT_TRUE(ep.peer("127.0.0.1", port));
         auto master = ep.attach_master("s", backend::lmdb, options);
         ASSERT_TRUE(master) << to_string(master.error());
+        first_epoch = master->info()->epoch;
         EXPECT_TRUE(master->put("x", count{1}).wait());
         EXPECT_TRUE(master->increment("n").wait());
         EXPECT_TRUE(clone.increment("n").wait());
@@ -244,7 +246,7 @@ TEST(store, a_durable_master_has_its_data_after_a_restart_and_its_clones_go_on) 
     EXPECT_TRUE(clone.increment("n").wait(20s));
     EXPECT_EQ(master->get("n"), data{count{3}});
     EXPECT_EQ(clone.info()->hash, master->info()->hash);
-    EXPECT_EQ(master->info()->epoch, 2U);
+    EXPECT_GT(master->info()->epoch, first_epoch);
 }
 
 TEST(store, readers_on_other_threads_see_whole_batches) {

@@ -240,6 +240,10 @@ void book::changed(slot_index at, const machine& what, const replica::effect& ef
 }
 
 void book::on_disk(store_index store, const disk_image& image) {
+    if (around_.verbose()) {
+        around_.say(fmt::format("disk of {}: {} {}", around_.stores()[store].name, image.last,
+                                describe_entry(image.log.back().entry.span())));
+    }
     if (const auto wrong = lineages_[image.who.store].note(image.who, image.last, image.hash);
         !wrong.empty()) {
         fail(fmt::format("the disk of {}: {}", around_.stores()[store].name, wrong));

@@ -79,6 +79,19 @@ std::string body(message_type type, byte_reader& in) {
 
 }  // namespace
 
+std::string describe_entry(std::span<const std::byte> entry) {
+    entry_reader in{entry};
+    auto out = fmt::format("writer {} number {}", in.head().writer, in.head().number);
+    std::size_t changes = 0;
+    for (change each; in.next(each); ++changes) {
+        if (each.kind >= change_kind::open_writer) {
+            out += fmt::format(" {} {}", each.kind == change_kind::open_writer ? "opens" : "closes",
+                               each.writer);
+        }
+    }
+    return fmt::format("{}, {} changes", out, changes);
+}
+
 std::string describe(std::span<const std::byte> message) {
     byte_reader in{message};
     const auto head = read_head(in);

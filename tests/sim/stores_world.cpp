@@ -90,6 +90,7 @@ void endpoint::report(error what) {
 void endpoint::services_changed(std::vector<std::string> now) {
     services = std::move(now);
     view[id] = services;
+    view_dirty = true;
     around_.refresh_views();
 }
 
@@ -137,14 +138,16 @@ slot_index world::add_endpoint() {
 replica::master::start world::load(endpoint& one, store_index store, machine& into) {
     replica::master::start from;
     if (!stores_[store].durable) {
-        from.who = {random_id(id_random_), {{1, 1}}};
+        from.who.store = random_id(id_random_);
+        from.who.epochs = {{replica::epoch_after_start(0, from.who.store), 1}};
         return from;
     }
     auto& image = disk(static_cast<slot_index>(slot_of_.at(one.id)), store).image();
     if (!image.exists()) {
         image.who.store = random_id(id_random_);
     }
-    image.who.epochs.push_back({image.who.epoch() + 1, image.last + 1});
+    image.who.epochs.push_back(
+        {replica::epoch_after_start(image.who.epoch(), one.id), image.last + 1});
     for (const auto& [key, value] : image.values) {
         into.values.put(replica::item_ptr::make(key, replica::table::hash_of(key), value.bytes,
                                                 value.expiry, value.revision));

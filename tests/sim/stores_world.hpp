@@ -229,7 +229,8 @@ class world {
     std::string complaint_;
 };
 
-/// A message in a few words, for traces.
+/// A message or log entry in a few words, for traces.
 std::string describe(std::span<const std::byte> message);
+std::string describe_entry(std::span<const std::byte> entry);
 
 }  // namespace bzmq::sim::stores

@@ -202,7 +202,7 @@ struct store_info {
     std::size_t entries = 0;
     std::size_t bytes = 0;             ///< in memory, about
     std::uint64_t revision = 0;        ///< of the newest write that can be read
-    std::uint64_t epoch = 0;           ///< starts of a master so far
+    std::uint64_t epoch = 0;           ///< rises with each start of a master of the same store
     std::uint64_t hash = 0;            ///< over all writes: equal on copies with equal revisions
     endpoint_id master_at;             ///< nil: nobody known
     bool synced = false;               ///< a clone: has all of a state

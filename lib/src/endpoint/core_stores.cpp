@@ -53,7 +53,8 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
         *disk = std::move(*opened);
         how.durable = true;
     } else {
-        from->who = {random_id(), {{1, 1}}};
+        from->who.store = random_id();
+        from->who.epochs = {{replica::epoch_after_start(0, from->who.store), 1}};
     }
     return call<result>([this, store, how, from, disk, tail](bool alive) -> result {
         if (!alive) {

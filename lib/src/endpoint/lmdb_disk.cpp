@@ -100,7 +100,8 @@ expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& optio
         from.who.store = fresh;
     }
     // Whatever it orders from now on is told apart from what a run before may have ordered.
-    from.who.epochs.push_back({from.who.epoch() + 1, from.last + 1});
+    from.who.epochs.push_back(
+        {replica::epoch_after_start(from.who.epoch(), fresh), from.last + 1});
     if (from.who.epochs.size() > replica::epochs_max) {
         from.who.epochs.erase(from.who.epochs.begin());
     }

@@ -20,7 +20,8 @@ struct lmdb_tail {
 };
 
 /// Opens an LMDB store to be the disk of a master: fills `values`, `from` and `tail`, and begins a
-/// new epoch. `fresh` becomes the id of a store that is made here.
+/// new epoch. `fresh` becomes the id of a store that is made here, and tells the epoch from those of
+/// others.
 expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& options,
                                                      replica::table& values,
                                                      replica::master::start& from, lmdb_tail& tail,

@@ -68,6 +68,7 @@ void clone::seek(instant now) {
     attach_pause_ = std::min<std::chrono::nanoseconds>(2 * attach_pause_, options_.resync_interval);
     attach_message out;
     out.clone = self_;
+    out.attempt = ++attempt_;
     out.store = who_.store;
     out.last = received_up_to();
     out.chain = chain_received_;
@@ -87,7 +88,8 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
     };
     switch (type) {
         case message_type::welcome:
-            if (const auto what = read_welcome(in); what && what->clone == self_) {
+            if (const auto what = read_welcome(in);
+                what && what->clone == self_ && what->attempt == attempt_) {
                 note_clock(wall, what->wall);
                 handle(now, *what);
             }
@@ -99,9 +101,8 @@ void clone::received(instant now, timestamp wall, const endpoint_id& from, messa
             }
             break;
         case message_type::chunk:
-            if (const auto what = read_chunk(in); what && what->clone == self_) {
-                heard_at_ = now;
-                handle(*what);
+            if (const auto what = read_chunk(in)) {
+                handle(now, *what);
             }
             break;
         case message_type::heartbeat:
@@ -136,6 +137,15 @@ void clone::note_clock(timestamp wall, std::int64_t master_wall) {
     clock_offset_ = timespan{master_wall} - wall.time_since_epoch();
 }
 
+void clone::note_heard(instant now) {
+    heard_at_ = now;
+    if (status_.stale && !building_) {
+        auto next = status_;
+        next.stale = false;
+        set_status(next);
+    }
+}
+
 bool clone::accepts(const welcome_message& what) {
     const bool other = !who_.store.is_nil() && who_.store != what.store;
     if (!other || !status_.synced || !what.durable || options_.follow_new_store || accept_once_) {
@@ -152,13 +162,12 @@ bool clone::accepts(const welcome_message& what) {
 }
 
 void clone::handle(instant now, const welcome_message& what) {
+    if (what.epoch == epoch_ && what.round <= round_) {
+        return;  // A late copy.
+    }
     if (!accepts(what)) {
         attach_due_ = now + options_.resync_interval;
         return;
-    }
-    heard_at_ = now;
-    if (building_ && what.snapshot && what.epoch == epoch_ && !parts_.empty()) {
-        return;  // An answer to an attempt before; what has come still counts.
     }
     const bool follows = what.store == who_.store && what.from <= received_up_to();
     if (!what.snapshot && !follows) {
@@ -171,17 +180,20 @@ void clone::handle(instant now, const welcome_message& what) {
                                                 + std::to_string(applied_)
                                                 + ": what only the clone had is given up"});
         }
-        if (!who_.store.is_nil() && what.store != who_.store) {
-            renew_writer(true);
+        if (!sent_to_.is_nil() && what.store != sent_to_) {
+            // The other store may yet come back, so that what it may have is not for this one.
+            renew_writer();
             // The answer was to the writer that we no longer are.
             accept_once_ = true;
             who_ = {};
+            attached_ = false;
             attach_due_ = now;
             return;
         }
         begin_snapshot(what);
     } else {
         who_.epochs = what.epochs;
+        committed_ = std::max(committed_, what.committed);
         auto next = status_;
         next.synced = true;
         set_status(next);
@@ -189,6 +201,8 @@ void clone::handle(instant now, const welcome_message& what) {
     accept_once_ = false;
     attached_ = true;
     epoch_ = what.epoch;
+    round_ = what.round;
+    sent_to_ = what.store;
     heartbeat_ = std::max<std::chrono::nanoseconds>(std::chrono::nanoseconds{what.heartbeat}, 10ms);
     attach_due_ = never;
     attach_pause_ = attach_pause_min;
@@ -197,9 +211,10 @@ void clone::handle(instant now, const welcome_message& what) {
     in_flight_ = 0;
     auto next = status_;
     next.attached = true;
-    next.stale = next.stale && !next.synced;
     next.master = master_;
     set_status(next);
+    note_heard(now);
+    send_ack(false);
 }
 
 void clone::handle(instant now, const refuse_message& what) {
@@ -208,7 +223,7 @@ void clone::handle(instant now, const refuse_message& what) {
     }
     if (what.code == ec::stale_data) {
         // The master has forgotten what it knew of us as a writer.
-        renew_writer(false);
+        renew_writer();
     }
     attached_ = false;
     attach_due_ = now + attach_pause_;
@@ -228,7 +243,7 @@ void clone::handle(instant now, const log_message& what) {
     if (!attached_ || what.epoch != epoch_) {
         return;
     }
-    heard_at_ = now;
+    note_heard(now);
     const auto before = received_up_to();
     if (what.first > before + 1) {
         note_gap(now);
@@ -275,7 +290,7 @@ void clone::handle(instant now, const heartbeat_message& what) {
     if (what.epoch != epoch_ || !attached_) {
         return;
     }
-    heard_at_ = now;
+    note_heard(now);
     committed_ = std::max(committed_, what.committed);
     advance();
     if (what.last > received_up_to()) {
@@ -300,20 +315,20 @@ void clone::diverged(instant now, std::string_view how) {
 }
 
 void clone::send_ack(bool gap) {
-    if (master_.is_nil()) {
+    unacked_bytes_ = 0;
+    ack_due_ = never;
+    if (!attached_) {
         return;
     }
     ack_message out;
-    out.clone = self_;
     out.epoch = epoch_;
+    out.round = round_;
     out.received = received_up_to();
     out.applied = applied_;
     out.gap = gap;
     out.in_snapshot = building_ != nullptr;
     out.cursor = cursor_;
     send(encode(options_.name, out));
-    unacked_bytes_ = 0;
-    ack_due_ = never;
 }
 
 void clone::advance() {
@@ -353,24 +368,39 @@ void clone::advance() {
     }
 }
 
-void clone::note_entry(sequence number, std::span<const std::byte> entry) {
+/// Writers come and go in few entries; all changes of those stand at the front. True where the entry
+/// is of a command of our own.
+bool clone::note_writers(const entry_head& head, std::span<const std::byte> entry) {
     entry_reader in{entry};
-    const auto head = in.head();
-    if (head.writer != own_index_ || own_index_ == own_writer) {
-        // Writers come and go in few entries; all changes of those stand at the front.
-        change first;
-        if (!in.next(first) || first.kind < change_kind::open_writer) {
-            return;
-        }
-        if (first.kind == change_kind::close_writer) {
-            writers_.erase(first.writer);
-            return;
-        }
+    change first;
+    if (in.next(first) && first.kind == change_kind::open_writer) {
         writers_[first.writer] = first.id;
-        if (first.id != self_) {
-            return;
+        if (first.id == self_) {
+            own_index_ = first.writer;
+            forgotten_ = false;  // It took us for a new one.
         }
-        own_index_ = first.writer;
+    } else if (!in.failed() && first.kind == change_kind::close_writer) {
+        writers_.erase(first.writer);
+        if (first.writer == own_index_) {
+            own_index_ = own_writer;
+            forgotten_ = true;
+        }
+    }
+    return own_index_ != own_writer && head.writer == own_index_;
+}
+
+void clone::note_entry(sequence number, std::span<const std::byte> entry) {
+    const auto head = entry_reader{entry}.head();
+    if (!note_writers(head, entry)) {
+        return;
+    }
+    // A writer's numbers come in order: those that the log skips never got into it.
+    for (auto skipped = first_number_; skipped < head.number && skipped <= last_number(); ++skipped) {
+        if (building_) {
+            deferred_.push_back({skipped, ec::backend_failure, 0, {}});
+        } else {
+            complete(skipped, {ec::backend_failure, 0, {}});
+        }
     }
     answer what{head.result, number, {}};
     entry_reader again{entry};
@@ -412,11 +442,15 @@ void clone::tick(instant now) {
         sent_ = taken_;
         in_flight_ = 0;
     }
+    if (now >= probe_due_) {
+        probe_due_ = never;
+        ask_after_first();
+    }
     expire_commands(now);
 }
 
 instant clone::next_deadline() const noexcept {
-    auto due = std::min(ack_due_, resend_due_);
+    auto due = std::min({ack_due_, resend_due_, probe_due_});
     if (attached_) {
         due = std::min(due, heard_at_ + heartbeats_missed_max * heartbeat_);
     } else {
@@ -440,6 +474,15 @@ std::size_t clone::waiting_bytes() const noexcept {
     return bytes;
 }
 
-void clone::flush(instant now) { send_commands(now); }
+void clone::flush(instant now) {
+    if (forgotten_ && !building_) {
+        renew_writer();
+        if (attached_) {
+            attach_pause_ = attach_pause_min;
+            seek(now);
+        }
+    }
+    send_commands(now);
+}
 
 }  // namespace bzmq::replica

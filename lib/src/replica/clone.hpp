@@ -83,6 +83,7 @@ class clone {
         std::vector<std::byte> bytes;
         ticket to = 0;
         instant expires{};
+        std::size_t on_its_way = 0;       ///< bytes, when it was last sent
         bool done = false;                ///< it has its answer
     };
     /// Waits until the state that it belongs to is shown.
@@ -105,9 +106,10 @@ class clone {
     void seek(instant now);
     void lose_master();
     void note_clock(timestamp wall, std::int64_t master_wall);
+    void note_heard(instant now);
     void handle(instant now, const welcome_message& what);
     void handle(instant now, const log_message& what);
-    void handle(const chunk_message& what);
+    void handle(instant now, const chunk_message& what);
     void handle(instant now, const heartbeat_message& what);
     void handle(const taken_message& what);
     void handle(instant now, const refuse_message& what);
@@ -123,15 +125,18 @@ class clone {
     void apply_to_building(sequence number, std::span<const std::byte> entry, std::size_t from_part);
     /// Writers that come and go, and the answer to a command of our own.
     void note_entry(sequence number, std::span<const std::byte> entry);
+    bool note_writers(const entry_head& head, std::span<const std::byte> entry);
     void complete(std::uint64_t number, const answer& what);
     void note_taken(std::uint64_t up_to);
     void complete_unseen();
     void begin_snapshot(const welcome_message& what);
     void drop_snapshot();
-    void renew_writer(bool keep_unsure);
+    void renew_writer();
     void tell_difference(const table& before);
     void expire_commands(instant now);
+    void make_void(own_command& own);
     void send_commands(instant now);
+    void ask_after_first();
     void set_status(clone_status next);
     void send(std::vector<std::byte> message) { output_.send({&master_, 1}, std::move(message)); }
     void send_ack(bool gap);
@@ -139,6 +144,7 @@ class clone {
 
     const clone_options options_;
     writer_id self_;
+    endpoint_id sent_to_;              ///< the store whose master may know `self_`
     table& state_;
     write_gate& gate_;
     store_output& output_;
@@ -147,6 +153,8 @@ class clone {
     endpoint_id master_;               ///< as the overlay says
     bool attached_ = false;
     std::uint64_t epoch_ = 0;
+    std::uint64_t attempt_ = 0;
+    std::uint64_t round_ = 0;          ///< of the newest welcome message
     instant attach_due_ = never;
     std::chrono::nanoseconds attach_pause_{};
     instant heard_at_{};
@@ -164,12 +172,12 @@ class clone {
     sequence applied_base_ = 0;           ///< == `applied_` but in a snapshot
     std::uint64_t chain_received_ = 0;
     sequence committed_ = 0;
-    sequence acked_ = 0;
     std::size_t unacked_bytes_ = 0;
     instant ack_due_ = never;
     instant gap_told_at_{std::chrono::hours{-1}};
     std::map<writer_index, writer_id> writers_;
     writer_index own_index_ = own_writer;
+    bool forgotten_ = false;              ///< the log says that the master has forgotten us
     entry_arena arena_;
 
     // A snapshot on its way.
@@ -182,7 +190,7 @@ class clone {
     identity building_who_;
     std::uint64_t unseen_number_ = 0;     ///< our commands up to here are in the snapshot
     std::uint64_t unseen_results_from_ = 1;
-    std::vector<failed_command> unseen_failures_;
+    std::vector<failed_commands> unseen_failures_;
     std::vector<deferred_answer> deferred_;
 
     // Commands without an answer, by number from `first_number_` on.
@@ -197,9 +205,11 @@ class clone {
     std::uint64_t first_number_ = 1;
     std::uint64_t taken_ = 0;             ///< the master has those up to here
     std::uint64_t sent_ = 0;
+    std::uint64_t ever_sent_ = 0;         ///< some master may have those up to here
     std::size_t in_flight_ = 0;           ///< bytes sent and not taken
     std::uint64_t expired_ = 0;           ///< commands up to here are past their time
     instant resend_due_ = never;
+    instant probe_due_ = never;           ///< to ask what became of the first one
     std::vector<effect> effects_scratch_;
 };
 

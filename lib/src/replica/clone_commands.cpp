@@ -10,6 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto resend_after = 500ms;
+// A command that was taken and does not show for so long may have failed: the master is asked.
+constexpr auto probe_after = 1s;
 
 }  // namespace
 
@@ -18,34 +20,57 @@ ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
         return ec::queue_full;
     }
     const auto left = never - now;
-    commands_.push_back({{bytes.begin(), bytes.end()}, to,
-                         options_.mutation_buffer_interval >= left
-                             ? never
-                             : now + options_.mutation_buffer_interval,
-                         false});
+    own_command fresh;
+    fresh.bytes.assign(bytes.begin(), bytes.end());
+    fresh.to = to;
+    fresh.expires = options_.mutation_buffer_interval >= left
+                        ? never
+                        : now + options_.mutation_buffer_interval;
+    commands_.push_back(std::move(fresh));
     command_bytes_ += bytes.size();
     return ec::none;
 }
 
 void clone::send_commands(instant now) {
-    if (!attached_) {
+    if (!attached_ || commands_.empty()) {
+        probe_due_ = never;
         return;
+    }
+    if (probe_due_ == never) {
+        probe_due_ = now + probe_after;
     }
     while (sent_ < last_number() && in_flight_ < options_.window_bytes) {
         write_message out;
         out.clone = self_;
+        out.epoch = epoch_;
+        out.round = round_;
         out.done = first_number_ - 1;
         out.first = sent_ + 1;
         std::size_t bytes = 0;
         while (sent_ < last_number() && bytes < options_.frame_bytes) {
-            out.commands.push_back(command_at(++sent_).bytes);
-            bytes += out.commands.back().size();
+            auto& own = command_at(++sent_);
+            own.on_its_way = own.bytes.size();
+            bytes += own.on_its_way;
+            out.commands.push_back(own.bytes);
         }
         in_flight_ += bytes;
+        ever_sent_ = std::max(ever_sent_, sent_);
         send(encode(options_.name, out));
     }
     if (sent_ > taken_ && resend_due_ == never) {
         resend_due_ = now + resend_after;
+    }
+}
+
+void clone::ask_after_first() {
+    if (attached_ && !commands_.empty() && first_number_ <= taken_) {
+        write_message out;
+        out.clone = self_;
+        out.epoch = epoch_;
+        out.round = round_;
+        out.done = first_number_ - 1;
+        out.first = first_number_;
+        send(encode(options_.name, out));
     }
 }
 
@@ -67,7 +92,7 @@ void clone::note_taken(std::uint64_t up_to) {
     }
     for (auto number = std::max(taken_ + 1, first_number_); number <= std::min(up_to, sent_);
          ++number) {
-        in_flight_ -= std::min(in_flight_, command_at(number).bytes.size());
+        in_flight_ -= std::min(in_flight_, command_at(number).on_its_way);
     }
     taken_ = up_to;
     sent_ = std::max(sent_, taken_);
@@ -93,16 +118,21 @@ void clone::complete(std::uint64_t number, const answer& what) {
     auto& own = command_at(number);
     if (!own.done) {
         own.done = true;
+        make_void(own);
         if (own.to != 0) {
             output_.answered(own.to, what);
         }
     }
     note_taken(number);
+    probe_due_ = never;
     while (!commands_.empty() && commands_.front().done) {
         command_bytes_ -= std::min(command_bytes_, commands_.front().bytes.size());
         commands_.pop_front();
         ++first_number_;
     }
+    // Those that had their answers before this one are not sent again either.
+    taken_ = std::max(taken_, first_number_ - 1);
+    sent_ = std::max(sent_, taken_);
 }
 
 /// Answers the commands whose entries the snapshot stands for.
@@ -114,7 +144,7 @@ void clone::complete_unseen() {
             what.code = ec::request_timeout;  // Done, but nobody knows how it went.
         }
         for (const auto& each : unseen_failures_) {
-            if (each.number == number) {
+            if (each.first <= number && number <= each.last) {
                 what.code = each.result;
             }
         }
@@ -136,28 +166,36 @@ void clone::expire_commands(instant now) {
         if (own.to != 0) {
             output_.answered(std::exchange(own.to, 0), {ec::request_timeout, 0, {}});
         }
-        command_bytes_ -= std::min(command_bytes_, own.bytes.size());
-        own.bytes.assign(1, static_cast<std::byte>(operation::batch));
-        command_bytes_ += own.bytes.size();
+        make_void(own);
     }
 }
 
-/// Becomes a new writer, whose numbers begin at 1. `keep_unsure`: also with what was sent.
-void clone::renew_writer(bool keep_unsure) {
+/// What has its answer must not have an effect any more when it is sent again; a batch of nothing
+/// takes its number.
+void clone::make_void(own_command& own) {
+    command_bytes_ -= std::min(command_bytes_, own.bytes.size());
+    own.bytes.assign(1, static_cast<std::byte>(operation::batch));
+    command_bytes_ += own.bytes.size();
+}
+
+/// Becomes a new writer, whose numbers begin at 1. What the former one sent may have had its effect.
+void clone::renew_writer() {
     auto bytes = self_.bytes();
     const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
     const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
     std::memcpy(bytes.data(), &high, sizeof high);
     std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
     self_ = writer_id{bytes};
+    sent_to_ = {};
     own_index_ = own_writer;
+    forgotten_ = false;
     std::deque<own_command> kept;
     for (auto number = first_number_; number <= last_number(); ++number) {
         auto& own = command_at(number);
         if (own.done) {
             continue;
         }
-        if (number <= sent_ && !keep_unsure) {
+        if (number <= ever_sent_) {
             if (own.to != 0) {
                 output_.answered(own.to, {ec::request_timeout, 0, {}});
             }
@@ -171,9 +209,9 @@ void clone::renew_writer(bool keep_unsure) {
         command_bytes_ += own.bytes.size();
     }
     first_number_ = 1;
-    sent_ = taken_ = expired_ = 0;
+    sent_ = ever_sent_ = taken_ = expired_ = 0;
     in_flight_ = 0;
-    resend_due_ = never;
+    resend_due_ = probe_due_ = never;
 }
 
 void clone::close() {

@@ -15,7 +15,8 @@ void clone::begin_snapshot(const welcome_message& what) {
     snapshot_total_ = 0;
     building_who_ = {what.store, what.epochs};
     waiting_.clear();
-    applied_base_ = building_at_ = committed_ = what.from;
+    applied_base_ = building_at_ = what.from;
+    committed_ = what.committed;
     chain_received_ = what.chain;
     unseen_number_ = what.number;
     unseen_results_from_ = what.results_from;
@@ -23,6 +24,7 @@ void clone::begin_snapshot(const welcome_message& what) {
     deferred_.clear();
     writers_.clear();
     own_index_ = own_writer;
+    forgotten_ = false;
     for (const auto& each : what.writers) {
         writers_[each.index] = each.id;
         if (each.id == self_) {
@@ -45,8 +47,12 @@ void clone::drop_snapshot() {
     chain_received_ = chain_applied_ = ~chain_applied_;
 }
 
-void clone::handle(const chunk_message& what) {
-    if (!building_ || what.epoch != epoch_ || snapshot_whole_ || what.from != cursor_
+void clone::handle(instant now, const chunk_message& what) {
+    if (!attached_ || what.epoch != epoch_ || what.round != round_) {
+        return;
+    }
+    note_heard(now);
+    if (!building_ || snapshot_whole_ || what.from != cursor_
         || (!parts_.empty() && what.at < parts_.back().at)) {
         send_ack(false);
         return;
@@ -57,7 +63,7 @@ void clone::handle(const chunk_message& what) {
     }
     snapshot_total_ = what.total;
     parts_.push_back({what.to, what.at});
-    cursor_ = what.to != 0 ? what.to : cursor_;
+    cursor_ = what.to != 0 ? what.to : cursor_end;
     snapshot_whole_ = what.to == 0;
     // What came before the chunk, but after what it shows.
     for (auto number = std::max(what.at, applied_base_) + 1; number <= building_at_; ++number) {
@@ -161,9 +167,14 @@ void clone::finish_snapshot() {
 }
 
 void clone::tell_difference(const table& before) {
+    // One revision may stand for two values where the store is another one.
+    const auto same = [](const item& a, const item& b) {
+        return a.revision() == b.revision() && a.expiry() == b.expiry()
+               && std::ranges::equal(a.value(), b.value());
+    };
     state_.for_each([&](const item& now) {
         const auto* was = before.find(now.key(), now.hash());
-        if (was == nullptr || was->revision() != now.revision()) {
+        if (was == nullptr || !same(*was, now)) {
             output_.changed({change_kind::put, item_ptr::share(was), item_ptr::share(&now)});
         }
     });

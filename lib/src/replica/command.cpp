@@ -1,5 +1,8 @@
 #include "replica/command.hpp"
 
+#include <algorithm>
+#include <bit>
+
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
 
@@ -114,7 +117,7 @@ bool valid_command(std::span<const std::byte> bytes) {
 // -- Views ----------------------------------------------------------------------------------------
 
 const item* overlay_view::find(std::span<const std::byte> key, std::uint64_t hash) const {
-    if (const auto at = pending_.find(std::string{text(key)}); at != pending_.end()) {
+    if (const auto at = pending_.find(text(key)); at != pending_.end()) {
         return at->second.value.get();
     }
     return cleared_at_ != 0 ? nullptr : below_.find(key, hash);
@@ -143,7 +146,7 @@ void overlay_view::settle(const effect& what, sequence at) {
         return;
     }
     const auto& about = what.after ? what.after : what.before;
-    const auto found = pending_.find(std::string{text(about->key())});
+    const auto found = pending_.find(text(about->key()));
     if (found != pending_.end() && found->second.at == at) {
         pending_.erase(found);
     }
@@ -304,10 +307,75 @@ outcome reshaped(const command& what, std::optional<data> old, data operand) {
     }
 }
 
+/// The state below with the effects of a batch so far: an index over them, in one allocation.
+class batch_view final : public state_view {
+  public:
+    batch_view(const state_view& below, const std::vector<effect>& effects, std::size_t expected)
+        : below_(below), effects_(effects), slots_(std::bit_ceil(2 * expected + 2)) {}
+
+    [[nodiscard]] const item* find(std::span<const std::byte> key,
+                                   std::uint64_t hash) const override {
+        const auto index = slots_[locate(key, hash)];
+        if (index != 0) {
+            return effects_[index - 1].after.get();
+        }
+        return cleared_ ? nullptr : below_.find(key, hash);
+    }
+    /// Effect number `index` has come.
+    void note(std::size_t index) {
+        const auto& what = effects_[index];
+        if (what.kind == change_kind::clear) {
+            std::fill(slots_.begin(), slots_.end(), 0);
+            used_ = 0;
+            cleared_ = true;
+            return;
+        }
+        if (2 * (used_ + 1) > slots_.size()) {
+            grow();
+        }
+        const auto& about = what.after ? what.after : what.before;
+        auto& at = slots_[locate(about->key(), about->hash())];
+        used_ += at == 0 ? 1 : 0;
+        at = index + 1;
+    }
+
+  private:
+    [[nodiscard]] const item& about(std::size_t slot) const {
+        const auto& what = effects_[slot - 1];
+        return what.after ? *what.after : *what.before;
+    }
+    [[nodiscard]] std::size_t locate(std::span<const std::byte> key,
+                                     std::uint64_t hash) const {
+        const auto mask = slots_.size() - 1;
+        auto at = static_cast<std::size_t>(hash) & mask;
+        while (slots_[at] != 0
+               && (about(slots_[at]).hash() != hash || text(about(slots_[at]).key()) != text(key))) {
+            at = (at + 1) & mask;
+        }
+        return at;
+    }
+    void grow() {
+        std::vector<std::size_t> old(slots_.size() * 2);
+        old.swap(slots_);
+        for (const auto index : old) {
+            if (index != 0) {
+                slots_[locate(about(index).key(), about(index).hash())] = index;
+            }
+        }
+    }
+
+    const state_view& below_;
+    const std::vector<effect>& effects_;
+    std::vector<std::size_t> slots_;  // effect numbers plus 1; 0: free
+    std::size_t used_ = 0;
+    bool cleared_ = false;
+};
+
 ec evaluate_batch(const command& what, const state_view& state, timestamp wall, sequence at,
                   std::vector<effect>& out) {
     const auto begin = out.size();
-    overlay_view view{state};
+    // A command takes a dozen bytes or more; what is guessed too low grows.
+    batch_view view{state, out, std::min<std::size_t>(what.parts.size() / 64, 4'096)};
     byte_reader in{what.parts};
     while (!in.done()) {
         const auto part = read_command(in.bytes(in.varint_up_to(entry_bytes_max)));
@@ -320,7 +388,7 @@ ec evaluate_batch(const command& what, const state_view& state, timestamp wall, 
             return result;
         }
         for (auto i = before; i < out.size(); ++i) {
-            view.add(out[i], at);
+            view.note(i);
         }
     }
     return ec::none;

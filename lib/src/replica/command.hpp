@@ -6,6 +6,7 @@
 #include <span>
 #include <unordered_map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -108,8 +109,15 @@ class overlay_view final : public state_view {
         item_ptr value;  // null: erased
         sequence at = 0;
     };
+    /// Lets the keys be asked for with views.
+    struct key_hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view key) const noexcept {
+            return std::hash<std::string_view>{}(key);
+        }
+    };
     const state_view& below_;
-    std::unordered_map<std::string, pending> pending_;
+    std::unordered_map<std::string, pending, key_hash, std::equal_to<>> pending_;
     sequence cleared_at_ = 0;
 };
 

@@ -9,6 +9,20 @@
 
 namespace bzmq::replica {
 
+// An epoch's number. The lowest bits are drawn from who begins it, so that two masters that know
+// nothing of each other never begin the same one; above them the starts since the last promotion
+// are counted, and above those the promotions. So a promoted master fences the one that it replaces,
+// however often that has started again meanwhile.
+constexpr unsigned epoch_start_bit = 20;
+constexpr unsigned epoch_promotion_bit = 44;
+
+/// The epoch of a master that starts with the state of epoch `newest`, 0 for none. `by`: the
+/// endpoint; or the store, where it is made anew.
+[[nodiscard]] std::uint64_t epoch_after_start(std::uint64_t newest, const endpoint_id& by) noexcept;
+/// The epoch of a standby that is promoted and has heard of epoch `newest`.
+[[nodiscard]] std::uint64_t epoch_after_promotion(std::uint64_t newest,
+                                                  const endpoint_id& by) noexcept;
+
 /// Who ordered the log from `first` on. Every start of a master begins an epoch, so that two
 /// masters never give one sequence number of one epoch to different entries.
 struct epoch_start {

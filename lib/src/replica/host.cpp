@@ -4,6 +4,11 @@
 #include <tuple>
 
 namespace bzmq::replica {
+namespace {
+
+constexpr auto claim_interval = std::chrono::seconds{1};
+
+}  // namespace
 
 std::string service_of(std::string_view store) { return "store:" + std::string{store}; }
 
@@ -172,8 +177,17 @@ void host::view_changed(instant now, const directory& overlay) {
     for (const auto& [name, each] : masters_) {
         each->rivals = overlay.providers(service_of(name));
         std::erase(each->rivals, self_);
+    }
+    send_claims(now);
+}
+
+/// Repeated until only one is left: claims may get lost.
+void host::send_claims(instant now) {
+    claims_due_ = never;
+    for (const auto& [name, each] : masters_) {
         if (!each->rivals.empty()) {
             post(each->rivals, encode(name, each->as_master->claim()));
+            claims_due_ = now + claim_interval;
         }
     }
 }
@@ -274,6 +288,9 @@ void host::persisted(instant now, timestamp wall, store_id id, sequence last,
 }
 
 void host::tick(instant now, timestamp wall) {
+    if (now >= claims_due_) {
+        send_claims(now);
+    }
     for (const auto& [id, each] : stores_) {
         if (each->as_master) {
             if (now >= each->as_master->next_deadline()) {
@@ -286,7 +303,7 @@ void host::tick(instant now, timestamp wall) {
 }
 
 instant host::next_deadline() const {
-    auto due = never;
+    auto due = claims_due_;
     for (const auto& [id, each] : stores_) {
         due = std::min(due, each->as_master ? each->as_master->next_deadline()
                                             : each->as_clone->next_deadline());

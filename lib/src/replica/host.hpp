@@ -86,6 +86,7 @@ class host {
     store* find(store_id id) const;
     store* find(std::string_view name, bool is_master) const;
     void tell_services();
+    void send_claims(instant now);
     void handle_claim(store& ours, const endpoint_id& from, byte_reader& in);
     void post(std::span<const endpoint_id> to, std::vector<std::byte> message);
     void receive_one(instant now, timestamp wall, const endpoint_id& from,
@@ -97,6 +98,7 @@ class host {
     std::map<std::string, store*, std::less<>> masters_;
     std::map<std::string, store*, std::less<>> clones_;
     std::deque<std::vector<std::byte>> to_self_;
+    instant claims_due_ = never;
     std::uint64_t malformed_ = 0;
 };
 

@@ -3,18 +3,22 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 namespace bzmq::replica {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto writers_look_interval = 60s;
+constexpr std::chrono::nanoseconds writers_look_interval_max = 60s;
+constexpr std::chrono::nanoseconds writers_look_interval_min = 1s;
 // Results of a writer that are remembered for a clone that comes back.
 constexpr std::size_t failures_max = 4'096;
 // Items that one entry expires, and how many entries in one turn.
 constexpr std::size_t expiries_per_entry = 1'000;
 constexpr int expiry_entries_per_tick = 16;
+// After a failure of the disk, so that what expires does not fail as fast as the disk can.
+constexpr auto expiry_pause = 1s;
 
 class locked {
   public:
@@ -42,7 +46,7 @@ master::master(master_options options, start from, table& state, write_gate& gat
       committed_(from.last),
       heartbeat_due_(now + options_.heartbeat_interval),
       look_due_(now),
-      writers_look_due_(now + writers_look_interval) {
+      writers_look_due_(now + writers_look_interval()) {
     set_time(now, wall);
     log_.reset(from.last, from.chain);
     for (const auto& each : from.writers) {
@@ -66,12 +70,20 @@ void master::load_log(sequence number, std::uint64_t chain, std::span<const std:
     log_.set_last_chain(chain);
     entry_reader in{entry};
     if (const auto at = writers_.find(in.head().writer); at != writers_.end()) {
-        // What it is told when it asks again.
+        // What it is told when it asks again. Numbers that the log skips never got into it.
         auto& writer = at->second;
-        writer.results_from = std::min(writer.results_from, in.head().number);
-        if (in.head().result != ec::none && writer.failures.size() < failures_max) {
-            writer.failures.push_back({in.head().number, in.head().result});
+        const auto head = in.head();
+        if (writer.loaded == 0) {
+            writer.results_from = head.number;
         }
+        for (auto skipped = writer.loaded + 1; writer.loaded != 0 && skipped < head.number;
+             ++skipped) {
+            note_failure(writer, writer.without_entry, skipped, ec::backend_failure);
+        }
+        if (head.result != ec::none) {
+            note_failure(writer, writer.failures, head.number, head.result);
+        }
+        writer.loaded = head.number;
     }
 }
 
@@ -190,11 +202,20 @@ void master::note_result(const undecided& what) {
     auto& writer = writers_.at(what.writer);
     writer.settled = what.number;
     if (what.result != ec::none) {
-        writer.failures.push_back({what.number, what.result});
-        if (writer.failures.size() > failures_max) {
-            writer.results_from = writer.failures.front().number + 1;
-            writer.failures.pop_front();
-        }
+        note_failure(writer, writer.failures, what.number, what.result);
+    }
+}
+
+void master::note_failure(writer_state& writer, std::deque<failed_commands>& in,
+                          std::uint64_t number, ec result) {
+    if (!in.empty() && in.back().last + 1 == number && in.back().result == result) {
+        in.back().last = number;
+        return;
+    }
+    in.push_back({number, number, result});
+    if (in.size() > failures_max) {
+        writer.results_from = std::max(writer.results_from, in.front().last + 1);
+        in.pop_front();
     }
 }
 
@@ -264,7 +285,18 @@ void master::roll_back(const error& problem) {
             view_.add(each, committed_ + 1 + i);
         }
     }
+    expiry_hold_ = now_ + expiry_pause;
+    std::set<writer_index> hit;
     for (const auto& each : lost) {
+        for (const auto& effect : each.effects) {
+            // What was to go, or be replaced, stays and has its time as before.
+            if (effect.before && state_.find(effect.before->key(), effect.before->hash())
+                                     == effect.before.get()) {
+                note_expiry(*effect.before);
+            } else if (effect.kind == change_kind::clear) {
+                state_.for_each([this](const item& held) { note_expiry(held); });
+            }
+        }
         if (each.to != 0) {
             output_.answered(each.to, {problem.code(), 0, {}});
         }
@@ -276,22 +308,13 @@ void master::roll_back(const error& problem) {
         }
         auto& writer = writers_.at(each.writer);
         writer.opened = writer.opened && !each.opens;
-        auto& told = writer.without_entry;
-        if (!told.empty() && told.back().last + 1 == each.number
-            && told.back().code == problem.code()) {
-            told.back().last = each.number;
-        } else {
-            told.push_back({writer.id, each.number, each.number, problem.code()});
-            if (told.size() > failures_max) {
-                told.pop_front();
-            }
-        }
+        note_failure(writer, writer.without_entry, each.number, problem.code());
+        hit.insert(each.writer);
     }
-    for (const auto& [index, writer] : writers_) {
-        if (!writer.without_entry.empty() && !lost.empty()) {
-            const auto to = writer.at;
-            output_.send({&to, 1}, encode(options_.name, writer.without_entry.back()));
-        }
+    for (const auto index : hit) {
+        const auto& writer = writers_.at(index);
+        std::uint64_t told_to = 0;
+        tell_failed(writer.at, writer, writer.without_entry.back().last, told_to);
     }
 }
 
@@ -302,8 +325,16 @@ void master::note_expiry(const item& what) {
         return;
     }
     due_.push({what.expiry(), what.hash(), what.revision()});
+    expiry_due_ = std::min(expiry_due_, expiry_deadline());
+}
+
+/// When the next item goes.
+instant master::expiry_deadline() const noexcept {
+    if (due_.empty()) {
+        return never;
+    }
     const auto wait = std::max(timespan{0}, due_.top().at - wall_);
-    expiry_due_ = std::min(expiry_due_, wait >= never - now_ ? never : now_ + wait);
+    return std::max(expiry_hold_, wait >= never - now_ ? never : now_ + wait);
 }
 
 void master::expire() {
@@ -312,7 +343,9 @@ void master::expire() {
         while (!due_.empty() && due_.top().at <= wall_
                && effects_scratch_.size() < expiries_per_entry) {
             const auto due = due_.top();
-            due_.pop();
+            while (!due_.empty() && due_.top() == due) {
+                due_.pop();  // Noted again when the disk had failed.
+            }
             const auto* held = state_.find(due.hash, due.revision);
             if (held == nullptr || held->expiry() != due.at
                 || (!immediate() && view_.find(held->key(), due.hash) != held)) {
@@ -325,30 +358,63 @@ void master::expire() {
         }
         append({});
     }
-    expiry_due_ = never;
-    if (!due_.empty()) {
-        const auto wait = std::max(timespan{0}, due_.top().at - wall_);
-        expiry_due_ = wait >= never - now_ ? never : now_ + wait;
-    }
+    expiry_due_ = expiry_deadline();
+}
+
+std::chrono::nanoseconds master::writers_look_interval() const noexcept {
+    return std::clamp<std::chrono::nanoseconds>(options_.writer_timeout / 4,
+                                                writers_look_interval_min,
+                                                writers_look_interval_max);
+}
+
+bool master::is_attached(const writer_state& writer) const {
+    const auto clone = clones_.find(writer.at);
+    return clone != clones_.end() && clone->second.id == writer.id;
 }
 
 void master::forget_writers() {
+    std::vector<writer_index> gone;
     for (auto& [index, writer] : writers_) {
-        const auto clone = clones_.find(writer.at);
-        const bool attached = clone != clones_.end() && clone->second.id == writer.id;
-        if (attached || writer.closing || now_ < writer.heard + options_.writer_timeout
-            || !writer.opened) {
-            continue;
-        }
-        writer.closing = true;
-        undecided about;
-        about.closes = index;
-        effects_scratch_.clear();
-        append(std::move(about));
-        if (immediate()) {
-            return;  // The map has changed; the others have time.
+        if (is_attached(writer)) {
+            writer.heard = now_;
+        } else if (!writer.closing && now_ >= writer.heard + options_.writer_timeout) {
+            gone.push_back(index);
         }
     }
+    for (const auto index : gone) {
+        forget(index);
+    }
+}
+
+/// Makes room for another one.
+void master::forget_oldest_writer() {
+    auto oldest = writers_.end();
+    for (auto at = writers_.begin(); at != writers_.end(); ++at) {
+        if (at->second.closing) {
+            return;  // There will be room.
+        }
+        if (!is_attached(at->second)
+            && (oldest == writers_.end() || at->second.heard < oldest->second.heard)) {
+            oldest = at;
+        }
+    }
+    if (oldest != writers_.end()) {
+        forget(oldest->first);
+    }
+}
+
+void master::forget(writer_index index) {
+    auto& writer = writers_.at(index);
+    if (!writer.opened) {
+        writer_by_id_.erase(writer.id);  // The log does not know it.
+        writers_.erase(index);
+        return;
+    }
+    writer.closing = true;
+    undecided about;
+    about.closes = index;
+    effects_scratch_.clear();
+    append(std::move(about));
 }
 
 void master::tick(instant now, timestamp wall) {
@@ -357,7 +423,7 @@ void master::tick(instant now, timestamp wall) {
         expire();
     }
     if (now >= writers_look_due_) {
-        writers_look_due_ = now + writers_look_interval;
+        writers_look_due_ = now + writers_look_interval();
         forget_writers();
     }
     if (now >= look_due_) {

@@ -106,12 +106,19 @@ class master {
         bool closing = false;
         bool tell_taken = false;
         bool gap = false;
-        std::uint64_t results_from = 1;
-        std::deque<failed_command> failures;      ///< with an entry in the log
-        std::deque<failed_message> without_entry; ///< not in the log
+        std::uint64_t loaded = 0;           ///< of the newest command in the log from disk
+        // Of commands up to `settled` that have had no answer yet, as far as the master knows:
+        std::uint64_t results_from = 1;     ///< those from here on did well unless listed
+        std::deque<failed_commands> failures;       ///< with an entry in the log
+        std::deque<failed_commands> without_entry;  ///< not in the log
     };
     struct clone_state {
         writer_id id;
+        std::uint64_t attempt = 0;
+        std::uint64_t round = 0;
+        bool confirmed = false;             ///< it has the welcome message of this round
+        instant welcome_due = never;        ///< and should get it again
+        std::chrono::nanoseconds welcome_pause{};
         bool standby = false;
         sequence sent = 0;
         sequence acked = 0;
@@ -122,10 +129,12 @@ class master {
         bool in_snapshot = false;
         std::uint64_t cursor = 0;           ///< hashes below have been sent
         std::uint64_t cursor_acked = 0;
+        std::uint64_t covered = 0;          ///< `offset` of the newest chunk that has come
         bool at_end = false;
         struct part {
             std::uint64_t to = 0;
             std::size_t bytes = 0;
+            std::uint64_t offset = 0;       ///< of the entry as of which it shows the state
         };
         std::deque<part> parts;             ///< sent, not acknowledged
         std::size_t part_bytes = 0;
@@ -144,7 +153,7 @@ class master {
         timestamp at;
         std::uint64_t hash = 0;
         sequence revision = 0;
-        friend bool operator>(const due_item& a, const due_item& b) noexcept { return a.at > b.at; }
+        friend auto operator<=>(const due_item&, const due_item&) = default;
     };
 
     [[nodiscard]] bool immediate() const noexcept {
@@ -162,15 +171,26 @@ class master {
     void roll_back(const error& problem);
     void note_expiry(const item& what);
     void expire();
+    [[nodiscard]] instant expiry_deadline() const noexcept;
     void forget_writers();
+    void forget_oldest_writer();
+    void forget(writer_index index);
+    [[nodiscard]] bool is_attached(const writer_state& writer) const;
+    static void note_failure(writer_state& writer, std::deque<failed_commands>& in,
+                             std::uint64_t number, ec result);
+    [[nodiscard]] std::chrono::nanoseconds writers_look_interval() const noexcept;
     /// The writer, made where none of its commands is done; null where it is not known any more.
-    writer_state* writer_for(const writer_id& id, std::uint64_t done, writer_index& index);
+    writer_state* writer_for(const endpoint_id& from, const write_message& what,
+                             writer_index& index);
+    void tell_failed(const endpoint_id& to, const writer_state& writer, std::uint64_t number,
+                     std::uint64_t& told_to);
 
     void handle(const endpoint_id& from, const attach_message& what);
     void handle(const endpoint_id& from, const ack_message& what);
     void handle(const endpoint_id& from, const write_message& what);
     void begin_snapshot(clone_state& clone);
-    void welcome(const endpoint_id& to, const clone_state& clone);
+    [[nodiscard]] std::uint64_t on_its_way(const clone_state& clone) const;
+    void welcome(const endpoint_id& to, clone_state& clone);
     void send_log();
     void send_chunks(const endpoint_id& to, clone_state& clone);
     void send_heartbeat(std::span<const endpoint_id> to);
@@ -200,11 +220,13 @@ class master {
     std::map<writer_index, writer_state> writers_;
     writer_index next_writer_ = 1;
     std::map<endpoint_id, clone_state> clones_;
+    std::uint64_t last_round_ = 0;
     std::priority_queue<due_item, std::vector<due_item>, std::greater<>> due_;
     instant heartbeat_due_{};
     instant look_due_{};
     instant writers_look_due_{};
     instant expiry_due_ = never;
+    instant expiry_hold_{};               ///< nothing expires before: the disk is in trouble
     instant now_{};
     timestamp wall_{};
     std::vector<std::byte> scratch_;

@@ -11,6 +11,10 @@ using namespace std::chrono_literals;
 // Without progress for so long, what was sent is sent again.
 constexpr auto resend_after = 500ms;
 constexpr auto look_interval = 250ms;
+// A clone that was sent back to a snapshot and does not know it is told again; the pause doubles, so
+// that the answer can come in time however far it is.
+constexpr std::chrono::nanoseconds welcome_pause_min = 500ms;
+constexpr std::chrono::nanoseconds welcome_pause_max = 10s;
 
 std::int64_t nanoseconds(timestamp wall) { return wall.time_since_epoch().count(); }
 
@@ -64,44 +68,64 @@ void master::close() {
     if (!to.empty()) {
         output_.send(to, encode_closing(options_.name));
     }
+    for (const auto& each : std::exchange(undecided_, {})) {
+        if (each.to != 0) {
+            output_.answered(each.to, {ec::shutting_down, 0, {}});  // It may yet reach the disk.
+        }
+    }
 }
 
 // -- Attaching ------------------------------------------------------------------------------------
 
 void master::handle(const endpoint_id& from, const attach_message& what) {
     auto& clone = clones_[from];
+    if (clone.id == what.clone && what.attempt <= clone.attempt) {
+        return;  // A late copy.
+    }
     clone = {};
     clone.id = what.clone;
+    clone.attempt = what.attempt;
     clone.standby = what.standby;
     clone.heard = clone.progressed = now_;
     look_due_ = std::min(look_due_, now_ + look_interval);
     const bool follows = what.store == who_.store && what.last >= log_.base()
                          && what.last <= sendable() && log_.chain_at(what.last) == what.chain;
     if (follows) {
+        clone.round = ++last_round_;
         clone.sent = clone.acked = what.last;
     } else {
         begin_snapshot(clone);
     }
     welcome(from, clone);
+    clone.welcome_due = never;  // It asks again.
 }
 
 void master::begin_snapshot(clone_state& clone) {
+    clone.round = ++last_round_;
+    clone.confirmed = false;
     clone.in_snapshot = true;
     clone.at_end = false;
     clone.cursor = clone.cursor_acked = 0;
     clone.parts.clear();
     clone.part_bytes = 0;
     clone.sent = clone.acked = committed_;
+    clone.covered = log_.offset_at(committed_);
     clone.progressed = now_;
 }
 
-void master::welcome(const endpoint_id& to, const clone_state& clone) {
+void master::welcome(const endpoint_id& to, clone_state& clone) {
+    clone.welcome_pause = std::min(std::max(2 * clone.welcome_pause, welcome_pause_min),
+                                   welcome_pause_max);
+    clone.welcome_due = now_ + clone.welcome_pause;
     welcome_message out;
     out.clone = clone.id;
+    out.attempt = clone.attempt;
+    out.round = clone.round;
     out.store = who_.store;
     out.epoch = who_.epoch();
     out.from = clone.sent;
     out.chain = log_.chain_at(clone.sent);
+    out.committed = committed_;
     out.snapshot = clone.in_snapshot;
     out.durable = options_.durable;
     out.wall = nanoseconds(wall_);
@@ -119,6 +143,8 @@ void master::welcome(const endpoint_id& to, const clone_state& clone) {
             out.number = writer.settled;
             out.results_from = writer.results_from;
             out.failures.assign(writer.failures.begin(), writer.failures.end());
+            out.failures.insert(out.failures.end(), writer.without_entry.begin(),
+                                writer.without_entry.end());
         }
     }
     output_.send({&to, 1}, encode(options_.name, out));
@@ -126,11 +152,14 @@ void master::welcome(const endpoint_id& to, const clone_state& clone) {
 
 void master::handle(const endpoint_id& from, const ack_message& what) {
     const auto at = clones_.find(from);
-    if (at == clones_.end() || at->second.id != what.clone || what.epoch != who_.epoch()) {
+    if (at == clones_.end() || what.epoch != who_.epoch() || what.round != at->second.round) {
         return;
     }
     auto& clone = at->second;
     clone.heard = now_;
+    clone.confirmed = true;
+    clone.welcome_due = never;
+    clone.welcome_pause = {};
     if (what.received > clone.acked && what.received <= sendable()) {
         clone.acked = what.received;
         clone.sent = std::max(clone.sent, clone.acked);
@@ -144,12 +173,14 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
             clone.cursor_acked = what.cursor;
             clone.progressed = now_;
         }
-        while (!clone.parts.empty() && clone.parts.front().to != 0
-               && clone.parts.front().to <= what.cursor) {
+        while (!clone.parts.empty()
+               && (clone.parts.front().to != 0 ? clone.parts.front().to <= what.cursor
+                                               : what.cursor == cursor_end)) {
+            clone.covered = clone.parts.front().offset;
             clone.part_bytes -= clone.parts.front().bytes;
             clone.parts.pop_front();
         }
-    } else if (clone.in_snapshot && clone.at_end) {
+    } else if (clone.in_snapshot) {
         clone.in_snapshot = false;
         clone.parts.clear();
         clone.part_bytes = 0;
@@ -160,6 +191,14 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
 }
 
 // -- Feeding --------------------------------------------------------------------------------------
+
+/// Bytes of log that this clone may have to hold: not acknowledged yet, or behind what chunks show.
+std::uint64_t master::on_its_way(const clone_state& clone) const {
+    const auto acked = log_.offset_at(clone.acked);
+    const auto begin = clone.in_snapshot ? std::min(acked, clone.covered) : acked;
+    const auto end = log_.offset_at(clone.sent);
+    return end > begin ? end - begin : 0;
+}
 
 void master::send_log() {
     const auto until = sendable();
@@ -172,8 +211,7 @@ void master::send_log() {
                 begin_snapshot(clone);
                 welcome(id, clone);
             }
-            const auto in_flight = log_.offset_at(clone.sent) - log_.offset_at(clone.acked);
-            if (clone.sent < until && in_flight < options_.window_bytes) {
+            if (clone.sent < until && on_its_way(clone) < options_.window_bytes) {
                 groups[clone.sent].push_back(id);
             }
         }
@@ -232,7 +270,7 @@ void master::send_chunks(const endpoint_id& to, clone_state& clone) {
         const auto position = state_.walk(clone.cursor, options_.frame_bytes, items);
         chunk_message out;
         out.epoch = who_.epoch();
-        out.clone = clone.id;
+        out.round = clone.round;
         out.from = clone.cursor;
         out.to = position.at_end ? 0 : position.next;
         out.at = committed_;
@@ -245,7 +283,7 @@ void master::send_chunks(const endpoint_id& to, clone_state& clone) {
         }
         clone.cursor = position.next;
         clone.at_end = position.at_end;
-        clone.parts.push_back({out.to, bytes});
+        clone.parts.push_back({out.to, bytes, log_.offset_at(committed_)});
         clone.part_bytes += bytes;
         output_.send({&to, 1}, encode(options_.name, out));
     }
@@ -258,6 +296,10 @@ void master::check_clones() {
         if (now_ >= clone.heard + options_.clone_timeout) {
             at = clones_.erase(at);
             continue;
+        }
+        if (now_ >= clone.welcome_due) {
+            begin_snapshot(clone);
+            welcome(at->first, clone);
         }
         const bool waits = clone.sent > clone.acked || clone.in_snapshot;
         if (!waits) {
@@ -278,49 +320,65 @@ void master::check_clones() {
 
 // -- Clones' commands -----------------------------------------------------------------------------
 
-master::writer_state* master::writer_for(const writer_id& id, std::uint64_t done,
+master::writer_state* master::writer_for(const endpoint_id& from, const write_message& what,
                                          writer_index& index) {
-    if (const auto known = writer_by_id_.find(id); known != writer_by_id_.end()) {
+    const auto known = writer_by_id_.find(what.clone);
+    if (known != writer_by_id_.end() && !writers_.at(known->second).closing) {
         index = known->second;
-        auto& writer = writers_.at(index);
-        return writer.closing ? nullptr : &writer;
+        return &writers_.at(index);
     }
-    if (done != 0 || writers_.size() >= writers_max) {
-        return nullptr;  // Its first commands are done: it was known once.
+    if (known != writer_by_id_.end() || what.done != 0) {
+        // Its first commands are done: it was known once.
+        output_.send({&from, 1},
+                     encode(options_.name, refuse_message{what.clone, ec::stale_data,
+                                                          "this writer is not known any more"}));
+        return nullptr;
+    }
+    if (writers_.size() >= writers_max) {
+        forget_oldest_writer();
+        return nullptr;  // It asks again.
     }
     while (next_writer_ == own_writer || next_writer_ > writers_max
            || writers_.contains(next_writer_)) {
         next_writer_ = next_writer_ >= writers_max ? 1 : next_writer_ + 1;
     }
     index = next_writer_++;
-    writer_by_id_[id] = index;
+    writer_by_id_[what.clone] = index;
     auto& fresh = writers_[index];
-    fresh.id = id;
+    fresh.id = what.clone;
     return &fresh;
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {
+    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones.
+    const auto clone = clones_.find(from);
+    if (clone == clones_.end() || what.epoch != who_.epoch()
+        || what.round != clone->second.round) {
+        return;
+    }
     writer_index index = own_writer;
-    auto* writer = writer_for(what.clone, what.done, index);
+    auto* writer = writer_for(from, what, index);
     if (writer == nullptr) {
-        output_.send({&from, 1}, encode(options_.name, refuse_message{
-                                                           what.clone, ec::stale_data,
-                                                           "this writer is not known any more"}));
         return;
     }
     writer->at = from;
     writer->heard = now_;
     writer->tell_taken = true;
+    // What has its answer is not asked for again, whether it got into the log or not.
+    writer->number = std::max(writer->number, what.done);
+    for (auto* told : {&writer->failures, &writer->without_entry}) {
+        while (!told->empty() && told->front().last <= what.done) {
+            told->pop_front();
+        }
+    }
+    std::uint64_t told_to = 0;
+    if (what.commands.empty()) {
+        tell_failed(from, *writer, what.first, told_to);
+    }
     auto number = what.first;
-    const failed_message* repeated = nullptr;
     for (const auto& bytes : what.commands) {
         if (number <= writer->number) {
-            for (const auto& failed : writer->without_entry) {
-                if (failed.first <= number && number <= failed.last && &failed != repeated) {
-                    repeated = &failed;
-                    output_.send({&from, 1}, encode(options_.name, failed));
-                }
-            }
+            tell_failed(from, *writer, number, told_to);
         } else if (number > writer->number + 1 || !ready()) {
             writer->gap = true;
             break;
@@ -330,6 +388,18 @@ void master::handle(const endpoint_id& from, const write_message& what) {
             writer->number = number;
         }
         ++number;
+    }
+}
+
+/// Says of a command that it is in no log, and never will be; if so, and not yet said.
+void master::tell_failed(const endpoint_id& to, const writer_state& writer, std::uint64_t number,
+                         std::uint64_t& told_to) {
+    for (const auto& each : writer.without_entry) {
+        if (each.first <= number && number <= each.last && number > told_to) {
+            told_to = each.last;
+            output_.send({&to, 1}, encode(options_.name, failed_message{writer.id, each.first,
+                                                                        each.last, each.result}));
+        }
     }
 }
 

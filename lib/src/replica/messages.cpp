@@ -88,6 +88,7 @@ std::optional<message_head> read_head(byte_reader& in) {
 std::vector<std::byte> encode(std::string_view store, const attach_message& what) {
     builder to{message_type::attach, store};
     to.out.id(what.clone);
+    to.out.varint(what.attempt);
     to.out.id(what.store);
     to.out.varint(what.last);
     to.out.fixed(what.chain);
@@ -99,6 +100,7 @@ std::vector<std::byte> encode(std::string_view store, const attach_message& what
 std::optional<attach_message> read_attach(byte_reader& in) {
     attach_message out;
     out.clone = in.id();
+    out.attempt = in.varint();
     out.store = in.id();
     out.last = in.varint();
     out.chain = in.fixed<std::uint64_t>();
@@ -113,10 +115,13 @@ std::optional<attach_message> read_attach(byte_reader& in) {
 std::vector<std::byte> encode(std::string_view store, const welcome_message& what) {
     builder to{message_type::welcome, store};
     to.out.id(what.clone);
+    to.out.varint(what.attempt);
+    to.out.varint(what.round);
     to.out.id(what.store);
     to.out.varint(what.epoch);
     to.out.varint(what.from);
     to.out.fixed(what.chain);
+    to.out.varint(what.committed);
     to.flag(what.snapshot);
     to.flag(what.durable);
     to.out.fixed(what.wall);
@@ -137,7 +142,8 @@ std::vector<std::byte> encode(std::string_view store, const welcome_message& wha
     to.out.varint(what.results_from);
     to.out.varint(what.failures.size());
     for (const auto& each : what.failures) {
-        to.out.varint(each.number);
+        to.out.varint(each.first);
+        to.out.varint(each.last);
         to.out.u8(static_cast<std::uint8_t>(each.result));
     }
     return std::move(to.bytes);
@@ -146,10 +152,13 @@ std::vector<std::byte> encode(std::string_view store, const welcome_message& wha
 std::optional<welcome_message> read_welcome(byte_reader& in) {
     welcome_message out;
     out.clone = in.id();
+    out.attempt = in.varint();
+    out.round = in.varint();
     out.store = in.id();
     out.epoch = in.varint();
     out.from = in.varint();
     out.chain = in.fixed<std::uint64_t>();
+    out.committed = in.varint();
     out.snapshot = flag(in);
     out.durable = flag(in);
     out.wall = in.fixed<std::int64_t>();
@@ -171,11 +180,15 @@ std::optional<welcome_message> read_welcome(byte_reader& in) {
     }
     out.number = in.varint();
     out.results_from = in.varint();
-    const auto failures = count_of(in, 2);
+    const auto failures = count_of(in, 3);
     out.failures.reserve(failures);
     for (std::size_t i = 0; i < failures; ++i) {
-        const auto number = in.varint();
-        out.failures.push_back({number, static_cast<ec>(in.u8())});
+        const auto first = in.varint();
+        const auto last = in.varint();
+        out.failures.push_back({first, last, static_cast<ec>(in.u8())});
+        if (last < first) {
+            in.fail();
+        }
     }
     if (out.store.is_nil() || out.heartbeat < 0) {
         return std::nullopt;
@@ -213,7 +226,7 @@ std::vector<std::byte> encode(std::string_view store, const chunk_message& what)
     }
     builder to{message_type::chunk, store, room};
     to.out.varint(what.epoch);
-    to.out.id(what.clone);
+    to.out.varint(what.round);
     to.out.fixed(what.from);
     to.out.fixed(what.to);
     to.out.varint(what.at);
@@ -234,7 +247,7 @@ std::vector<std::byte> encode(std::string_view store, const chunk_message& what)
 std::optional<chunk_message> read_chunk(byte_reader& in) {
     chunk_message out;
     out.epoch = in.varint();
-    out.clone = in.id();
+    out.round = in.varint();
     out.from = in.fixed<std::uint64_t>();
     out.to = in.fixed<std::uint64_t>();
     out.at = in.varint();
@@ -282,8 +295,8 @@ std::optional<heartbeat_message> read_heartbeat(byte_reader& in) {
 
 std::vector<std::byte> encode(std::string_view store, const ack_message& what) {
     builder to{message_type::ack, store};
-    to.out.id(what.clone);
     to.out.varint(what.epoch);
+    to.out.varint(what.round);
     to.out.varint(what.received);
     to.out.varint(what.applied);
     to.flag(what.gap);
@@ -294,8 +307,8 @@ std::vector<std::byte> encode(std::string_view store, const ack_message& what) {
 
 std::optional<ack_message> read_ack(byte_reader& in) {
     ack_message out;
-    out.clone = in.id();
     out.epoch = in.varint();
+    out.round = in.varint();
     out.received = in.varint();
     out.applied = in.varint();
     out.gap = flag(in);
@@ -307,6 +320,8 @@ std::optional<ack_message> read_ack(byte_reader& in) {
 std::vector<std::byte> encode(std::string_view store, const write_message& what) {
     builder to{message_type::write, store, 64 + sum(what.commands)};
     to.out.id(what.clone);
+    to.out.varint(what.epoch);
+    to.out.varint(what.round);
     to.out.varint(what.done);
     to.out.varint(what.first);
     put_parts(to, what.commands);
@@ -316,6 +331,8 @@ std::vector<std::byte> encode(std::string_view store, const write_message& what)
 std::optional<write_message> read_write(byte_reader& in) {
     write_message out;
     out.clone = in.id();
+    out.epoch = in.varint();
+    out.round = in.varint();
     out.done = in.varint();
     out.first = in.varint();
     out.commands = read_parts(in);

@@ -49,6 +49,7 @@ struct message_head {
 
 struct attach_message {
     writer_id clone;             ///< made anew with each clone
+    std::uint64_t attempt = 0;   ///< the clone's count of its attach messages
     endpoint_id store;           ///< of the state held; nil: none
     sequence last = 0;           ///< the state includes this entry
     std::uint64_t chain = 0;     ///< up to and with it
@@ -56,18 +57,23 @@ struct attach_message {
     std::uint64_t epoch = 0;     ///< the newest one heard of
 };
 
-struct failed_command {
-    std::uint64_t number = 0;
+/// Commands with these numbers had no effect.
+struct failed_commands {
+    std::uint64_t first = 1;
+    std::uint64_t last = 1;
     ec result = ec::none;
-    friend bool operator==(const failed_command&, const failed_command&) = default;
+    friend bool operator==(const failed_commands&, const failed_commands&) = default;
 };
 
 struct welcome_message {
     writer_id clone;             ///< of the attach message that this answers
+    std::uint64_t attempt = 0;   ///< likewise
+    std::uint64_t round = 0;     ///< the master's count of what it has so begun to send anybody
     endpoint_id store;
     std::uint64_t epoch = 0;
     sequence from = 0;           ///< the log follows from the entry after this one
     std::uint64_t chain = 0;     ///< up to and with `from`
+    sequence committed = 0;      ///< entries up to here may be shown
     bool snapshot = false;       ///< chunks come first
     bool durable = false;        ///< the master keeps its state on disk
     std::int64_t wall = 0;       ///< the master's clock, ns
@@ -77,7 +83,7 @@ struct welcome_message {
     // Of the clone's own commands, for those whose entries it will not see:
     std::uint64_t number = 0;            ///< the newest one in the log up to `from`
     std::uint64_t results_from = 1;      ///< those from here on were `ec::none` unless listed
-    std::vector<failed_command> failures;
+    std::vector<failed_commands> failures;
 };
 
 struct log_message {
@@ -90,7 +96,7 @@ struct log_message {
 
 struct chunk_message {
     std::uint64_t epoch = 0;
-    writer_id clone;             ///< whose attach message began this snapshot
+    std::uint64_t round = 0;     ///< of the welcome message that this follows
     std::uint64_t from = 0;      ///< covers the hashes [from, to)
     std::uint64_t to = 0;        ///< 0: to the end
     sequence at = 0;             ///< the state after this entry
@@ -106,18 +112,23 @@ struct heartbeat_message {
     std::int64_t wall = 0;
 };
 
+constexpr std::uint64_t cursor_end = ~std::uint64_t{0};
+
 struct ack_message {
-    writer_id clone;
     std::uint64_t epoch = 0;
+    std::uint64_t round = 0;     ///< of the newest welcome message
     sequence received = 0;       ///< all entries up to here; a standby: on disk
     sequence applied = 0;
     bool gap = false;            ///< send again from received + 1
     bool in_snapshot = false;
-    std::uint64_t cursor = 0;    ///< of the snapshot: hashes below have come
+    std::uint64_t cursor = 0;    ///< of the snapshot: hashes below have come; `cursor_end`: all
 };
 
+/// Without commands: asks what became of `first`.
 struct write_message {
     writer_id clone;
+    std::uint64_t epoch = 0;     ///< of the welcome message that it follows: what is late is not for
+    std::uint64_t round = 0;     ///< a later one
     std::uint64_t done = 0;      ///< those up to here have had their answers
     std::uint64_t first = 1;     ///< number of the first command
     std::vector<std::span<const std::byte>> commands;

@@ -218,6 +218,8 @@ int lmdb_env::grow() {
     if (env_ == nullptr) {
         return MDB_PANIC;
     }
+    int dead = 0;
+    ::mdb_reader_check(env_.get(), &dead);  // For next time: their pages need not be kept.
     const auto now = map_bytes_now(env_.get());
     if (now >= options_.map_bytes_max) {
         return MDB_MAP_FULL;

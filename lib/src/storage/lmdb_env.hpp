@@ -68,6 +68,7 @@ inline std::span<const std::byte> to_span(const MDB_val& value) noexcept {
     return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
 }
 
+/// Where it writes it must go before its transaction ends, which frees it.
 class cursor {
   public:
     cursor(MDB_txn* txn, MDB_dbi tree) noexcept : code_(::mdb_cursor_open(txn, tree, &cursor_)) {}
@@ -80,6 +81,9 @@ class cursor {
     }
     int get(MDB_val& key, MDB_val& value, MDB_cursor_op op) noexcept {
         return code_ != MDB_SUCCESS ? code_ : ::mdb_cursor_get(cursor_, &key, &value, op);
+    }
+    int put(MDB_val& key, MDB_val& value, unsigned flags) noexcept {
+        return code_ != MDB_SUCCESS ? code_ : ::mdb_cursor_put(cursor_, &key, &value, flags);
     }
     int erase() noexcept { return ::mdb_cursor_del(cursor_, 0); }
 

@@ -35,12 +35,37 @@ class lmdb_store::applier {
         : txn_(txn),
           store_(store),
           log_(store.env_->of(tree::log)),
+          log_end_(std::in_place, txn, log_),
           tables_(txn, store.trees(at.generation)),
           at_(at) {}
 
     [[nodiscard]] const position& at() const noexcept { return at_; }
-    [[nodiscard]] error take_problem() { return std::move(problem_); }
+    /// All batches, or the code of what stood in the way.
+    int run(std::span<const replica::persist_batch> batches, error& why) {
+        int code = MDB_SUCCESS;
+        for (const auto& batch : batches) {
+            if (code = add(batch); code != MDB_SUCCESS) {
+                break;
+            }
+        }
+        log_end_.reset();
+        if (code == MDB_SUCCESS) {
+            code = finish();
+        }
+        why = std::move(problem_);
+        return code;
+    }
+    void adopt(lmdb_store& store) {
+        for (const auto& [index, writer] : writers_) {
+            if (writer) {
+                store.writers_.insert_or_assign(index, *writer);
+            } else {
+                store.writers_.erase(index);
+            }
+        }
+    }
 
+  private:
     int add(const replica::persist_batch& batch) {
         if (batch.first != at_.last + 1) {
             return refuse("entries from " + std::to_string(batch.first) + " on do not follow entry "
@@ -68,17 +93,6 @@ class lmdb_store::applier {
         }
         return put_meta(txn_, store_.env_->of(tree::meta), position_name, position_record(at_));
     }
-    void adopt(lmdb_store& store) {
-        for (const auto& [index, writer] : writers_) {
-            if (writer) {
-                store.writers_.insert_or_assign(index, *writer);
-            } else {
-                store.writers_.erase(index);
-            }
-        }
-    }
-
-  private:
     int refuse(std::string why) {
         problem_ = {ec::invalid_data,
                     "store " + store_.options_.folder.string() + ": " + std::move(why)};
@@ -106,7 +120,7 @@ class lmdb_store::applier {
         const auto number = sequence_key(at_.last);
         auto key = to_val(number);
         MDB_val room{log_record_overhead + what.entry.size(), nullptr};
-        const int code = ::mdb_put(txn_, log_, &key, &room, MDB_APPEND | MDB_RESERVE);
+        const int code = log_end_->put(key, room, MDB_APPEND | MDB_RESERVE);
         if (code == MDB_SUCCESS) {
             write_log_record(static_cast<std::byte*>(room.mv_data), at_.last, what);
             at_.log_bytes += room.mv_size;
@@ -186,12 +200,19 @@ class lmdb_store::applier {
     MDB_txn* txn_;
     const lmdb_store& store_;
     MDB_dbi log_;
+    std::optional<cursor> log_end_;  ///< kept, so that appending need not find the end anew
     table_writer tables_;
     position at_;
     /// Changed in this transaction; nothing: gone.
     std::unordered_map<replica::writer_index, std::optional<replica::stored_writer>> writers_;
     error problem_;
 };
+
+lmdb_store::~lmdb_store() {
+    if (env_ && options_.mode == durability::async && !options_.read_only) {
+        static_cast<void>(env_->sync());
+    }
+}
 
 replica::identity lmdb_store::identity() const {
     return snapshot().who;
@@ -248,17 +269,7 @@ error lmdb_store::commit(std::span<const replica::persist_batch> batches) {
     std::optional<applier> applied;
     auto problem = env_->write([&](MDB_txn* txn, error& why) {
         applied.emplace(txn, *this, before);
-        int code = MDB_SUCCESS;
-        for (const auto& batch : batches) {
-            if (code = applied->add(batch); code != MDB_SUCCESS) {
-                break;
-            }
-        }
-        if (code == MDB_SUCCESS) {
-            code = applied->finish();
-        }
-        why = applied->take_problem();
-        return code;
+        return applied->run(batches, why);
     });
     if (!problem) {
         applied->adopt(*this);
@@ -272,7 +283,9 @@ error lmdb_store::begin_epoch(const replica::identity& next) {
         return put_meta(txn, env_->of(tree::meta), identity_name, identity_record(next));
     });
     if (!problem) {
-        remember(snapshot().at, next);
+        // Not its position: that may move meanwhile.
+        const std::lock_guard lock{mutex_};
+        state_.who = next;
     }
     return problem;
 }

@@ -59,8 +59,10 @@ constexpr const char* making_name = "bzmq.making";
 
 /// A store on disk: one folder, one LMDB environment. docs/store-files.md specifies the file.
 ///
-/// Reads may come from any thread at any time, commits from one thread at a time. What a visitor
-/// is given lives until it returns; it must not call the store, and returns false to stop.
+/// Reads, `sync`, `begin_epoch` and `put_note` may come from any thread at any time; commits from
+/// one thread at a time, and the `replace_` functions and `refresh` while no commit is under way.
+/// What a visitor is given lives until it returns; it must not call the store, and returns false to
+/// stop.
 ///
 /// Errors of operations: `ec::backend_failure`, with the system's text or the record that is
 /// damaged. A failed commit changes nothing, and later ones may succeed.
@@ -69,6 +71,9 @@ class lmdb_store {
     /// Errors: `ec::cannot_open_file`, and why: not there, in use (by which process), a file of
     /// another program or of a newer version, damaged. Then nothing on disk has changed.
     static expected<std::unique_ptr<lmdb_store>> open(store_options options);
+    ~lmdb_store();
+    lmdb_store(const lmdb_store&) = delete;
+    lmdb_store& operator=(const lmdb_store&) = delete;
 
     /// A read-only store stays at what it was when it was opened or last refreshed, as far as the
     /// five functions below go.

@@ -11,9 +11,10 @@
 #include <string_view>
 #include <vector>
 
-/// The bytes of a store's files; docs/store-files.md specifies them. Numbers are little-endian except in
-/// keys, where LMDB's order of bytes must be theirs. Every record begins with the CRC-32C of its
-/// key and of what follows, so that a record that strayed is found as well as one that changed.
+/// The bytes of a store's files; docs/store-files.md specifies them. Numbers are little-endian
+/// except in keys, where LMDB's order of bytes must be theirs. Every record begins with the CRC-32C
+/// of its key and of what follows, so that a record that strayed is found as well as one that
+/// changed.
 namespace bzmq::storage {
 
 constexpr std::uint32_t format_version = 1;
