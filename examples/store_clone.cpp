@@ -2,10 +2,10 @@
 // nobody. What is written here goes to the master, and can be read here when it comes back.
 //
 //     example_store_clone [URL]
+#include "bzmq/bzmq.hpp"
+
 #include <cstdio>
 #include <string>
-
-#include "bzmq/bzmq.hpp"
 
 namespace {
 

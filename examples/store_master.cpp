@@ -6,10 +6,10 @@
 // Listens at URL (tcp://127.0.0.1:9999; port 0 takes a free one), prints where, and runs until it
 // is interrupted or, where nobody interrupts it, until a clone has put "bye". With a FOLDER what is
 // in the store survives the program.
+#include "bzmq/bzmq.hpp"
+
 #include <cstdio>
 #include <string>
-
-#include "bzmq/bzmq.hpp"
 
 int main(int argc, char** argv) {
     const std::string url = argc > 1 ? argv[1] : "tcp://127.0.0.1:9999";

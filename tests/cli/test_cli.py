@@ -59,8 +59,9 @@ def test_pyzmq_reads_what_keygen_writes_and_the_other_way_round(tmp_path, start)
 def publish_and_read(start, values, pub_format, sub_arguments, count, data=None):
     node = start("hub", kind=Node)
     reader = start("sub", "--peer", node.url, "/t", "-n", count, *WAIT, *sub_arguments)
-    sent = run("pub", "--peer", node.url, "/t/x", *values, "--format", pub_format, "--wait",
-               "--reliable", *WAIT, data=data)
+    # Values last: behind a -- everything is one.
+    sent = run("pub", "--peer", node.url, "/t/x", "--format", pub_format, "--wait", "--reliable",
+               *WAIT, *values, data=data)
     assert sent.returncode == OK, sent.stderr
     lines = reader.rest()
     assert reader.wait() == OK, reader.error_text()

@@ -5,6 +5,8 @@
 //
 // Both write to standard output what they know for certain, as records of 16 bytes: what is in the
 // pipe when the process dies has left it. They end when standard input does.
+#include "bzmq/bzmq.hpp"
+
 #include <poll.h>
 #include <unistd.h>
 
@@ -21,19 +23,17 @@
 #include <thread>
 #include <vector>
 
-#include "bzmq/bzmq.hpp"
-
 namespace {
 
 using namespace bzmq;
 using namespace std::chrono_literals;
 
 // As in crash.py.
-constexpr unsigned window = 16;           // writes of one thread that have no outcome yet
-constexpr std::uint64_t slots = 64;       // a writer's last values
-constexpr unsigned batch_writers = 4;     // 0..3: two keys that must be equal, and a slot
-constexpr unsigned put_writers = 2;       // 4, 5: a slot
-constexpr unsigned master_writers = 8;    // 6, 7: a counter
+constexpr unsigned window = 16;         // writes of one thread that have no outcome yet
+constexpr std::uint64_t slots = 64;     // a writer's last values
+constexpr unsigned batch_writers = 4;   // 0..3: two keys that must be equal, and a slot
+constexpr unsigned put_writers = 2;     // 4, 5: a slot
+constexpr unsigned master_writers = 8;  // 6, 7: a counter
 constexpr unsigned clone_counter = 8;
 constexpr unsigned clone_batches = 9;
 constexpr auto patience = 60s;
@@ -75,7 +75,9 @@ void wait_for_end_of_input() {
     }
 }
 
-std::string key(const char* what, std::uint64_t writer) { return what + std::to_string(writer); }
+std::string key(const char* what, std::uint64_t writer) {
+    return what + std::to_string(writer);
+}
 std::string slot_key(unsigned writer, std::uint64_t number) {
     return key("slot", writer) + "." + std::to_string(number % slots);
 }
@@ -108,7 +110,9 @@ bool is_counter(unsigned writer) {
     return writer == clone_counter
            || (writer >= batch_writers + put_writers && writer < master_writers);
 }
-bool is_batch(unsigned writer) { return writer < batch_writers || writer == clone_batches; }
+bool is_batch(unsigned writer) {
+    return writer < batch_writers || writer == clone_batches;
+}
 
 /// Tells all that the store holds of a writer; the newest number of it.
 std::uint64_t tell_facts(const store& of, unsigned writer) {

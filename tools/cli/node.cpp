@@ -29,7 +29,8 @@ expected<store> attach_master(endpoint& node, const std::string& text, durabilit
 expected<void> attach_stores(endpoint& node, const node_options& how, std::vector<store>& out) {
     const auto take = [&](expected<store> made, const std::string& text) -> expected<void> {
         if (!made) {
-            return fail(made.error().code(), fmt::format("store {}: {}", text, made.error().message()));
+            const auto& why = made.error();
+            return fail(why.code(), fmt::format("store {}: {}", text, why.message()));
         }
         out.push_back(std::move(*made));
         return {};
@@ -96,9 +97,8 @@ exit_code run(const node_options& how, const context& ctx) {
 }
 
 void add_stores(CLI::App& command, node_options& how) {
-    static const std::map<std::string, durability> modes{{"sync", durability::sync},
-                                                         {"group", durability::group},
-                                                         {"async", durability::async}};
+    static const std::map<std::string, durability> modes{
+        {"sync", durability::sync}, {"group", durability::group}, {"async", durability::async}};
     command
         .add_option("--master", how.masters,
                     "Be the master of store NAME, in memory or, with =FOLDER, on disk; repeat for "
@@ -123,8 +123,10 @@ void add_stores(CLI::App& command, node_options& how) {
 
 void add_node(CLI::App& app, context& ctx) {
     auto how = std::make_shared<node_options>();
-    auto* command = app.add_subcommand(
-        "node", "Run an endpoint that relays for others and may carry stores, until Ctrl-C or SIGTERM");
+    auto* command =
+        app.add_subcommand("node",
+                           "Run an endpoint that relays for others and may carry stores, until "
+                           "Ctrl-C or SIGTERM");
     add_stores(*command, *how);
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");

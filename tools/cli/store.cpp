@@ -3,7 +3,6 @@
 #include "store_operations.hpp"
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 
 namespace bzmq::cli {
@@ -28,10 +27,9 @@ std::string check(const CLI::App& command, const store_options& how, const store
         return "--prefix excludes --from and --to";
     }
     if (what.name == "put" && !how.revision.empty()) {
-        const auto all_digits = [](const std::string& text) {
-            return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-        };
-        if (count != 2 || !all_digits(how.revision) || how.revision.size() > 19) {
+        const bool number = how.revision.find_first_not_of("0123456789") == std::string::npos
+                            && how.revision.size() <= 19;
+        if (count != 2 || !number) {
             return "put with --revision=N takes one key and one value";
         }
         if (how.atomic) {
@@ -86,13 +84,13 @@ void add_choice(CLI::App& command, store_options& how) {
 void add_options(CLI::App& command, store_options& how) {
     add_format(command, how.format, "How values are written (text)");
     add_format(command, how.key_format, "How keys are written (text)", "--key-format");
-    add_duration(command, "--expiry", how.expiry,
-                 "The entry goes that long after it was written");
+    add_duration(command, "--expiry", how.expiry, "The entry goes that long after it was written");
     command.add_flag("--revision", how.revision,
                      "get: print revision and expiry behind the value; put: only where the entry "
                      "is of revision N still, 0 where there is none");
-    command.add_option("--index", how.index,
-                       "get: what stands under INDEX in a table or vector; whether a set has it")
+    command
+        .add_option("--index", how.index,
+                    "get: what stands under INDEX in a table or vector; whether a set has it")
         ->type_name("INDEX");
     add_choice(command, how);
     command.add_flag("--atomic", how.atomic, "put, erase: all of them or none");

@@ -1,7 +1,6 @@
-#include "store_command.hpp"
-
 #include "line_input.hpp"
 #include "progress_bar.hpp"
+#include "store_command.hpp"
 #include "write_window.hpp"
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -67,8 +66,7 @@ class whole_file {
     int fd_;
 };
 
-expected<void> dump_to_file(const store_entries& all, const std::string& path,
-                            const context& ctx) {
+expected<void> dump_to_file(const store_entries& all, const std::string& path, const context& ctx) {
     whole_file file{path};
     progress_bar bar;
     std::string buffer;
@@ -228,7 +226,7 @@ void print_loaded(const loader& what, clock::time_point begun, bool json) {
 }
 
 exit_code load(const store_options& how, const context& ctx, int fd, const std::string& name) {
-    struct stat file{};
+    struct stat file {};
     const bool sized = fd != STDIN_FILENO && ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
     auto session = open_store(how, ctx);
     if (!session) {

@@ -1,6 +1,5 @@
-#include "store_command.hpp"
-
 #include "overlay_view.hpp"
+#include "store_command.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 #include "store_command.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,8 +47,8 @@ std::uint64_t print_events(store_event_subscriber& source, const store_options& 
         if (source.available() == 0) {
             out.out().flush();
         }
-        const auto wait = deadline ? std::max(timespan{0}, timespan{*deadline - clock::now()})
-                                   : timespan::max();
+        const auto wait =
+            deadline ? std::max(timespan{0}, timespan{*deadline - clock::now()}) : timespan::max();
         const auto event = source.get(wait);
         if (!event) {
             break;

@@ -1,7 +1,6 @@
-#include "store_command.hpp"
-
 #include "line_input.hpp"
 #include "progress_bar.hpp"
+#include "store_command.hpp"
 #include "write_window.hpp"
 #include <fmt/format.h>
 
@@ -99,8 +98,7 @@ store_write begin(store& to, const store_options& how, const change& what) {
 
 /// Prints what became of a write.
 exit_code print_outcome(const store_options& how, const change& what,
-                        const expected<write_outcome>& outcome, bool with_key,
-                        store_printer& out) {
+                        const expected<write_outcome>& outcome, bool with_key, store_printer& out) {
     const auto lost = !outcome && outcome.error() == ec::key_exists;
     if (how.operation == "put-unique" && (outcome || lost)) {
         const std::string_view won = out.json() ? (lost ? "false" : "true") : (lost ? "F" : "T");
@@ -222,8 +220,7 @@ exit_code write_batch(store& to, const store_options& how, const std::vector<cha
     return exit_code::ok;
 }
 
-exit_code write_input(store& to, const store_options& how, const context& ctx,
-                      store_printer& out) {
+exit_code write_input(store& to, const store_options& how, const context& ctx, store_printer& out) {
     write_window window{ctx.common.timeout_or_default()};
     const auto done = write_lines(to, how, ctx, window, nullptr);
     print_count(out, window.done(), 0);

@@ -33,8 +33,7 @@ expected<void> write_window::wait_for_oldest() {
     const auto outcome = one.write.wait(timeout_);
     if (!outcome) {
         const auto& why = outcome.error();
-        return fail(why.code(),
-                    one.where + (why.message().empty() ? "" : ": ") + why.message());
+        return fail(why.code(), one.where + (why.message().empty() ? "" : ": ") + why.message());
     }
     done_ += one.records;
     return {};
