@@ -19,6 +19,9 @@ constexpr std::size_t entry_bytes_max = value_bytes_max + 2 * key_bytes_max;
 /// Writers (clones and other clients) that a store knows at a time. Those that are gone for longest
 /// are forgotten first.
 constexpr std::uint32_t writers_max = 65'536;
+/// Bytes of an elector's name, and how many electors a store may have.
+constexpr std::size_t elector_name_bytes_max = 255;
+constexpr std::size_t electors_max = 64;
 /// Stores, masters and clones together, of one endpoint.
 constexpr std::size_t stores_max = 4'096;
 

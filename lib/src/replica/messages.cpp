@@ -79,7 +79,7 @@ std::optional<message_head> read_head(byte_reader& in) {
     head.type = static_cast<message_type>(in.u8());
     head.store = in.string_up_to(store_name_bytes_max);
     if (in.failed() || head.store.empty() || head.type < message_type::attach
-        || head.type > message_type::failed) {
+        || head.type > message_type::vote) {
         return std::nullopt;
     }
     return head;
@@ -93,7 +93,9 @@ std::vector<std::byte> encode(std::string_view store, const attach_message& what
     to.out.varint(what.last);
     to.out.fixed(what.chain);
     to.flag(what.standby);
+    to.out.varint(what.stored);
     to.out.varint(what.epoch);
+    to.out.string(what.elector);
     return std::move(to.bytes);
 }
 
@@ -105,7 +107,9 @@ std::optional<attach_message> read_attach(byte_reader& in) {
     out.last = in.varint();
     out.chain = in.fixed<std::uint64_t>();
     out.standby = flag(in);
+    out.stored = in.varint();
     out.epoch = in.varint();
+    out.elector = in.string_up_to(elector_name_bytes_max);
     if (out.clone.is_nil()) {
         return std::nullopt;
     }
@@ -278,6 +282,7 @@ std::vector<std::byte> encode(std::string_view store, const heartbeat_message& w
     to.out.varint(what.epoch);
     to.out.varint(what.last);
     to.out.varint(what.committed);
+    to.out.varint(what.chained);
     to.out.fixed(what.chain);
     to.out.fixed(what.wall);
     return std::move(to.bytes);
@@ -288,6 +293,7 @@ std::optional<heartbeat_message> read_heartbeat(byte_reader& in) {
     out.epoch = in.varint();
     out.last = in.varint();
     out.committed = in.varint();
+    out.chained = in.varint();
     out.chain = in.fixed<std::uint64_t>();
     out.wall = in.fixed<std::int64_t>();
     return whole(in, std::move(out));
@@ -298,6 +304,7 @@ std::vector<std::byte> encode(std::string_view store, const ack_message& what) {
     to.out.varint(what.epoch);
     to.out.varint(what.round);
     to.out.varint(what.received);
+    to.out.varint(what.stored);
     to.out.varint(what.applied);
     to.flag(what.gap);
     to.flag(what.in_snapshot);
@@ -310,6 +317,7 @@ std::optional<ack_message> read_ack(byte_reader& in) {
     out.epoch = in.varint();
     out.round = in.varint();
     out.received = in.varint();
+    out.stored = in.varint();
     out.applied = in.varint();
     out.gap = flag(in);
     out.in_snapshot = flag(in);
@@ -426,6 +434,50 @@ std::optional<claim_message> read_claim(byte_reader& in) {
     out.store = in.id();
     out.epoch = in.varint();
     out.last = in.varint();
+    return whole(in, std::move(out));
+}
+
+std::vector<std::byte> encode(std::string_view store, const ask_vote_message& what) {
+    builder to{message_type::ask_vote, store};
+    to.out.id(what.store);
+    to.flag(what.trial);
+    to.out.string(what.candidate);
+    to.out.varint(what.epoch);
+    to.out.varint(what.rank.epoch);
+    to.out.varint(what.rank.last);
+    return std::move(to.bytes);
+}
+
+std::optional<ask_vote_message> read_ask_vote(byte_reader& in) {
+    ask_vote_message out;
+    out.store = in.id();
+    out.trial = flag(in);
+    out.candidate = in.string_up_to(elector_name_bytes_max);
+    out.epoch = in.varint();
+    out.rank.epoch = in.varint();
+    out.rank.last = in.varint();
+    return whole(in, std::move(out));
+}
+
+std::vector<std::byte> encode(std::string_view store, const vote_message& what) {
+    builder to{message_type::vote, store};
+    to.out.id(what.store);
+    to.flag(what.trial);
+    to.flag(what.granted);
+    to.out.string(what.voter);
+    to.out.varint(what.epoch);
+    to.out.varint(what.promised);
+    return std::move(to.bytes);
+}
+
+std::optional<vote_message> read_vote(byte_reader& in) {
+    vote_message out;
+    out.store = in.id();
+    out.trial = flag(in);
+    out.granted = flag(in);
+    out.voter = in.string_up_to(elector_name_bytes_max);
+    out.epoch = in.varint();
+    out.promised = in.varint();
     return whole(in, std::move(out));
 }
 
