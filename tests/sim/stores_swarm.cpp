@@ -25,6 +25,7 @@ enum fault : unsigned {
     fault_detach_master,
     fault_rival,
     fault_network,
+    fault_fail_over,
     fault_kinds
 };
 
@@ -48,6 +49,34 @@ struct plan {
 template <class T, std::size_t n>
 T one_of(prng& random, const T (&from)[n]) {
     return from[random.below(n)];
+}
+
+/// Makes it a store with standbys, on some of the endpoints.
+void draw_failover(prng& random, unsigned endpoints, store_spec& out) {
+    if (endpoints < 3 || random.chance(1, 2)) {
+        return;
+    }
+    out.durable = true;
+    out.over = random.chance(1, 2) ? failover::by_operator : failover::by_election;
+    const auto count = static_cast<unsigned>(between(random, 3, std::min(endpoints, 5U)));
+    std::vector<slot_index> places(endpoints);
+    for (slot_index at = 0; at < endpoints; ++at) {
+        places[at] = at;
+    }
+    for (auto left = count; left > 0; --left) {
+        const auto pick = random.below(places.size());
+        out.standbys.push_back(places[pick]);
+        places.erase(places.begin() + static_cast<std::ptrdiff_t>(pick));
+    }
+    const auto least = out.over == failover::by_election ? count - (count / 2 + 1) : 0;
+    out.master.sync_replicas = static_cast<unsigned>(between(random, least, count - 1));
+    static constexpr nanoseconds timeouts[] = {500ms, 1s, 3s};
+    out.clone.failover_timeout = one_of(random, timeouts);
+    out.master.heartbeat_interval = std::min(out.master.heartbeat_interval,
+                                             nanoseconds{out.clone.failover_timeout / 4});
+    if (random.chance(1, 3)) {
+        out.clone.disk_backlog_bytes = between(random, 100, 4'000);
+    }
 }
 
 store_spec draw_store(prng& random, unsigned number) {
@@ -84,6 +113,7 @@ plan draw(prng& random) {
     out.endpoints = static_cast<unsigned>(between(random, 2, 7));
     for (auto more = between(random, 1, 3); more > 0; --more) {
         out.stores.push_back(draw_store(random, static_cast<unsigned>(out.stores.size())));
+        draw_failover(random, out.endpoints, out.stores.back());
         out.counted.push_back(random.chance(2, 3));
     }
     static constexpr unsigned clones[] = {3'000, 6'000, 10'000};
@@ -102,6 +132,7 @@ plan draw(prng& random) {
         for (auto& store : out.stores) {
             // A window for each round trip: a snapshot would take many minutes.
             store.master.window_bytes = std::max<std::size_t>(store.master.window_bytes, 8'192);
+            store.clone.failover_timeout = std::max(store.clone.failover_timeout, nanoseconds{6s});
         }
     }
     out.stormy = out.calm;
@@ -179,14 +210,16 @@ class swarm {
             world_.at(at).wall_offset = between(random_, nanoseconds{0}, plan_.clocks);
         }
         for (store_index store = 0; store < plan_.stores.size(); ++store) {
-            world_.add_store(plan_.stores[store]);
-            home_.push_back(any_slot());
+            const auto& spec = plan_.stores[store];
+            world_.add_store(spec);
+            home_.push_back(spec.over == failover::none ? any_slot() : spec.standbys.front());
             if (plan_.counted[store]) {
                 book_.set_counted(store);
                 load_.set_counted(store);
             }
             for (slot_index at = 0; at < world_.size(); ++at) {
-                if (chance(random_, plan_.clones)) {
+                const bool standby = std::ranges::count(spec.standbys, at) != 0;
+                if (chance(random_, plan_.clones) && !standby) {
                     clones_.insert({at, store});
                 }
             }
@@ -197,6 +230,10 @@ class swarm {
     /// What an operator does: starts what is not there.
     void maintain() {
         for (store_index store = 0; store < home_.size(); ++store) {
+            if (plan_.stores[store].over != failover::none) {
+                maintain_standbys(store);
+                continue;
+            }
             const auto at = home_[store];
             if (world_.alive(at) && world_.at(at).find(store, true) == nullptr) {
                 world_.attach_master(at, store);
@@ -205,6 +242,25 @@ class swarm {
         for (const auto& [at, store] : clones_) {
             if (world_.alive(at) && world_.at(at).find(store, false) == nullptr) {
                 world_.attach_clone(at, store);
+            }
+        }
+    }
+    void maintain_standbys(store_index store) {
+        const auto& spec = plan_.stores[store];
+        for (const auto at : spec.standbys) {
+            if (!world_.alive(at) || world_.at(at).find(store, true) != nullptr
+                || world_.at(at).find(store, false) != nullptr) {
+                continue;
+            }
+            // With electors the first one only begins the store; with an operator, who is master is
+            // so again when it comes back.
+            const bool begins = at == home_[store]
+                                && (spec.over == failover::by_operator
+                                    || !world_.disk(at, store).image().exists());
+            if (begins) {
+                world_.attach_master(at, store);
+            } else {
+                world_.attach_standby(at, store);
             }
         }
     }
@@ -227,6 +283,8 @@ class swarm {
             world_.run_for(100ms);
         }
         storming_ = false;
+        // An operator ends what has begun.
+        world_.run_until([this] { return !sound() || !failing_over_; }, 120s, 100ms);
     }
 
     void strike_again() {
@@ -257,6 +315,11 @@ class swarm {
     void strike(unsigned kind) {
         const auto at = any_slot();
         const auto store = any_store();
+        const bool apart = kind == fault_crash || kind == fault_partition || kind == fault_network
+                           || kind == fault_detach_master;
+        if (failing_over_ && apart) {
+            return;  // An operator looks after it.
+        }
         switch (kind) {
             case fault_crash:
                 world_.crash(at);
@@ -268,9 +331,11 @@ class swarm {
                 break;
             case fault_disk_full:
                 if (plan_.stores[store].durable) {
-                    world_.set_disk_full(home_[store], store, true);
-                    world_.after(between(random_, nanoseconds{1ms}, nanoseconds{2s}),
-                                 [this, store] { world_.set_disk_full(home_[store], store, false); });
+                    const auto where = plan_.stores[store].over == failover::none ? home_[store] : at;
+                    world_.set_disk_full(where, store, true);
+                    world_.after(
+                        between(random_, nanoseconds{1ms}, nanoseconds{2s}),
+                        [this, store, where] { world_.set_disk_full(where, store, false); });
                 }
                 break;
             case fault_slow:
@@ -282,7 +347,7 @@ class swarm {
                 detach(at, store, false);
                 break;
             case fault_detach_master:
-                detach(home_[store], store, true);
+                detach(plan_.stores[store].over == failover::none ? home_[store] : at, store, true);
                 if (!plan_.stores[store].durable && random_.chance(1, 2)) {
                     home_[store] = at;  // Elsewhere, a new one.
                 }
@@ -292,6 +357,9 @@ class swarm {
                     && world_.at(at).find(store, true) == nullptr) {
                     world_.attach_master(at, store);
                 }
+                break;
+            case fault_fail_over:
+                begin_fail_over(store);
                 break;
             case fault_network: {
                 auto other = plan_.stormy;
@@ -324,12 +392,114 @@ class swarm {
             }
         }
         world_.partition(std::move(groups));
+        partitioned_ = true;
         const auto number = ++partitions_;
         world_.after(between(random_, nanoseconds{100ms}, nanoseconds{8s}), [this, number] {
             if (number == partitions_) {
+                partitioned_ = false;
                 world_.heal();
             }
         });
+    }
+
+    // -- Failover by an operator ------------------------------------------------------------------
+
+    [[nodiscard]] bool all_whole(store_index store, slot_index master) {
+        return std::ranges::all_of(plan_.stores[store].standbys, [&](slot_index at) {
+            auto* standby = world_.clone_at(at, store);
+            return at == master || (standby != nullptr && standby->stored() > 0);
+        });
+    }
+
+    /// Takes the master away, by a crash or a partition, when all its standbys have a copy.
+    void begin_fail_over(store_index store) {
+        const auto& spec = plan_.stores[store];
+        const auto master = world_.master_of(store);
+        if (spec.over != failover::by_operator || failing_over_ || partitioned_ || !master
+            || *master != home_[store] || !all_whole(store, *master)) {
+            return;
+        }
+        for (slot_index at = 0; at < world_.size(); ++at) {
+            if (!world_.alive(at)) {
+                return;
+            }
+        }
+        failing_over_ = true;
+        ++partitions_;
+        if (spec.master.sync_replicas == 0 && random_.chance(1, 3)) {
+            // While it goes on: what only it has is orphaned.
+        } else if (random_.chance(1, 2)) {
+            world_.crash(*master);
+        } else {
+            std::vector<unsigned> groups(world_.size(), 0);
+            groups[*master] = 1;
+            world_.partition(std::move(groups));
+        }
+        world_.after(between(random_, nanoseconds{1ms}, nanoseconds{3s}),
+                     [this, store, old = *master] { promote_best(store, old); });
+    }
+
+    void promote_best(store_index store, slot_index old) {
+        std::optional<slot_index> best;
+        for (const auto at : plan_.stores[store].standbys) {
+            auto* standby = world_.clone_at(at, store);
+            if (at != old && standby != nullptr
+                && (!best || world_.clone_at(*best, store)->rank() < standby->rank())) {
+                best = at;
+            }
+        }
+        // All but the old one must be there, else the best of them may be away.
+        if (!best || !all_whole(store, old) || world_.promote(*best, store)) {
+            world_.after(100ms, [this, store, old] { promote_best(store, old); });
+            return;
+        }
+        home_[store] = *best;
+        world_.after(100ms, [this, store, old] { await_followers(store, old); });
+    }
+
+    /// The old one must not find anybody who still follows it.
+    void await_followers(store_index store, slot_index old) {
+        const auto home = home_[store];
+        const auto* master = world_.master_at(home, store);
+        const bool follow = std::ranges::all_of(plan_.stores[store].standbys, [&](slot_index at) {
+            const auto* standby = world_.clone_at(at, store);
+            return at == home || at == old
+                   || (master != nullptr && standby != nullptr && standby->status().attached
+                       && standby->status().master == world_.at(home).id
+                       && standby->stored() >= master->who().epochs.back().first);
+        });
+        if (!follow) {
+            world_.after(100ms, [this, store, old] { await_followers(store, old); });
+            return;
+        }
+        world_.heal();
+        world_.restart(old);
+        failing_over_ = false;
+    }
+
+    /// Where the electors cannot agree, as most of them never had a copy, an operator must choose.
+    void help_electors() {
+        for (store_index store = 0; store < home_.size(); ++store) {
+            const auto& spec = plan_.stores[store];
+            if (spec.over != failover::by_election || world_.master_of(store)) {
+                continue;
+            }
+            std::optional<slot_index> best;
+            unsigned with_copy = 0;
+            for (const auto at : spec.standbys) {
+                auto* standby = world_.clone_at(at, store);
+                if (standby == nullptr || standby->who().store.is_nil()) {
+                    continue;
+                }
+                ++with_copy;
+                if (!best || world_.clone_at(*best, store)->rank() < standby->rank()) {
+                    best = at;
+                }
+            }
+            if (best && with_copy <= spec.standbys.size() / 2) {
+                world_.promote(*best, store);
+            }
+        }
     }
 
     /// Everything heals, and comes to rest in bounded time.
@@ -350,6 +520,7 @@ class swarm {
         load_.stop();
         // What was on its way in the storm has come, and restarts are done.
         world_.run_for(5s);
+        help_electors();
         if (!world_.run_until([this] { return !sound() || book_.unrest().empty(); }, 600s, 500ms)) {
             for (const auto& each : book_.unrest()) {
                 book_.fail(each);
@@ -368,6 +539,8 @@ class swarm {
     std::vector<slot_index> home_;                         // of each store's master
     std::set<std::pair<slot_index, store_index>> clones_;  // wanted
     bool storming_ = true;
+    bool failing_over_ = false;
+    bool partitioned_ = false;
     unsigned partitions_ = 0;
 };
 

@@ -49,6 +49,7 @@ clone::clone(clone_options options, handover from, vote_record promised, table& 
     disk_.who = who_;
     disk_.last = from.on_disk;
     disk_.handed = from.handed_to_disk;
+    disk_.epochs_due = true;
 }
 
 void clone::load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry) {
@@ -206,7 +207,9 @@ void clone::note_heard(instant now) {
 
 bool clone::accepts(const welcome_message& what) {
     const bool other = !who_.store.is_nil() && who_.store != what.store;
-    if (!other || !status_.synced || !what.durable || options_.follow_new_store || accept_once_) {
+    // A standby keeps what it has in any case; a clone where a durable master has it.
+    const bool keeps = options_.standby || (status_.synced && what.durable);
+    if (!other || !keeps || options_.follow_new_store || accept_once_) {
         return true;
     }
     if (!refused_store_told_) {
@@ -379,7 +382,7 @@ sequence clone::acknowledged() const noexcept {
     if (disk_.replacing && !disk_.stale) {
         from = disk_.next_last;
     } else if (disk_.replace_due) {
-        from = building_ ? building_->at() : applied_;
+        from = std::max(building_ ? building_->at() : applied_, disk_.reach);
     }
     const auto limit = log.offset_at(std::min(from, log.last())) + options_.disk_backlog_bytes;
     auto low = std::min(from, log.last());
@@ -425,7 +428,7 @@ void clone::advance() {
     }
     note_shown();
     if (options_.standby) {
-        log_.trim(options_.promoted.log_bytes, std::min(applied_, disk_.handed) + 1);
+        log_.trim(options_.promoted.log_bytes, std::min(applied_, safe_on_disk()) + 1);
     } else {
         log_.trim(0, applied_ + 1);
     }

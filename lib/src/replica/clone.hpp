@@ -172,6 +172,7 @@ class clone {
         sequence reach = 0;
         bool replacing = false;
         bool stale = false;               ///< what is being written is of an earlier attempt
+        bool epochs_due = false;          ///< `who` may not be on disk
         identity next_who;
         sequence next_last = 0;
         instant hold_until{};
@@ -210,7 +211,8 @@ class clone {
     void finish_snapshot();
     void drop_snapshot();
     void tell_difference(const table& before);
-    void tell_orphans(const welcome_message& what);
+    void tell_given_up(const welcome_message& what);
+    void tell_orphans(sequence common);
     [[nodiscard]] log_tail& followed() noexcept { return building_ ? building_->log() : log_; }
     [[nodiscard]] const log_tail& followed() const noexcept {
         return building_ ? building_->log() : log_;
@@ -241,6 +243,7 @@ class clone {
     void replace_disk();
     void vote(instant now);
     [[nodiscard]] bool whole_on_disk() const noexcept;
+    [[nodiscard]] sequence safe_on_disk() const noexcept;
     [[nodiscard]] instant disk_deadline() const noexcept;
 
     const clone_options options_;
@@ -274,6 +277,7 @@ class clone {
     sequence applied_ = 0;
     sequence committed_ = 0;
     sequence committed_before_ = 0;    ///< likewise, without the snapshot that is on its way
+    sequence show_from_ = 0;           ///< a snapshot is not shown before it has this entry
     log_tail log_;
     known_writers writers_;
     bool trusted_ = true;              ///< the log may go on from here

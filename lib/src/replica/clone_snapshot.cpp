@@ -7,15 +7,9 @@ namespace bzmq::replica {
 
 void clone::begin_snapshot(const welcome_message& what) {
     drop_snapshot();
-    const bool same = what.store == who_.store;
-    if (same && !keeps_orphans_ && what.from < applied_) {
-        output_.report({ec::stale_data, "the master of store " + options_.name
-                                            + " stands at entry " + std::to_string(what.from)
-                                            + ", this clone at " + std::to_string(applied_)
-                                            + ": what only the clone had is given up"});
-    }
-    if (same && keeps_orphans_) {
-        tell_orphans(what);
+    show_from_ = 0;
+    if (what.store == who_.store) {
+        tell_given_up(what);
     }
     disk_.due_before = disk_.replace_due;
     disk_.replace_due = true;
@@ -32,11 +26,26 @@ void clone::begin_snapshot(const welcome_message& what) {
     deferred_.clear();
 }
 
+/// What we had and the master has not is not dropped without a word.
+void clone::tell_given_up(const welcome_message& what) {
+    const auto common = common_prefix(who_, log_.last(), what.epochs).value_or(0);
+    // A master that was promoted may not know yet that it may show what we show.
+    show_from_ = std::min(applied_, common);
+    if (keeps_orphans_ && common < log_.last()) {
+        tell_orphans(common);
+    } else if (common < applied_) {
+        output_.report({ec::stale_data, "the master of store " + options_.name + " has entries up to "
+                                            + std::to_string(common)
+                                            + " in common with this clone, which stands at "
+                                            + std::to_string(applied_)
+                                            + ": what only the clone had is given up"});
+    }
+}
+
 /// What only we had, and the new master does not.
-void clone::tell_orphans(const welcome_message& what) {
+void clone::tell_orphans(sequence common) {
     const auto last = log_.last();
-    const auto common = common_prefix(who_, last, what.epochs).value_or(0);
-    if (last <= common || orphans_told_ == last) {
+    if (orphans_told_ == last) {
         return;
     }
     orphans_told_ = last;
@@ -82,13 +91,12 @@ void clone::advance_snapshot() {
     building_->advance(committed_, [this](sequence number, std::span<const std::byte> entry) {
         note_entry(number, entry);
     });
-    if (building_->complete() && building_->at() <= committed_) {
+    if (building_->complete() && building_->at() <= committed_ && building_->at() >= show_from_) {
         finish_snapshot();
         advance();
         return;
     }
-    const bool on_disk = options_.standby && !disk_.replace_due;
-    building_->trim(on_disk ? disk_.handed : building_->log().last());
+    building_->trim(safe_on_disk());
 }
 
 void clone::finish_snapshot() {

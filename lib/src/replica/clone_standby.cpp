@@ -54,6 +54,17 @@ sequence clone::stored() const noexcept {
     return options_.standby && !disk_.replace_due ? std::min(disk_.last, followed().last()) : 0;
 }
 
+/// Entries of the log that is followed, behind this one, the disk may have to get from memory.
+sequence clone::safe_on_disk() const noexcept {
+    if (!options_.standby) {
+        return followed().last();
+    }
+    if (disk_.replacing && !disk_.stale) {
+        return disk_.next_last;
+    }
+    return disk_.replace_due ? followed().last() : disk_.last;
+}
+
 bool clone::whole_on_disk() const noexcept {
     return options_.standby && !who_.store.is_nil() && !building_ && !disk_.replace_due
            && !disk_.replacing && disk_.last == log_.last() && disk_.handed == log_.last();
@@ -87,7 +98,7 @@ void clone::write_disk(instant now) {
         batch.entries.push_back(log.at(at).bytes);
     }
     batch.chain_after = log.chain();
-    if (who.epochs != disk_.who.epochs) {
+    if (std::exchange(disk_.epochs_due, false) || who.epochs != disk_.who.epochs) {
         batch.epochs = who.epochs;
         disk_.who = who;
     }
@@ -127,6 +138,7 @@ void clone::persisted(instant now, sequence last, const error& problem) {
     if (problem) {
         output_.report(problem);
         disk_.handed = disk_.last;
+        disk_.epochs_due = true;
         disk_.hold_until = now + failure_pause;
     }
     if (disk_.last != before) {

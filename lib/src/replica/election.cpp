@@ -110,8 +110,10 @@ instant election::next_deadline() const noexcept {
     if (!enabled() || stage_ == stage::won) {
         return never;
     }
-    return stage_ == stage::waiting ? std::max(due_, heard_at_ + options_.timeout + lead_)
-                                    : std::min(ask_due_, give_up_);
+    if (stage_ == stage::waiting) {
+        return std::max(due_, heard_at_ + options_.timeout + lead_);
+    }
+    return stage_ == stage::recording ? give_up_ : std::min(ask_due_, give_up_);
 }
 
 bool election::would_grant(instant now, const ask_vote_message& what, const log_rank& ours) const {

@@ -117,7 +117,9 @@ void master::begin_epoch() {
     begin_due_ = never;
     if (last() < who_.epochs.back().first) {
         effects_scratch_.clear();
-        append({});
+        undecided about;
+        about.number = who_.epoch();  // So that no other epoch's log has the same bytes.
+        append(std::move(about));
     }
 }
 

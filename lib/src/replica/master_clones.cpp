@@ -214,7 +214,9 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
 /// Bytes of log that this clone may have to hold: not acknowledged yet, or behind what chunks show.
 std::uint64_t master::on_its_way(const clone_state& clone) const {
     const auto acked = log_.offset_at(clone.acked);
-    const auto begin = clone.in_snapshot ? std::min(acked, clone.covered) : acked;
+    // With all chunks it only waits for entries, and for us to say that they count.
+    const bool holds = clone.in_snapshot && clone.cursor_acked != cursor_end;
+    const auto begin = holds ? std::min(acked, clone.covered) : acked;
     const auto end = log_.offset_at(clone.sent);
     return end > begin ? end - begin : 0;
 }
