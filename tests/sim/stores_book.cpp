@@ -353,7 +353,10 @@ void book::check_master(slot_index at, const machine& what, replica::master& its
     }
     const auto& options = around_.stores()[what.store].master;
     const auto& spec = around_.stores()[what.store];
-    const auto inherited = spec.over != failover::none ? spec.clone.disk_backlog_bytes : 0;
+    // A standby brings what its disk kept waiting, and its own commands, which become entries.
+    const auto inherited = spec.over != failover::none
+                               ? spec.clone.disk_backlog_bytes + 8 * spec.clone.mutation_buffer_bytes
+                               : 0;
     if (its.log_bytes()
         > options.log_bytes + options.unsettled_bytes + inherited + slack_bytes) {
         fail(fmt::format("{} keeps {} bytes of log", name(at, what), its.log_bytes()));
@@ -367,7 +370,9 @@ void book::check_clone(slot_index at, const machine& what, replica::clone& its) 
     if (its.command_bytes() > options.mutation_buffer_bytes + slack_bytes) {
         fail(fmt::format("{} keeps {} bytes of commands", name(at, what), its.command_bytes()));
     }
-    const auto unsettled = (sent.sync_replicas > 0 ? 2 * (sent.unsettled_bytes + sent.log_bytes) : 0)
+    const auto unsettled = (sent.sync_replicas > 0 ? 2 * (sent.unsettled_bytes + sent.log_bytes)
+                                                         + 8 * options.mutation_buffer_bytes
+                                                   : 0)
                            + (its.options().standby ? options.disk_backlog_bytes : 0);
     if (its.waiting_bytes()
         > 4 * (sent.window_bytes + sent.frame_bytes) + unsettled + slack_bytes) {

@@ -84,7 +84,7 @@ void endpoint::persist_vote(replica::store_id store, replica::vote_record what) 
 
 void endpoint::orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
                         std::vector<shared_bytes> entries) {
-    if (entries.empty() || entries.size() > last - first + 1) {
+    if (entries.size() > last - first + 1) {  // The oldest may be gone from memory.
         around_.complain(fmt::format("e{} has {} orphans from {} to {}", slot_, entries.size(),
                                      first, last));
     }

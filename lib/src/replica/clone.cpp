@@ -421,12 +421,12 @@ void clone::advance() {
         advance_snapshot();
         return;
     }
+    note_shown();  // Answers that wait for what is in the table come before those behind it.
     const auto until = std::min(committed_, log_.last());
     while (applied_ < until) {
         apply_some(std::min<std::size_t>(entries_per_lock,
                                          static_cast<std::size_t>(until - applied_)));
     }
-    note_shown();
     if (options_.standby) {
         log_.trim(options_.promoted.log_bytes, std::min(applied_, safe_on_disk()) + 1);
     } else {

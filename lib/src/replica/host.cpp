@@ -330,14 +330,8 @@ void host::begin_mastership(instant now, timestamp wall, store& ours) {
     clones_.erase(ours.name);
     masters_[ours.name] = &ours;
     output_.promoted(ours.id, who);
-    // Of its commands those in the log are on their way. Numbers that the log skips have failed; the
-    // others begin anew: nobody else will take them any more.
     for (const auto& each : commands) {
-        if (each.number > ours.as_master->newest_of(old->writer())) {
-            ours.as_master->submit(now, wall, each.to, each.bytes);
-        } else if (!ours.as_master->adopt(each.to, old->writer(), each.number)) {
-            output_.answered(each.to, {ec::request_timeout, 0, {}});
-        }
+        ours.as_master->adopt(each.to, old->writer(), each.number, each.bytes);
     }
     tell_services();
     send_claims(now);

@@ -176,21 +176,25 @@ void master::submit(instant now, timestamp wall, ticket to, std::span<const std:
     decide(to, own_writer, 0, bytes);
 }
 
-std::uint64_t master::newest_of(const writer_id& writer) const {
+void master::adopt(ticket to, const writer_id& writer, std::uint64_t number,
+                   std::span<const std::byte> bytes) {
     const auto known = writer_by_id_.find(writer);
-    return known == writer_by_id_.end() ? 0 : writers_.at(known->second).number;
-}
-
-bool master::adopt(ticket to, const writer_id& writer, std::uint64_t number) {
-    const auto known = writer_by_id_.find(writer);
+    if (known == writer_by_id_.end() || number > writers_.at(known->second).number) {
+        auto index = known == writer_by_id_.end() ? own_writer : known->second;
+        auto& state = known == writer_by_id_.end() ? open_writer(writer, index)
+                                                   : writers_.at(index);
+        state.heard = now_;
+        state.number = number;
+        decide(to, index, number, bytes);
+        return;
+    }
     for (auto& each : undecided_) {
-        if (known != writer_by_id_.end() && each.writer == known->second
-            && each.number == number) {
+        if (each.writer == known->second && each.number == number) {
             each.to = to;
-            return true;
+            return;
         }
     }
-    return false;
+    output_.answered(to, {ec::request_timeout, 0, {}});
 }
 
 void master::decide(ticket to, writer_index writer, std::uint64_t number,
@@ -411,7 +415,9 @@ void master::roll_back(const error& problem) {
             }
         }
         if (each.to != 0) {
-            output_.answered(each.to, {problem.code(), 0, {}});
+            // What was a clone's may yet count in the log of another master.
+            const auto code = each.writer == own_writer ? problem.code() : ec::request_timeout;
+            output_.answered(each.to, {code, 0, {}});
         }
         if (each.closes != own_writer) {
             writers_.at(each.closes).closing = false;

@@ -67,10 +67,10 @@ class master {
 
     /// A command of this program; trusted bytes. Its answer comes later or at once.
     void submit(instant now, timestamp wall, ticket to, std::span<const std::byte> bytes);
-    /// The answer to this command of a clone goes to `to` here; false where it is not on its way.
-    bool adopt(ticket to, const writer_id& writer, std::uint64_t number);
-    /// The newest command of a writer that the log has.
-    [[nodiscard]] std::uint64_t newest_of(const writer_id& writer) const;
+    /// A command of the clone that this master was, without an answer so far. Some former master may
+    /// have it in its log, and so may ours.
+    void adopt(ticket to, const writer_id& writer, std::uint64_t number,
+               std::span<const std::byte> bytes);
     /// Is there room for commands?
     [[nodiscard]] bool ready() const noexcept;
 
@@ -221,6 +221,7 @@ class master {
     /// The writer, made where none of its commands is done; null where it is not known any more.
     writer_state* writer_for(const endpoint_id& from, const write_message& what,
                              writer_index& index);
+    writer_state& open_writer(const writer_id& id, writer_index& index);
     void tell_failed(const endpoint_id& to, const writer_state& writer, std::uint64_t number,
                      std::uint64_t& told_to);
 

@@ -360,15 +360,19 @@ master::writer_state* master::writer_for(const endpoint_id& from, const write_me
         forget_oldest_writer();
         return nullptr;  // It asks again.
     }
+    return &open_writer(what.clone, index);
+}
+
+master::writer_state& master::open_writer(const writer_id& id, writer_index& index) {
     while (next_writer_ == own_writer || next_writer_ > writers_max
            || writers_.contains(next_writer_)) {
         next_writer_ = next_writer_ >= writers_max ? 1 : next_writer_ + 1;
     }
     index = next_writer_++;
-    writer_by_id_[what.clone] = index;
+    writer_by_id_[id] = index;
     auto& fresh = writers_[index];
-    fresh.id = what.clone;
-    return &fresh;
+    fresh.id = id;
+    return fresh;
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {
