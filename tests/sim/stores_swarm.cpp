@@ -57,6 +57,8 @@ void draw_failover(prng& random, unsigned endpoints, store_spec& out) {
         return;
     }
     out.durable = true;
+    out.standbys.clear();
+    out.bystanders.clear();
     out.over = random.chance(1, 2) ? failover::by_operator : failover::by_election;
     const auto count = static_cast<unsigned>(between(random, 3, std::min(endpoints, 5U)));
     std::vector<slot_index> places(endpoints);
@@ -67,6 +69,9 @@ void draw_failover(prng& random, unsigned endpoints, store_spec& out) {
         const auto pick = random.below(places.size());
         out.standbys.push_back(places[pick]);
         places.erase(places.begin() + static_cast<std::ptrdiff_t>(pick));
+    }
+    if (out.over == failover::by_election && random.chance(1, 3)) {
+        out.bystanders = places;
     }
     const auto least = out.over == failover::by_election ? count - (count / 2 + 1) : 0;
     out.master.sync_replicas = static_cast<unsigned>(between(random, least, count - 1));
@@ -106,6 +111,36 @@ store_spec draw_store(prng& random, unsigned number) {
         out.master.writer_timeout = 2 * out.clone.mutation_buffer_interval;
     }
     return out;
+}
+
+/// One store whose masters hardly last.
+void make_restless(prng& random, plan& out) {
+    out.stores.resize(1);
+    out.clones = std::min(out.clones, 6'000U);
+    out.counted.resize(1);
+    auto& store = out.stores.front();
+    do {
+        draw_failover(random, out.endpoints, store);
+    } while (store.over != failover::by_election);
+    store.clone.failover_timeout = between(random, nanoseconds{200ms}, nanoseconds{600ms});
+    store.clone.resync_interval = 500ms;
+    store.master.heartbeat_interval = 50ms;
+    store.master.clone_timeout = 2s;
+    std::fill(std::begin(out.weights), std::end(out.weights), 0U);
+    out.weights[fault_crash] = 10;
+    out.weights[fault_partition] = static_cast<unsigned>(random.below(20));
+    out.weights[fault_disk_full] = static_cast<unsigned>(random.below(4));
+    out.weights[fault_slow] = static_cast<unsigned>(random.below(4));
+    out.fault_gap = between(random, nanoseconds{100ms}, nanoseconds{1s});
+    out.storm = between(random, nanoseconds{10s}, nanoseconds{30s});
+    out.calm.delay_mean = 1ms;
+    out.calm.delay_min = 200us;
+    const auto ordered = out.stormy.ordered;
+    out.stormy = out.calm;
+    out.stormy.lost = static_cast<unsigned>(random.below(1'000));
+    out.stormy.ordered = ordered;
+    out.view_delay = between(random, nanoseconds{10ms}, nanoseconds{500ms});
+    out.traffic.gap = 10ms;
 }
 
 plan draw(prng& random) {
@@ -155,6 +190,9 @@ plan draw(prng& random) {
     static constexpr std::size_t values[] = {8, 100, 1'500};
     out.traffic.value_bytes = one_of(random, values);
     out.traffic.at_masters = static_cast<unsigned>(random.below(8'000));
+    if (out.endpoints >= 3 && random.chance(1, 4)) {
+        make_restless(random, out);
+    }
     return out;
 }
 
@@ -218,7 +256,8 @@ class swarm {
                 load_.set_counted(store);
             }
             for (slot_index at = 0; at < world_.size(); ++at) {
-                const bool standby = std::ranges::count(spec.standbys, at) != 0;
+                const bool standby = std::ranges::count(spec.standbys, at) != 0
+                                     || std::ranges::count(spec.bystanders, at) != 0;
                 if (chance(random_, plan_.clones) && !standby) {
                     clones_.insert({at, store});
                 }
@@ -247,6 +286,11 @@ class swarm {
     }
     void maintain_standbys(store_index store) {
         const auto& spec = plan_.stores[store];
+        for (const auto at : spec.bystanders) {
+            if (world_.alive(at) && world_.at(at).find(store, false) == nullptr) {
+                world_.attach_standby(at, store);
+            }
+        }
         for (const auto at : spec.standbys) {
             if (!world_.alive(at) || world_.at(at).find(store, true) != nullptr
                 || world_.at(at).find(store, false) != nullptr) {

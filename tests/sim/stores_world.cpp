@@ -233,6 +233,7 @@ error world::attach_master(slot_index slot, store_index store) {
                                            std::move(from), fresh.values, fresh.gate, one,
                                            std::move(fenced));
     if (problem) {
+        complain("a master is refused: " + bzmq::to_string(problem));
         one.machines.erase(number);
         return problem;
     }
@@ -281,7 +282,7 @@ replica::clone_options world::standby_options(slot_index slot, store_index store
     options.standby = true;
     options.promoted = spec.master;
     options.seed = id_random_.next();
-    if (spec.over == failover::by_election) {
+    if (spec.over == failover::by_election && std::ranges::count(spec.standbys, slot) != 0) {
         options.elector = fmt::format("e{}", slot);
         for (const auto each : spec.standbys) {
             options.electors.push_back(fmt::format("e{}", each));

@@ -34,7 +34,8 @@ struct store_spec {
     std::string name;
     bool durable = false;
     failover over = failover::none;
-    std::vector<slot_index> standbys;  ///< where copies are durable, the first master's place included
+    std::vector<slot_index> standbys;    ///< where copies are durable, the first master's place included
+    std::vector<slot_index> bystanders;  ///< likewise; but they elect nobody, and do not count
     replica::master_options master;
     replica::clone_options clone;
 };

@@ -178,18 +178,18 @@ void master::submit(instant now, timestamp wall, ticket to, std::span<const std:
 
 void master::adopt(ticket to, const writer_id& writer, std::uint64_t number,
                    std::span<const std::byte> bytes) {
+    auto index = own_writer;
     const auto known = writer_by_id_.find(writer);
-    if (known == writer_by_id_.end() || number > writers_.at(known->second).number) {
-        auto index = known == writer_by_id_.end() ? own_writer : known->second;
-        auto& state = known == writer_by_id_.end() ? open_writer(writer, index)
-                                                   : writers_.at(index);
+    auto& state = known == writer_by_id_.end() ? open_writer(writer, index)
+                                               : writers_.at(index = known->second);
+    if (number > state.number && !state.closing) {
         state.heard = now_;
         state.number = number;
         decide(to, index, number, bytes);
         return;
     }
     for (auto& each : undecided_) {
-        if (each.writer == known->second && each.number == number) {
+        if (each.writer == index && each.number == number) {
             each.to = to;
             return;
         }
