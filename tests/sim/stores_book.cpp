@@ -168,6 +168,8 @@ void book::demoted(slot_index at, const machine& what) {
     auto& its = shadows_.at(what.id);
     settle_shadow(at, what, its);
     its.seen = 0;
+    const auto& was = *around_.at(at).host->clone_of(what.id);
+    lineages_[was.who().store].note_committed(was.who(), was.applied());
 }
 
 void book::orphaned(slot_index at, const machine& what, replica::sequence first,
@@ -355,7 +357,7 @@ void book::check_master(slot_index at, const machine& what, replica::master& its
     const auto& spec = around_.stores()[what.store];
     // A standby brings what its disk kept waiting, and its own commands, which become entries.
     const auto inherited = spec.over != failover::none
-                               ? spec.clone.disk_backlog_bytes + 8 * spec.clone.mutation_buffer_bytes
+                               ? spec.clone.disk_backlog_bytes + 64 * spec.clone.mutation_buffer_bytes
                                : 0;
     if (its.log_bytes()
         > options.log_bytes + options.unsettled_bytes + inherited + slack_bytes) {
@@ -371,7 +373,7 @@ void book::check_clone(slot_index at, const machine& what, replica::clone& its) 
         fail(fmt::format("{} keeps {} bytes of commands", name(at, what), its.command_bytes()));
     }
     const auto unsettled = (sent.sync_replicas > 0 ? 2 * (sent.unsettled_bytes + sent.log_bytes)
-                                                         + 8 * options.mutation_buffer_bytes
+                                                         + 64 * options.mutation_buffer_bytes
                                                    : 0)
                            + (its.options().standby ? options.disk_backlog_bytes : 0);
     if (its.waiting_bytes()
