@@ -84,8 +84,8 @@ struct place final : host_output {
     /// Its process dies and starts again, without stores. What the disk was not yet told to have done
     /// is on it, or is not.
     void restart(bool disk_has_all = true);
-    /// The disk does what it was told.
-    void write_disk();
+    /// The disk does what it was told; false where that was nothing.
+    bool write_disk();
     [[nodiscard]] replica::master& master_of(store_id store) { return *stores->master_of(store); }
     [[nodiscard]] replica::clone& clone_of(store_id store) { return *stores->clone_of(store); }
     [[nodiscard]] paper_disk& disk_of(const std::string& name) { return disks[name]; }
@@ -167,16 +167,14 @@ class world final : public directory {
     /// Carries messages until there are none.
     void settle() {
         for (int round = 0; round < 10'000; ++round) {
+            bool wrote = false;
             for (const auto& each : places) {
                 look_around(*each);
                 each->stores->tick(now, wall);
                 each->stores->flush(now, wall);
-                each->write_disk();
+                wrote = each->write_disk() || wrote;
             }
-            const bool writing = std::ranges::any_of(places, [](const auto& each) {
-                return !each->work.empty() && !each->disk_waits;
-            });
-            if (mail.empty() && !writing) {
+            if (mail.empty() && !wrote) {
                 return;
             }
             for (auto letters = std::exchange(mail, {}); !letters.empty(); letters.pop_front()) {
@@ -231,7 +229,8 @@ inline void place::send(std::span<const endpoint_id> to, std::vector<std::byte> 
     }
 }
 
-inline void place::write_disk() {
+inline bool place::write_disk() {
+    const bool something = !work.empty() && !disk_waits;
     while (!work.empty() && !disk_waits) {
         const auto next = std::move(work.front());
         work.pop_front();
@@ -243,6 +242,7 @@ inline void place::write_disk() {
             next.answer({});
         }
     }
+    return something;
 }
 
 inline void place::persist(store_id store, persist_batch batch) {
