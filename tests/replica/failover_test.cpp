@@ -263,8 +263,7 @@ TEST(failover, what_former_masters_left_counts_only_with_an_entry_of_the_heir) {
     auto& c = all.around.add();
     const auto clone = c.clone("s");
     all.around.pass(1s);
-    // An entry reaches one standby's disk and is never acknowledged.
-    all.around.apart = {all.at[2]->id};
+    // An entry reaches the standbys' disks and is never acknowledged.
     all.around.lose = [&](std::span<const std::byte> message) {
         byte_reader in{message};
         return read_head(in)->type == message_type::ack;
@@ -272,20 +271,37 @@ TEST(failover, what_former_masters_left_counts_only_with_an_entry_of_the_heir) {
     a.write(all.id[0], 1, make_command(operation::put, "x", one));
     all.around.settle();
     all.kill(0);
-    all.around.apart = {a.id, all.at[2]->id};
     all.around.lose = {};
-    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
-    all.around.pass(5s);
-    // No other disk has it, so that it must not be shown.
-    EXPECT_TRUE(c.content(clone).empty());
-    // The other standby has all of the old log, but its disk takes nothing more: no entry of ours.
+    // Two disks have it. But somebody with another entry in its place, of an epoch between, may
+    // be chosen over them, as long as no second disk has one of the heir's.
     all.at[2]->disk_waits = true;
-    all.around.apart = {a.id};
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
     all.around.pass(5s);
     EXPECT_TRUE(c.content(clone).empty());
     all.at[2]->disk_waits = false;
     all.around.pass(5s);
     EXPECT_EQ(c.content(clone).size(), 1U);
+}
+
+TEST(failover, logs_of_two_heirs_are_told_apart_from_their_first_entry_on) {
+    cast all{3, 0};
+    all.kill(0);
+    all.around.apart.insert(all.at[2]->id);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(5s);
+    const auto first = all.at[3]->disk_of("s").who.epoch();
+    EXPECT_EQ(first, all.at[1]->epochs[all.id[1]]);
+    // The third one has the first heir's first entry, and then follows a second heir without it.
+    all.around.apart = {all.at[2]->id, all.at[3]->id};
+    EXPECT_FALSE(all.at[2]->stores->promote(all.around.now, all.around.wall, all.id[2]));
+    all.around.pass(5s);
+    auto& disk = all.at[3]->disk_of("s");
+    if (all.at[2]->epochs[all.id[2]] > first) {
+        EXPECT_EQ(rank_of(disk.who, disk.last()).epoch, all.at[2]->epochs[all.id[2]]);
+        EXPECT_EQ(all.at[3]->orphans.size(), 1U);
+    } else {
+        EXPECT_EQ(all.at[2]->demotions[all.id[2]], ec::master_exists);
+    }
 }
 
 TEST(failover, a_master_that_starts_again_shows_clones_only_what_its_standbys_have) {
