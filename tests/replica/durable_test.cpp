@@ -134,6 +134,7 @@ TEST(durable, a_write_that_failed_is_not_done_when_its_neighbour_is_sent_again) 
     a.disk_full = false;
     a.restart();
     const auto again = a.master("s", on_disk());
+    around.pass(5s);
     around.lose = {};
     around.pass(5s);
     EXPECT_EQ(b.answers[1], ec::none);
@@ -264,6 +265,7 @@ TEST(durable, commands_of_an_earlier_attachment_come_too_late) {
     master_options forgetful = on_disk();
     forgetful.writer_timeout = 2s;
     forgetful.clone_timeout = 1s;
+    forgetful.heartbeat_interval = 200ms;
     const auto master = a.master("s", forgetful);
     clone_options hasty;
     hasty.mutation_buffer_interval = 500ms;
@@ -287,6 +289,7 @@ TEST(durable, commands_of_an_earlier_attachment_come_too_late) {
     around.apart.clear();
     around.pass(15s);
     ASSERT_TRUE(b.clone_of(clone).status().attached);
+    ASSERT_EQ(late.size(), 1U);
     for (const auto& each : late) {
         around.deliver(each);
     }
