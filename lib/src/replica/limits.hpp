@@ -9,6 +9,8 @@ namespace bzmq::replica {
 
 /// Bytes of a store's name.
 constexpr std::size_t store_name_bytes_max = 255;
+/// Numbers of log entries and of a writer's commands, so that they can be counted on from.
+constexpr std::uint64_t sequence_max = std::uint64_t{1} << 62;
 /// Bytes of one encoded key: it must fit a log entry, and a set's elements are bounded so as well.
 constexpr std::size_t key_bytes_max = std::size_t{1} << 20;
 /// Bytes of one encoded value.

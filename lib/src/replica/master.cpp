@@ -49,6 +49,9 @@ master::master(master_options options, start from, table& state, write_gate& gat
       look_due_(now),
       writers_look_due_(now + writers_look_interval()) {
     set_time(now, wall);
+    if (who_.epochs.size() > epochs_max) {
+        who_.epochs.erase(who_.epochs.begin(), who_.epochs.end() - epochs_max);
+    }
     log_.reset(from.last, from.chain);
     if (options_.sync_replicas > 0) {
         begin_due_ = now;
@@ -103,9 +106,8 @@ void master::inherit(sequence number) {
     }
     if (const auto at = writers_.find(about.writer); at != writers_.end()) {
         auto& writer = at->second;
-        for (auto skipped = writer.number + 1; skipped < about.number; ++skipped) {
-            note_failure(writer, writer.without_entry, skipped, ec::backend_failure);
-        }
+        note_failures(writer, writer.without_entry,
+                      {writer.number + 1, about.number - 1, ec::backend_failure});
         writer.number = about.number;
     }
     undecided_.push_back(std::move(about));
@@ -154,12 +156,12 @@ void master::note_loaded(std::span<const std::byte> entry) {
         if (writer.loaded == 0) {
             writer.results_from = head.number;
         }
-        for (auto skipped = writer.loaded + 1; writer.loaded != 0 && skipped < head.number;
-             ++skipped) {
-            note_failure(writer, writer.without_entry, skipped, ec::backend_failure);
+        if (writer.loaded != 0) {
+            note_failures(writer, writer.without_entry,
+                          {writer.loaded + 1, head.number - 1, ec::backend_failure});
         }
         if (head.result != ec::none) {
-            note_failure(writer, writer.failures, head.number, head.result);
+            note_failures(writer, writer.failures, {head.number, head.number, head.result});
         }
         writer.loaded = head.number;
     }
@@ -301,17 +303,20 @@ void master::note_result(const undecided& what) {
     auto& writer = writers_.at(what.writer);
     writer.settled = what.number;
     if (what.result != ec::none) {
-        note_failure(writer, writer.failures, what.number, what.result);
+        note_failures(writer, writer.failures, {what.number, what.number, what.result});
     }
 }
 
-void master::note_failure(writer_state& writer, std::deque<failed_commands>& in,
-                          std::uint64_t number, ec result) {
-    if (!in.empty() && in.back().last + 1 == number && in.back().result == result) {
-        in.back().last = number;
+void master::note_failures(writer_state& writer, std::deque<failed_commands>& in,
+                           const failed_commands& what) {
+    if (what.last < what.first) {
         return;
     }
-    in.push_back({number, number, result});
+    if (!in.empty() && in.back().last + 1 == what.first && in.back().result == what.result) {
+        in.back().last = what.last;
+        return;
+    }
+    in.push_back(what);
     if (in.size() > failures_max) {
         writer.results_from = std::max(writer.results_from, in.front().last + 1);
         in.pop_front();
@@ -427,7 +432,7 @@ void master::roll_back(const error& problem) {
         }
         auto& writer = writers_.at(each.writer);
         writer.opened = writer.opened && !each.opens;
-        note_failure(writer, writer.without_entry, each.number, problem.code());
+        note_failures(writer, writer.without_entry, {each.number, each.number, problem.code()});
         hit.insert(each.writer);
     }
     for (const auto index : hit) {

@@ -215,8 +215,8 @@ class master {
     void forget_oldest_writer();
     void forget(writer_index index);
     [[nodiscard]] bool is_attached(const writer_state& writer) const;
-    static void note_failure(writer_state& writer, std::deque<failed_commands>& in,
-                             std::uint64_t number, ec result);
+    static void note_failures(writer_state& writer, std::deque<failed_commands>& in,
+                              const failed_commands& what);
     [[nodiscard]] std::chrono::nanoseconds writers_look_interval() const noexcept;
     /// The writer, made where none of its commands is done; null where it is not known any more.
     writer_state* writer_for(const endpoint_id& from, const write_message& what,
