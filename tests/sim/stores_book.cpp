@@ -86,15 +86,30 @@ bool lineage::committed(const replica::identity& who, replica::sequence number) 
 }
 
 void lineage::note_acknowledged(log_place at) {
-    auto& known = acknowledged_[at.epoch];
-    known = std::max(known, at.number);
+    acknowledged_[at.epoch].insert(at.number);
+}
+
+void lineage::note_orphans(const replica::identity& who, replica::sequence first,
+                           replica::sequence last) {
+    for (auto number = first; number <= last; ++number) {
+        orphans_.insert(place_of(who, number));
+    }
+}
+
+bool lineage::note_master(std::uint64_t epoch, replica::store_id machine) {
+    return masters_.emplace(epoch, machine).first->second == machine;
 }
 
 std::optional<log_place> lineage::lost(const replica::identity& who,
                                        replica::sequence last) const {
-    for (const auto& [epoch, number] : acknowledged_) {
-        if (number > last || place_of(who, number).epoch != epoch) {
-            return log_place{epoch, number};
+    for (const auto& [epoch, numbers] : acknowledged_) {
+        for (auto at = numbers.rbegin(); at != numbers.rend(); ++at) {
+            if (*at <= last && place_of(who, *at).epoch == epoch) {
+                break;  // It has those before, too.
+            }
+            if (!orphans_.contains({epoch, *at})) {
+                return log_place{epoch, *at};
+            }
         }
     }
     return std::nullopt;
@@ -122,24 +137,69 @@ replica::ticket book::submitting(write_note what) {
 }
 
 void book::attached(slot_index at, const machine& what) {
-    auto& its = shadows_[what.id];
-    if (!what.master) {
-        return;
+    shadows_[what.id].hash = state_hash(what.values);
+    if (what.master) {
+        begin_master(at, what);
+        check_lost(at, what, *around_.at(at).host->master_of(what.id));
     }
+}
+
+bool book::may_lose(store_index store) const {
+    const auto& spec = around_.stores()[store];
+    return spec.over != failover::none && spec.master.sync_replicas == 0;
+}
+
+void book::check_lost(slot_index at, const machine& what, const replica::master& its) {
+    if (may_lose(what.store)) {
+        return;  // Until the former master is back and has said what it had.
+    }
+    if (const auto gap = lineages_[its.who().store].lost(its.who(), its.last())) {
+        fail(fmt::format("{} starts at entry {} without entry {} of epoch {:x}, acknowledged",
+                         name(at, what), its.last(), gap->number, gap->epoch));
+    }
+}
+
+void book::promoted(slot_index at, const machine& what) {
+    begin_master(at, what);
+    check_lost(at, what, *around_.at(at).host->master_of(what.id));
+}
+
+void book::demoted(slot_index at, const machine& what) {
+    auto& its = shadows_.at(what.id);
+    settle_shadow(at, what, its);
+    its.seen = 0;
+    const auto& was = *around_.at(at).host->clone_of(what.id);
+    lineages_[was.who().store].note_committed(was.who(), was.applied());
+}
+
+void book::orphaned(slot_index at, const machine& what, replica::sequence first,
+                    replica::sequence last) {
+    const auto& who = around_.at(at).host->clone_of(what.id)->who();
+    if (around_.verbose()) {
+        around_.say(fmt::format("e{} gives up entries {} to {} of {}", at, first, last,
+                                around_.stores()[what.store].name));
+    }
+    if (around_.stores()[what.store].master.sync_replicas == 0) {
+        lineages_[who.store].note_orphans(who, first, last);
+    }
+}
+
+void book::begin_master(slot_index at, const machine& what) {
+    auto& its = shadows_[what.id];
+    its.open = false;
     auto& machine = *around_.at(at).host->master_of(what.id);
     const auto& who = machine.who();
     auto& line = lineages_[who.store];
     its.store = who.store;
     its.hash = state_hash(what.values);
-    its.at = its.seen = machine.last();
-    if (machine.last() > 0) {
-        if (const auto wrong = line.note(who, machine.last(), its.hash); !wrong.empty()) {
+    its.at = its.seen = machine.committed();
+    if (!line.note_master(who.epoch(), what.id)) {
+        fail(fmt::format("{} is the second master of epoch {:x}", name(at, what), who.epoch()));
+    }
+    if (machine.committed() > 0) {
+        if (const auto wrong = line.note(who, machine.committed(), its.hash); !wrong.empty()) {
             fail(name(at, what) + ": " + wrong);
         }
-    }
-    if (const auto gap = line.lost(who, machine.last())) {
-        fail(fmt::format("{} starts at entry {} without entry {} of epoch {:x}, acknowledged",
-                         name(at, what), machine.last(), gap->number, gap->epoch));
     }
     line.note_committed(who, machine.committed());
 }
@@ -216,7 +276,8 @@ void book::settle_shadow(slot_index at, const machine& what, shadow& its) {
     if (!std::exchange(its.open, false)) {
         return;
     }
-    const auto& who = around_.at(at).host->master_of(what.id)->who();
+    const auto* master = around_.at(at).host->master_of(what.id);
+    const auto& who = master != nullptr ? master->who() : around_.at(at).host->clone_of(what.id)->who();
     if (const auto wrong = lineages_[who.store].note(who, its.at, its.hash); !wrong.empty()) {
         fail(name(at, what) + ": " + wrong);
     }
@@ -252,7 +313,14 @@ void book::on_disk(store_index store, const disk_image& image) {
 
 void book::reported(slot_index at, const error& what) {
     // Two masters meet where a partition heals, and disks fill up. Nothing else may happen.
-    if (what != ec::master_exists && what != ec::backend_failure) {
+    // Where writes count before any standby has them, failover may take back what clones show.
+    const auto& stores = around_.stores();
+    bool lossy = false;
+    for (store_index store = 0; store < stores.size(); ++store) {
+        lossy = lossy || (what == ec::stale_data && may_lose(store)
+                          && what.message().find("store " + stores[store].name) != std::string::npos);
+    }
+    if (what != ec::master_exists && what != ec::backend_failure && !lossy) {
         fail(fmt::format("e{} reports {}", at, bzmq::to_string(what)));
     }
 }
@@ -286,7 +354,13 @@ void book::check_master(slot_index at, const machine& what, replica::master& its
         }
     }
     const auto& options = around_.stores()[what.store].master;
-    if (its.log_bytes() > options.log_bytes + options.unsettled_bytes + slack_bytes) {
+    const auto& spec = around_.stores()[what.store];
+    // A standby brings what its disk kept waiting, and its own commands, which become entries.
+    const auto inherited = spec.over != failover::none
+                               ? spec.clone.disk_backlog_bytes + 64 * spec.clone.mutation_buffer_bytes
+                               : 0;
+    if (its.log_bytes()
+        > options.log_bytes + options.unsettled_bytes + inherited + slack_bytes) {
         fail(fmt::format("{} keeps {} bytes of log", name(at, what), its.log_bytes()));
     }
 }
@@ -298,7 +372,12 @@ void book::check_clone(slot_index at, const machine& what, replica::clone& its) 
     if (its.command_bytes() > options.mutation_buffer_bytes + slack_bytes) {
         fail(fmt::format("{} keeps {} bytes of commands", name(at, what), its.command_bytes()));
     }
-    if (its.waiting_bytes() > 4 * (sent.window_bytes + sent.frame_bytes) + slack_bytes) {
+    const auto unsettled = (sent.sync_replicas > 0 ? 2 * (sent.unsettled_bytes + sent.log_bytes)
+                                                         + 64 * options.mutation_buffer_bytes
+                                                   : 0)
+                           + (its.options().standby ? options.disk_backlog_bytes : 0);
+    if (its.waiting_bytes()
+        > 4 * (sent.window_bytes + sent.frame_bytes) + unsettled + slack_bytes) {
         fail(fmt::format("{} keeps {} bytes of entries", name(at, what), its.waiting_bytes()));
     }
     const auto& who = its.who();
@@ -306,7 +385,7 @@ void book::check_clone(slot_index at, const machine& what, replica::clone& its) 
         || (its.applied() == shade.seen && who.store == shade.store && ++shade.looks % 64 != 0)) {
         return;
     }
-    if (who.store == shade.store && its.applied() < shade.seen) {
+    if (who.store == shade.store && its.applied() < shade.seen && !may_lose(what.store)) {
         fail(fmt::format("{} went back from entry {} to {}", name(at, what), shade.seen,
                          its.applied()));
     }

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,14 +33,21 @@ class lineage {
     [[nodiscard]] bool committed(const replica::identity& who, replica::sequence number) const;
     /// A write is acknowledged.
     void note_acknowledged(log_place at);
-    /// The first acknowledged write that a log up to `last` does not have; or nothing.
+    /// The first acknowledged write that a log up to `last` does not have, and that nobody has
+    /// handed out as an orphan; or nothing.
     [[nodiscard]] std::optional<log_place> lost(const replica::identity& who,
                                                 replica::sequence last) const;
+    void note_orphans(const replica::identity& who, replica::sequence first,
+                      replica::sequence last);
+    /// A machine begins to be master of an epoch; false where another one has been.
+    bool note_master(std::uint64_t epoch, replica::store_id machine);
 
   private:
     std::map<std::uint64_t, std::map<replica::sequence, std::uint64_t>> states_;  // by epoch
     std::map<std::uint64_t, replica::sequence> committed_;
-    std::map<std::uint64_t, replica::sequence> acknowledged_;
+    std::map<std::uint64_t, std::set<replica::sequence>> acknowledged_;
+    std::set<log_place> orphans_;
+    std::map<std::uint64_t, replica::store_id> masters_;
 };
 
 /// What is known of a command.
@@ -77,6 +86,10 @@ class book final : public watcher {
     void changed(slot_index at, const machine& what, const replica::effect& effect) override;
     void on_disk(store_index store, const disk_image& image) override;
     void reported(slot_index at, const error& what) override;
+    void promoted(slot_index at, const machine& what) override;
+    void demoted(slot_index at, const machine& what) override;
+    void orphaned(slot_index at, const machine& what, replica::sequence first,
+                  replica::sequence last) override;
     void turn_ended(slot_index at) override;
 
     // -- Findings ---------------------------------------------------------------------------------
@@ -102,6 +115,10 @@ class book final : public watcher {
 
     void check_master(slot_index at, const machine& what, replica::master& its);
     void check_clone(slot_index at, const machine& what, replica::clone& its);
+    void begin_master(slot_index at, const machine& what);
+    void check_lost(slot_index at, const machine& what, const replica::master& its);
+    [[nodiscard]] bool may_lose(store_index store) const;
+    void judge_disks(store_index store, const replica::master& its);
     void settle_shadow(slot_index at, const machine& what, shadow& its);
     void check_visible(slot_index at, const machine& what, replica::ticket to,
                        const replica::answer& said);

@@ -74,10 +74,39 @@ void disk_image::trim(std::size_t bytes_max) {
     }
 }
 
+void disk_image::replace(const replica::snapshot_image& by) {
+    who = by.who;
+    last = by.last;
+    chain = by.chain;
+    values.clear();
+    hash = 0;
+    by.values->for_each([this](const replica::item& each) {
+        values[{each.key().begin(), each.key().end()}] = {
+            {each.value().begin(), each.value().end()}, each.expiry(), each.revision()};
+        hash += value_hash(each.key(), each.value(), each.expiry(), each.revision());
+    });
+    writers.clear();
+    for (const auto& each : by.writers) {
+        writers[each.index] = each;
+    }
+    log.clear();
+    log_bytes = 0;
+}
+
 // -- The disk -------------------------------------------------------------------------------------
 
 void virtual_disk::persist(replica::persist_batch batch) {
-    queue_.push_back({std::move(batch), round_});
+    queue_.push_back({kind::batch, std::move(batch), {}, {}, round_});
+}
+
+void virtual_disk::persist(const replica::snapshot_image& image) {
+    disk_image fresh;
+    fresh.replace(image);
+    queue_.push_back({kind::snapshot, image.behind, std::move(fresh), {}, round_});
+}
+
+void virtual_disk::persist(replica::vote_record vote) {
+    queue_.push_back({kind::vote, {}, {}, std::move(vote), round_});
 }
 
 bool virtual_disk::begin() {
@@ -95,6 +124,9 @@ void virtual_disk::write(const replica::persist_batch& batch, std::size_t entrie
                                  image_.last);
         return;
     }
+    if (!batch.epochs.empty()) {
+        image_.who.epochs = batch.epochs;
+    }
     for (std::size_t i = 0; i < entries; ++i) {
         image_.apply(batch.entries[i]);
         watch_(image_);
@@ -105,30 +137,55 @@ void virtual_disk::write(const replica::persist_batch& batch, std::size_t entrie
     image_.trim(log_bytes_);
 }
 
-std::optional<virtual_disk::verdict> virtual_disk::finish() {
+void virtual_disk::write(const waiting& what) {
+    switch (what.what) {
+        case kind::vote:
+            image_.vote = what.vote;
+            return;
+        case kind::snapshot: {
+            const auto vote = image_.vote;
+            image_ = *what.image;
+            image_.vote = vote;
+            break;
+        }
+        case kind::batch:
+            break;
+    }
+    write(what.batch, what.batch.entries.size());
+}
+
+std::vector<virtual_disk::verdict> virtual_disk::finish() {
     busy_ = false;
-    bool anything = false;
-    error problem;
+    std::vector<verdict> out;
     for (const auto& each : std::exchange(writing_, {})) {
-        if (each.round <= failed_round_) {
+        if (each.round <= failed_round_ && each.what == kind::batch) {
             continue;
         }
-        anything = true;
-        if (full_) {
-            failed_round_ = round_;
+        error problem;
+        if (full_ || each.round <= failed_round_) {
             problem = {ec::backend_failure, "the disk is full"};
+            if (each.what == kind::batch) {
+                failed_round_ = round_;
+            }
         } else {
-            write(each.batch, each.batch.entries.size());
+            write(each);
         }
+        const bool merges = each.what == kind::batch && !out.empty()
+                            && out.back().what == kind::batch && !out.back().problem;
+        if (merges) {
+            out.pop_back();
+        }
+        out.push_back({each.what, image_.last, problem});
     }
-    return anything ? std::optional<verdict>{{image_.last, problem}} : std::nullopt;
+    return out;
 }
 
 std::size_t virtual_disk::left() const {
     std::size_t out = 0;
     for (const auto* part : {&writing_, &queue_}) {
         for (const auto& each : *part) {
-            out += each.round > failed_round_ ? each.batch.entries.size() : 0;
+            const auto entries = each.what == kind::batch ? each.batch.entries.size() : 1;
+            out += each.round > failed_round_ ? entries : 0;
         }
     }
     return full_ ? 0 : out;
@@ -137,11 +194,17 @@ std::size_t virtual_disk::left() const {
 void virtual_disk::stop(std::size_t kept) {
     for (const auto* part : {&writing_, &queue_}) {
         for (const auto& each : *part) {
-            if (each.round > failed_round_ && kept > 0) {
-                const auto count = std::min(kept, each.batch.entries.size());
-                write(each.batch, count);
-                kept -= count;
+            if (each.round <= failed_round_ || kept == 0) {
+                continue;
             }
+            if (each.what != kind::batch) {
+                write(each);
+                --kept;
+                continue;
+            }
+            const auto count = std::min(kept, each.batch.entries.size());
+            write(each.batch, count);
+            kept -= count;
         }
     }
     writing_.clear();

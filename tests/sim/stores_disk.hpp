@@ -45,10 +45,13 @@ struct disk_image {
     std::map<replica::writer_index, replica::stored_writer> writers;
     std::deque<record> log;  ///< the newest entries, up to `last`
     std::size_t log_bytes = 0;
+    replica::vote_record vote;
 
     [[nodiscard]] bool exists() const { return !who.store.is_nil(); }
     void apply(const shared_bytes& entry);
     void trim(std::size_t bytes_max);
+    /// Takes the values, writers and place in the log of a snapshot.
+    void replace(const replica::snapshot_image& by);
 
   private:
     void erase(std::span<const std::byte> key);
@@ -57,7 +60,9 @@ struct disk_image {
 /// A disk with a thread that writes what has gathered, as the storage layer's committer does.
 class virtual_disk {
   public:
+    enum class kind : std::uint8_t { batch, snapshot, vote };
     struct verdict {
+        kind what = kind::batch;
         replica::sequence last = 0;
         error problem;
     };
@@ -71,10 +76,12 @@ class virtual_disk {
     void set_full(bool full) noexcept { full_ = full; }
 
     void persist(replica::persist_batch batch);
+    void persist(const replica::snapshot_image& image);
+    void persist(replica::vote_record vote);
     /// Begins to write what waits; false where nothing does, or it is at it.
     bool begin();
-    /// What it has begun is done; nothing where all of it belongs to a failure already told.
-    std::optional<verdict> finish();
+    /// What it has begun is done: the verdicts on all that does not belong to a failure told before.
+    std::vector<verdict> finish();
     /// The owner has heard of the failure.
     void resume() noexcept { ++round_; }
     /// Writes what waits, as far as it can.
@@ -86,10 +93,14 @@ class virtual_disk {
 
   private:
     struct waiting {
+        kind what = kind::batch;
         replica::persist_batch batch;
+        std::optional<disk_image> image;  ///< of a snapshot, without the entries behind it
+        replica::vote_record vote;
         std::uint64_t round = 0;
     };
     void write(const replica::persist_batch& batch, std::size_t entries);
+    void write(const waiting& what);
     /// Writes so many of the entries that wait, and forgets the others.
     void stop(std::size_t kept);
     [[nodiscard]] std::size_t left() const;

@@ -89,6 +89,10 @@ void book::judge_store(store_index store, const machine& what, replica::master& 
         if (copy == nullptr) {
             continue;
         }
+        if (copy->options().standby && copy->stored() != its.last()) {
+            fail(fmt::format("the standby of {} at e{} has {} of {} entries on disk", name_of, at,
+                             copy->stored(), its.last()));
+        }
         if (copy->chain() != its.chain()) {
             fail(fmt::format("the clone of {} at e{} has another log than the master", name_of, at));
         }
@@ -101,6 +105,7 @@ void book::judge_store(store_index store, const machine& what, replica::master& 
         fail(fmt::format("entry {} of epoch {:x} of {} was acknowledged and is lost", gap->number,
                          gap->epoch, name_of));
     }
+    judge_disks(store, its);
     const auto oldest = timestamp{std::chrono::seconds{1'790'000'000} + around_.now() - expiry_slack};
     what.values.for_each([&](const replica::item& each) {
         if (each.expired(oldest)) {
@@ -116,6 +121,27 @@ void book::judge_store(store_index store, const machine& what, replica::master& 
     }
     judge_tags(name_of, what.values, its.who().store, notes);
     judge_counters(name_of, what.values, its.who().store, notes);
+}
+
+/// Standbys have on disk what the master has.
+void book::judge_disks(store_index store, const replica::master& its) {
+    const auto& spec = around_.stores()[store];
+    if (spec.over == failover::none) {
+        return;
+    }
+    for (const auto at : spec.standbys) {
+        const auto& image = around_.disk(at, store).image();
+        if (image.last != its.last() || image.chain != its.chain()
+            || image.who.store != its.who().store
+            || image.hash != lineages_[its.who().store].hash_at(its.who(), its.last())
+            || replica::rank_of(image.who, image.last) != replica::rank_of(its.who(), its.last())) {
+            const auto rank = replica::rank_of(image.who, image.last);
+            const auto due = replica::rank_of(its.who(), its.last());
+            fail(fmt::format("the disk of {} at e{} has entries up to {:x}/{} instead of {:x}/{}, or "
+                             "others",
+                             spec.name, at, rank.epoch, rank.last, due.epoch, due.last));
+        }
+    }
 }
 
 /// Each command has had its effect once at most, in its writer's order; each acknowledged one has.
@@ -154,7 +180,8 @@ void book::judge_tags(const std::string& name_of, const replica::table& values,
             const auto& tags = held[key];
             found += static_cast<std::size_t>(std::count(tags.begin(), tags.end(), i + 1));
         }
-        const bool must = notes[i]->now == fate::done && notes[i]->done_in == store;
+        const bool must = notes[i]->now == fate::done && notes[i]->done_in == store
+                          && !may_lose(notes[i]->store);
         if ((must && found == 0) || (found > 0 && found != notes[i]->tagged.size())) {
             fail(fmt::format("ticket {} had {} of {} effects on {}", i + 1, found,
                              notes[i]->tagged.size(), name_of));
@@ -171,7 +198,7 @@ void book::judge_counters(const std::string& name_of, const replica::table& valu
         }
         auto& [least, most] = bounds[note->counter];
         const bool done_here = note->now == fate::done && note->done_in == store;
-        least += done_here ? note->amount : 0;
+        least += done_here && !may_lose(note->store) ? note->amount : 0;
         most += done_here || note->now == fate::unknown ? note->amount : 0;
     }
     for (const auto& [key, range] : bounds) {

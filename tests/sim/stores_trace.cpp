@@ -12,13 +12,15 @@ std::string body(message_type type, byte_reader& in) {
     switch (type) {
         case message_type::attach:
             if (const auto what = read_attach(in)) {
-                return fmt::format("attach last {} epoch {:x}", what->last, what->epoch);
+                return fmt::format("attach {} last {} stored {} epoch {:x}", what->attempt, what->last,
+                                   what->stored, what->epoch);
             }
             break;
         case message_type::welcome:
             if (const auto what = read_welcome(in)) {
-                return fmt::format("welcome epoch {:x} from {}{}", what->epoch, what->from,
-                                   what->snapshot ? " snapshot" : "");
+                return fmt::format("welcome {} round {} epoch {:x} from {} committed {}{}",
+                                   what->attempt, what->round, what->epoch, what->from,
+                                   what->committed, what->snapshot ? " snapshot" : "");
             }
             break;
         case message_type::log:
@@ -40,8 +42,8 @@ std::string body(message_type type, byte_reader& in) {
             break;
         case message_type::ack:
             if (const auto what = read_ack(in)) {
-                return fmt::format("ack received {} applied {}{}{}", what->received, what->applied,
-                                   what->gap ? " gap" : "",
+                return fmt::format("ack received {} stored {} applied {}{}{}", what->received,
+                                   what->stored, what->applied, what->gap ? " gap" : "",
                                    what->in_snapshot ? fmt::format(" cursor {:x}", what->cursor >> 48)
                                                      : "");
             }
@@ -72,7 +74,24 @@ std::string body(message_type type, byte_reader& in) {
         case message_type::closing:
             return "closing";
         case message_type::claim:
-            return "claim";
+            if (const auto what = read_claim(in)) {
+                return fmt::format("claim epoch {:x} last {}", what->epoch, what->last);
+            }
+            break;
+        case message_type::ask_vote:
+            if (const auto what = read_ask_vote(in)) {
+                return fmt::format("{} asks for epoch {:x}{}, has {:x}/{}", what->candidate,
+                                   what->epoch, what->trial ? " on trial" : "", what->rank.epoch,
+                                   what->rank.last);
+            }
+            break;
+        case message_type::vote:
+            if (const auto what = read_vote(in)) {
+                return fmt::format("{} says {} to epoch {:x}{}, promised {:x}", what->voter,
+                                   what->granted ? "yes" : "no", what->epoch,
+                                   what->trial ? " on trial" : "", what->promised);
+            }
+            break;
     }
     return "malformed";
 }

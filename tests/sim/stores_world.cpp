@@ -51,14 +51,65 @@ void endpoint::send(std::span<const endpoint_id> to, std::vector<std::byte> mess
     }
 }
 
-void endpoint::persist(replica::store_id store, replica::persist_batch batch) {
+virtual_disk& endpoint::disk_of(replica::store_id store) {
     const auto* what = find(store);
     if (what == nullptr || !around_.stores()[what->store].durable) {
         around_.complain(fmt::format("e{} persists a store that is not durable", slot_));
-        return;
     }
-    around_.disk(slot_, what->store).persist(std::move(batch));
-    around_.write_disk(slot_, what->store);
+    const auto index = what == nullptr ? store_index{0} : what->store;
+    around_.after(nanoseconds{0}, [this, index, its_life = life] {
+        if (alive() && life == its_life) {
+            around_.write_disk(slot_, index);
+        }
+    });
+    return around_.disk(slot_, index);
+}
+
+void endpoint::persist(replica::store_id store, replica::persist_batch batch) {
+    disk_of(store).persist(std::move(batch));
+}
+
+void endpoint::persist_snapshot(replica::store_id store, replica::snapshot_image image) {
+    if (around_.verbose()) {
+        around_.say(fmt::format("e{} writes a snapshot of {} at {} and {} entries", slot_,
+                                around_.stores()[find(store)->store].name, image.last,
+                                image.behind.entries.size()));
+    }
+    disk_of(store).persist(image);
+}
+
+void endpoint::persist_vote(replica::store_id store, replica::vote_record what) {
+    disk_of(store).persist(std::move(what));
+}
+
+void endpoint::orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
+                        std::vector<shared_bytes> entries) {
+    if (entries.size() > last - first + 1) {  // The oldest may be gone from memory.
+        around_.complain(fmt::format("e{} has {} orphans from {} to {}", slot_, entries.size(),
+                                     first, last));
+    }
+    around_.watcher_->orphaned(slot_, *find(store), first, last);
+}
+
+void endpoint::promoted(replica::store_id store, const replica::identity& who) {
+    auto& what = *find(store);
+    what.master = true;
+    if (around_.verbose()) {
+        around_.say(fmt::format("e{} is master of {} now, epoch {:x} from {}", slot_,
+                                around_.stores()[what.store].name, who.epoch(),
+                                who.epochs.back().first));
+    }
+    around_.watcher_->promoted(slot_, what);
+}
+
+void endpoint::demoted(replica::store_id store, const error&) {
+    auto& what = *find(store);
+    what.master = false;
+    if (around_.verbose()) {
+        around_.say(fmt::format("e{} is not master of {} any more", slot_,
+                                around_.stores()[what.store].name));
+    }
+    around_.watcher_->demoted(slot_, what);
 }
 
 void endpoint::answered(replica::ticket to, const replica::answer& what) {
@@ -174,9 +225,15 @@ error world::attach_master(slot_index slot, store_index store) {
     fresh.id = number;
     auto from = load(one, store, fresh);
     const auto last = from.last;
+    std::optional<replica::clone_options> fenced;
+    if (stores_[store].over != failover::none) {
+        fenced = standby_options(slot, store);
+    }
     auto problem = one.host->attach_master(now_, one.wall(), number, stores_[store].master,
-                                           std::move(from), fresh.values, fresh.gate, one);
+                                           std::move(from), fresh.values, fresh.gate, one,
+                                           std::move(fenced));
     if (problem) {
+        complain("a master is refused: " + bzmq::to_string(problem));
         one.machines.erase(number);
         return problem;
     }
@@ -218,19 +275,96 @@ error world::attach_clone(slot_index slot, store_index store) {
     return {};
 }
 
+replica::clone_options world::standby_options(slot_index slot, store_index store) {
+    const auto& spec = stores_[store];
+    auto options = spec.clone;
+    options.self = random_id(id_random_);
+    options.standby = true;
+    options.promoted = spec.master;
+    options.seed = id_random_.next();
+    if (spec.over == failover::by_election && std::ranges::count(spec.standbys, slot) != 0) {
+        options.elector = fmt::format("e{}", slot);
+        for (const auto each : spec.standbys) {
+            options.electors.push_back(fmt::format("e{}", each));
+        }
+    }
+    return options;
+}
+
+error world::attach_standby(slot_index slot, store_index store) {
+    auto& one = at(slot);
+    const auto number = ++last_machine_;
+    auto& fresh = *(one.machines[number] = std::make_unique<machine>());
+    fresh.store = store;
+    fresh.id = number;
+    const auto& image = disk(slot, store).image();
+    replica::master::start from;
+    from.who = image.who;
+    from.last = image.last;
+    from.chain = image.chain;
+    for (const auto& [key, value] : image.values) {
+        fresh.values.put(replica::item_ptr::make(key, replica::table::hash_of(key), value.bytes,
+                                                 value.expiry, value.revision));
+    }
+    for (const auto& [index, each] : image.writers) {
+        from.writers.push_back(each);
+    }
+    auto problem = one.host->attach_clone(now_, number, standby_options(slot, store), fresh.values,
+                                          fresh.gate, one, std::move(from), image.vote);
+    if (problem) {
+        complain(bzmq::to_string(problem));
+        one.machines.erase(number);
+        return problem;
+    }
+    auto at_entry = image.last - image.log.size();
+    for (const auto& each : image.log) {
+        one.host->clone_of(number)->load_log(++at_entry, each.chain, each.entry.span());
+    }
+    if (verbose_) {
+        say(fmt::format("e{} attaches a standby of {} at entry {}", slot, stores_[store].name,
+                        image.last));
+    }
+    watcher_->attached(slot, fresh);
+    wake(slot, now_);
+    return {};
+}
+
+std::optional<slot_index> world::master_of(store_index store) {
+    std::optional<slot_index> out;
+    for (slot_index slot = 0; slot < slots_.size(); ++slot) {
+        const auto* master = master_at(slot, store);
+        if (master != nullptr
+            && (!out || master_at(*out, store)->who().epoch() < master->who().epoch())) {
+            out = slot;
+        }
+    }
+    return out;
+}
+
 void world::detach(slot_index slot, replica::store_id id) {
     auto& one = at(slot);
     if (verbose_) {
         say(fmt::format("e{} detaches machine {}", slot, id));
     }
-    one.host->detach(id);
     const auto& what = *one.find(id);
+    const bool keeps = what.master ? stores_[what.store].durable
+                                   : one.host->clone_of(id)->options().standby;
+    one.host->detach(id);
     watcher_->gone(slot, what, false);
-    if (what.master && stores_[what.store].durable) {
+    if (keeps) {
         disk(slot, what.store).close();
     }
     one.machines.erase(id);
     wake(slot, now_);
+}
+
+error world::promote(slot_index slot, store_index store) {
+    auto& one = at(slot);
+    const auto* what = one.find(store, false);
+    const auto problem = one.host->promote(now_, one.wall(), what->id);
+    finish_call(slot);
+    wake(slot, now_);
+    return problem;
 }
 
 ec world::submit(slot_index slot, replica::store_id id, replica::ticket to,
@@ -276,8 +410,8 @@ void world::write_disk(slot_index slot, store_index store) {
             return;
         }
         auto& its = disk(slot, store);
-        if (const auto verdict = its.finish()) {
-            one.inbox.push_back({{}, {}, store, *verdict});
+        for (const auto& verdict : its.finish()) {
+            one.inbox.push_back({{}, {}, store, verdict});
             wake(slot, now_);
         }
         if (!its.complaint().empty()) {
@@ -417,11 +551,28 @@ void world::hear(endpoint& one, endpoint::input& what) {
         one.host->received(now_, one.wall(), what.from, what.message.span());
         return;
     }
-    if (what.verdict.problem) {
+    const auto& verdict = what.verdict;
+    if (verdict.problem && verdict.what == virtual_disk::kind::batch) {
         disk(slot_of_.at(one.id), what.store).resume();
     }
-    if (const auto* held = one.find(what.store, true)) {
-        one.host->persisted(now_, one.wall(), held->id, what.verdict.last, what.verdict.problem);
+    for (const auto& [number, held] : one.machines) {
+        const bool keeps = held->store == what.store
+                           && (held->master || one.host->clone_of(number)->options().standby);
+        if (!keeps) {
+            continue;
+        }
+        switch (verdict.what) {
+            case virtual_disk::kind::batch:
+                one.host->persisted(now_, one.wall(), number, verdict.last, verdict.problem);
+                break;
+            case virtual_disk::kind::snapshot:
+                one.host->snapshot_persisted(now_, number, verdict.problem);
+                break;
+            case virtual_disk::kind::vote:
+                one.host->vote_persisted(now_, number, verdict.problem);
+                break;
+        }
+        return;
     }
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -26,9 +27,15 @@ using slot_index = unsigned;
 /// A store, by its place in the list of all.
 using store_index = unsigned;
 
+/// Who makes a standby the master.
+enum class failover : std::uint8_t { none, by_operator, by_election };
+
 struct store_spec {
     std::string name;
     bool durable = false;
+    failover over = failover::none;
+    std::vector<slot_index> standbys;    ///< where copies are durable, the first master's place included
+    std::vector<slot_index> bystanders;  ///< likewise; but they elect nobody, and do not count
     replica::master_options master;
     replica::clone_options clone;
 };
@@ -64,6 +71,10 @@ class watcher {
     virtual void changed(slot_index at, const machine& what, const replica::effect& effect) = 0;
     virtual void on_disk(store_index store, const disk_image& image) = 0;
     virtual void reported(slot_index at, const error& what) = 0;
+    virtual void promoted(slot_index at, const machine& what) = 0;
+    virtual void demoted(slot_index at, const machine& what) = 0;
+    virtual void orphaned(slot_index at, const machine& what, replica::sequence first,
+                          replica::sequence last) = 0;
     virtual void turn_ended(slot_index at) = 0;
 };
 
@@ -86,6 +97,12 @@ class endpoint final : public replica::host_output, public replica::directory {
     void status_changed(replica::store_id, const replica::clone_status&) override {}
     void services_changed(std::vector<std::string> services) override;
     void ended(replica::store_id store, const error& why) override;
+    void persist_snapshot(replica::store_id store, replica::snapshot_image image) override;
+    void persist_vote(replica::store_id store, replica::vote_record what) override;
+    void orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
+                  std::vector<shared_bytes> entries) override;
+    void promoted(replica::store_id store, const replica::identity& who) override;
+    void demoted(replica::store_id store, const error& why) override;
     [[nodiscard]] std::vector<endpoint_id> providers(std::string_view service) const override;
 
     struct input {
@@ -113,6 +130,8 @@ class endpoint final : public replica::host_output, public replica::directory {
     std::uint64_t spins = 0;
 
   private:
+    virtual_disk& disk_of(replica::store_id store);
+
     world& around_;
     slot_index slot_;
 };
@@ -142,10 +161,15 @@ class world {
 
     error attach_master(slot_index slot, store_index store);
     error attach_clone(slot_index slot, store_index store);
+    /// A clone that keeps a durable copy, with what the disk there has.
+    error attach_standby(slot_index slot, store_index store);
     void detach(slot_index slot, replica::store_id id);
+    error promote(slot_index slot, store_index store);
     ec submit(slot_index slot, replica::store_id id, replica::ticket to,
               std::span<const std::byte> command);
     [[nodiscard]] replica::master* master_at(slot_index slot, store_index store);
+    /// Where the master of a store is; the one that knows the newest epoch. Nothing: there is none.
+    [[nodiscard]] std::optional<slot_index> master_of(store_index store);
     [[nodiscard]] replica::clone* clone_at(slot_index slot, store_index store);
 
     // -- Faults -----------------------------------------------------------------------------------
@@ -199,6 +223,7 @@ class world {
     void turn(slot_index slot);
     void hear(endpoint& one, endpoint::input& what);
     void finish_call(slot_index slot);
+    [[nodiscard]] replica::clone_options standby_options(slot_index slot, store_index store);
     void post(slot_index from, const endpoint_id& to, const shared_bytes& message);
     void write_disk(slot_index slot, store_index store);
     /// Everybody's view becomes true, each in its own time.

@@ -1,5 +1,5 @@
 // A clone and its master: attaching, entries, acknowledgements. Snapshots are in
-// clone_snapshot.cpp, the clone's own commands in clone_commands.cpp.
+// clone_snapshot.cpp, the clone's own commands in clone_commands.cpp, standbys in clone_standby.cpp.
 #include "replica/clone.hpp"
 
 #include <algorithm>
@@ -15,29 +15,69 @@ constexpr std::size_t ack_bytes = 64 * 1024;
 constexpr auto gap_pause = 20ms;
 // Without a word for so many heartbeats, the clone attaches anew.
 constexpr int heartbeats_missed_max = 3;
+// Attempts at one master before another one is asked, where there are several.
+constexpr unsigned fruitless_max = 2;
 // Entries that readers wait for at most.
 constexpr std::size_t entries_per_lock = 256;
+
+election_options elections_of(const clone_options& options) {
+    return {options.elector, options.standby ? options.electors : std::vector<std::string>{},
+            options.failover_timeout, options.seed};
+}
 
 }  // namespace
 
 clone::clone(clone_options options, table& state, write_gate& gate, store_output& output,
              instant now)
+    : clone(std::move(options), handover{}, {}, state, gate, output, now) {}
+
+clone::clone(clone_options options, handover from, vote_record promised, table& state,
+             write_gate& gate, store_output& output, instant now)
     : options_(std::move(options)),
       self_(options_.self),
       state_(state),
       gate_(gate),
       output_(output),
-      heard_at_(now) {}
+      newest_epoch_(from.who.epoch()),
+      heard_at_(now),
+      who_(std::move(from.who)),
+      applied_(from.applied),
+      log_(std::move(from.log)),
+      keeps_orphans_(options_.standby || !who_.store.is_nil()),
+      election_(elections_of(options_), std::move(promised), options_.self, now) {
+    writers_.reset(from.writers, self_);
+    disk_.who = who_;
+    disk_.last = from.on_disk;
+    disk_.handed = from.handed_to_disk;
+    disk_.epochs_due = true;
+}
+
+void clone::load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry) {
+    if (number != log_.last() + 1 || log_.last() == applied_) {
+        log_.reset(number - 1, 0);
+    }
+    log_.append(arena_.keep(entry));
+    log_.set_last_chain(chain);
+}
 
 // -- The master -----------------------------------------------------------------------------------
 
-void clone::master_is(instant now, const endpoint_id& who) {
+void clone::masters_are(instant now, std::vector<endpoint_id> who) {
+    candidates_ = std::move(who);
+    if (std::find(candidates_.begin(), candidates_.end(), master_) == candidates_.end()
+        || master_.is_nil()) {
+        next_master(now, candidates_.empty() ? endpoint_id{} : candidates_.front());
+    }
+}
+
+void clone::next_master(instant now, const endpoint_id& who) {
     if (who == master_) {
         return;
     }
     lose_master();
     master_ = who;
-    attach_due_ = who.is_nil() ? never : now;
+    fruitless_ = 0;
+    attach_due_ = who.is_nil() || promoting_ != 0 ? never : now;
     attach_pause_ = attach_pause_min;
     refused_store_told_ = false;
 }
@@ -62,6 +102,11 @@ void clone::set_status(clone_status next) {
 
 /// Asks the master to take us on.
 void clone::seek(instant now) {
+    if (++fruitless_ > fruitless_max && candidates_.size() > 1) {
+        const auto at = std::find(candidates_.begin(), candidates_.end(), master_);
+        const bool wraps = at == candidates_.end() || at + 1 == candidates_.end();
+        next_master(now, wraps ? candidates_.front() : *(at + 1));
+    }
     drop_snapshot();
     attached_ = false;
     attach_due_ = now + attach_pause_;
@@ -70,15 +115,31 @@ void clone::seek(instant now) {
     out.clone = self_;
     out.attempt = ++attempt_;
     out.store = who_.store;
-    out.last = received_up_to();
-    out.chain = chain_received_;
-    out.epoch = who_.epoch();
+    out.last = log_.last();
+    out.chain = trusted_ ? log_.chain() : ~log_.chain();
+    out.standby = options_.standby;
+    out.stored = stored();
+    out.epoch = std::max({who_.epoch(), newest_epoch_, election_.promised()});
+    out.elector = options_.elector;
     send(encode(options_.name, out));
 }
 
 void clone::received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                      byte_reader& in) {
-    if (from != master_) {
+    if (type == message_type::ask_vote) {
+        if (const auto what = read_ask_vote(in)) {
+            handle(now, from, *what);
+        }
+        return;
+    }
+    if (type == message_type::vote) {
+        if (const auto what = read_vote(in); what && what->store == who_.store) {
+            election_.answered(*what);
+            vote(now);
+        }
+        return;
+    }
+    if (from != master_ || promoting_ != 0) {
         return;  // Of a former master.
     }
     switch (type) {
@@ -142,6 +203,7 @@ void clone::note_clock(timestamp wall, std::int64_t master_wall) {
 
 void clone::note_heard(instant now) {
     heard_at_ = now;
+    election_.heard_master(now);
     if (status_.stale && !building_) {
         auto next = status_;
         next.stale = false;
@@ -151,7 +213,9 @@ void clone::note_heard(instant now) {
 
 bool clone::accepts(const welcome_message& what) {
     const bool other = !who_.store.is_nil() && who_.store != what.store;
-    if (!other || !status_.synced || !what.durable || options_.follow_new_store || accept_once_) {
+    // A standby keeps what it has in any case; a clone where a durable master has it.
+    const bool keeps = options_.standby || (status_.synced && what.durable);
+    if (!other || !keeps || options_.follow_new_store || accept_once_) {
         return true;
     }
     if (!refused_store_told_) {
@@ -164,48 +228,49 @@ bool clone::accepts(const welcome_message& what) {
     return false;
 }
 
+/// The writer that we are belongs to another store: that one may yet come back, so that what it may
+/// have of our commands is not for this one.
+bool clone::is_other_store(instant now, const welcome_message& what) {
+    if (sent_to_.is_nil() || what.store == sent_to_) {
+        return false;
+    }
+    renew_writer();
+    accept_once_ = true;
+    attached_ = false;
+    attach_due_ = now;  // The answer was to the writer that we no longer are.
+    return true;
+}
+
 void clone::handle(instant now, const welcome_message& what) {
     if (what.epoch == epoch_ && what.round <= round_) {
         return;  // A late copy.
     }
-    if (!accepts(what)) {
-        attach_due_ = now + options_.resync_interval;
+    const bool older = what.store == who_.store
+                       && what.epoch < std::max(newest_epoch_, election_.promised());
+    if (older || !accepts(what)) {
+        attach_due_ = now + (older ? attach_pause_ : options_.resync_interval);
         return;
     }
-    const bool follows = what.store == who_.store && what.from <= received_up_to();
-    if (!what.snapshot && !follows) {
+    if (is_other_store(now, what)) {
+        return;
+    }
+    if (!what.snapshot && (what.store != who_.store || what.from > log_.last() || !trusted_)) {
         return;  // It answers to what we no longer have.
     }
     if (what.snapshot) {
-        if (what.store == who_.store && what.from < applied_) {
-            output_.report({ec::stale_data, "the master of store " + options_.name + " stands at entry "
-                                                + std::to_string(what.from) + ", this clone at "
-                                                + std::to_string(applied_)
-                                                + ": what only the clone had is given up"});
-        }
-        if (!sent_to_.is_nil() && what.store != sent_to_) {
-            // The other store may yet come back, so that what it may have is not for this one.
-            renew_writer();
-            // The answer was to the writer that we no longer are.
-            accept_once_ = true;
-            who_ = {};
-            attached_ = false;
-            attach_due_ = now;
-            return;
-        }
         begin_snapshot(what);
     } else {
+        drop_snapshot();
         who_.epochs = what.epochs;
         committed_ = std::max(committed_, what.committed);
-        auto next = status_;
-        next.synced = true;
-        set_status(next);
     }
     accept_once_ = false;
     attached_ = true;
-    epoch_ = what.epoch;
+    fruitless_ = 0;
+    epoch_ = newest_epoch_ = what.epoch;
     round_ = what.round;
     sent_to_ = what.store;
+    election_.heard_epoch(what.epoch);
     heartbeat_ = std::clamp<std::chrono::nanoseconds>(std::chrono::nanoseconds{what.heartbeat}, 10ms, 1h);
     attach_due_ = never;
     attach_pause_ = attach_pause_min;
@@ -217,6 +282,7 @@ void clone::handle(instant now, const welcome_message& what) {
     next.master = master_;
     set_status(next);
     note_heard(now);
+    advance();
     send_ack(false);
 }
 
@@ -255,7 +321,8 @@ void clone::handle(instant now, const log_message& what) {
     committed_ = std::max(committed_, what.committed);
     advance();
     if (!what.entries.empty()) {
-        ack_due_ = std::min(ack_due_, now + ack_delay);  // Also where we had them: it does not know.
+        // Where there is none that is new: it does not know that we have these.
+        ack_due_ = std::min(ack_due_, now + ack_delay);
     }
     if (unacked_bytes_ >= ack_bytes) {
         send_ack(false);
@@ -263,8 +330,9 @@ void clone::handle(instant now, const log_message& what) {
 }
 
 void clone::take_entries(const log_message& what) {
+    auto& log = followed();
     for (std::size_t i = 0; i < what.entries.size(); ++i) {
-        if (what.first + i <= received_up_to()) {
+        if (what.first + i <= log.last()) {
             continue;
         }
         const auto& entry = what.entries[i];
@@ -273,9 +341,8 @@ void clone::take_entries(const log_message& what) {
                                                   + " sent a malformed entry"});
             return;
         }
-        chain_received_ = replica::chain(chain_received_, entry);
         unacked_bytes_ += entry.size();
-        waiting_.push_back({arena_.keep(entry), chain_received_});
+        log.append(arena_.keep(entry));
     }
 }
 
@@ -298,7 +365,7 @@ void clone::handle(instant now, const heartbeat_message& what) {
     } else {
         send_ack(false);
     }
-    if (!building_ && applied_ == what.committed && chain_applied_ != what.chain) {
+    if (!building_ && applied_ == what.chained && chain() != what.chain) {
         diverged(now, "its log differs from the master's");
     }
 }
@@ -307,11 +374,34 @@ void clone::handle(instant now, const heartbeat_message& what) {
 void clone::diverged(instant now, std::string_view how) {
     output_.report({ec::invalid_data, "the clone of store " + options_.name + " takes a new copy: "
                                           + std::string{how}});
-    drop_snapshot();
-    who_.epochs.clear();
-    waiting_.clear();
-    chain_received_ = chain_applied_ = ~chain_applied_;  // Never the master's.
+    trusted_ = false;
     seek(now);
+}
+
+/// What the master need not keep for us. A standby whose disk is slow lets it wait.
+sequence clone::acknowledged() const noexcept {
+    const auto& log = followed();
+    if (!options_.standby) {
+        return log.last();
+    }
+    auto from = disk_.last;
+    if (disk_.replacing && !disk_.stale) {
+        from = disk_.next_last;
+    } else if (disk_.replace_due) {
+        from = std::max(building_ ? building_->at() : applied_, disk_.reach);
+    }
+    const auto limit = log.offset_at(std::min(from, log.last())) + options_.disk_backlog_bytes;
+    auto low = std::min(from, log.last());
+    auto high = log.last();
+    while (low < high) {
+        const auto middle = low + (high - low + 1) / 2;
+        if (log.offset_at(middle) <= limit) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
 }
 
 void clone::send_ack(bool gap) {
@@ -323,11 +413,12 @@ void clone::send_ack(bool gap) {
     ack_message out;
     out.epoch = epoch_;
     out.round = round_;
-    out.received = received_up_to();
+    out.received = acknowledged();
+    out.stored = stored();
     out.applied = applied_;
     out.gap = gap;
     out.in_snapshot = building_ != nullptr;
-    out.cursor = cursor_;
+    out.cursor = building_ ? building_->cursor() : 0;
     send(encode(options_.name, out));
 }
 
@@ -336,86 +427,60 @@ void clone::advance() {
         advance_snapshot();
         return;
     }
-    const auto until = std::min(committed_, received_up_to());
+    note_shown();  // Answers that wait for what is in the table come before those behind it.
+    const auto until = std::min(committed_, log_.last());
     while (applied_ < until) {
-        const auto count = std::min<std::size_t>(entries_per_lock,
-                                                 static_cast<std::size_t>(until - applied_));
-        const bool changes = output_.wants_changes();
-        effects_scratch_.clear();
-        {
-            const write_lock lock{gate_};
-            for (std::size_t i = 0; i < count; ++i) {
-                entry_reader in{waiting_[i].bytes.span()};
-                for (change each; in.next(each);) {
-                    if (auto what = effect_of(each, applied_ + 1 + i, changes ? &state_ : nullptr)) {
-                        apply(each, *what, state_);
-                        if (changes) {
-                            effects_scratch_.push_back(std::move(*what));
-                        }
+        apply_some(std::min<std::size_t>(entries_per_lock,
+                                         static_cast<std::size_t>(until - applied_)));
+    }
+    if (options_.standby) {
+        log_.trim(options_.promoted.log_bytes, std::min(applied_, safe_on_disk()) + 1);
+    } else {
+        log_.trim(0, applied_ + 1);
+    }
+}
+
+void clone::apply_some(std::size_t count) {
+    const bool changes = output_.wants_changes();
+    effects_scratch_.clear();
+    {
+        const write_lock lock{gate_};
+        for (std::size_t i = 1; i <= count; ++i) {
+            entry_reader in{log_.at(applied_ + i).bytes.span()};
+            for (change each; in.next(each);) {
+                if (auto what = effect_of(each, applied_ + i, changes ? &view_ : nullptr)) {
+                    apply(each, *what, state_);
+                    if (changes) {
+                        effects_scratch_.push_back(std::move(*what));
                     }
                 }
             }
         }
-        for (const auto& each : effects_scratch_) {
-            output_.changed(each);
-        }
-        for (std::size_t i = 0; i < count; ++i) {
-            const auto entry = std::move(waiting_.front());
-            waiting_.pop_front();
-            applied_base_ = ++applied_;
-            chain_applied_ = entry.chain;
-            note_entry(applied_, entry.bytes.span());
-        }
+    }
+    for (const auto& each : effects_scratch_) {
+        output_.changed(each);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        ++applied_;
+        note_entry(applied_, log_.at(applied_).bytes.span());
     }
 }
 
-/// Writers come and go in few entries; all changes of those stand at the front. True where the entry
-/// is of a command of our own.
-bool clone::note_writers(const entry_head& head, std::span<const std::byte> entry) {
-    entry_reader in{entry};
-    change first;
-    if (in.next(first) && first.kind == change_kind::open_writer) {
-        writers_[first.writer] = first.id;
-        if (first.id == self_) {
-            own_index_ = first.writer;
-            forgotten_ = false;  // It took us for a new one.
-        }
-    } else if (!in.failed() && first.kind == change_kind::close_writer) {
-        writers_.erase(first.writer);
-        if (first.writer == own_index_) {
-            own_index_ = own_writer;
-            forgotten_ = true;
-        }
-    }
-    return own_index_ != own_writer && head.writer == own_index_;
-}
-
-void clone::note_entry(sequence number, std::span<const std::byte> entry) {
-    const auto head = entry_reader{entry}.head();
-    if (!note_writers(head, entry)) {
+/// What is in the table counts, once the master says so.
+void clone::note_shown() {
+    if (status_.synced || !attached_ || committed_ < applied_) {
         return;
     }
-    // A writer's numbers come in order: those that the log skips never got into it.
-    for (auto skipped = first_number_; skipped < head.number && skipped <= last_number(); ++skipped) {
-        if (building_) {
-            deferred_.push_back({skipped, ec::backend_failure, 0, {}});
-        } else {
-            complete(skipped, {ec::backend_failure, 0, {}});
-        }
-    }
-    answer what{head.result, number, {}};
-    entry_reader again{entry};
-    for (change each; again.next(each);) {
-        if (each.kind <= change_kind::put_expiring) {
-            what.value = each.value;
-        }
-    }
-    if (building_) {
-        deferred_.push_back({head.number, what.code, what.revision,
-                             {what.value.begin(), what.value.end()}});
-    } else {
-        complete(head.number, what);
-    }
+    complete_unseen();
+    auto next = status_;
+    next.synced = true;
+    set_status(next);
+}
+
+std::size_t clone::waiting_bytes() const noexcept {
+    const auto& log = followed();
+    const auto shown = building_ ? log.base() : std::max(applied_, log.base());
+    return static_cast<std::size_t>(log.offset_at(log.last()) - log.offset_at(shown));
 }
 
 // -- Time -----------------------------------------------------------------------------------------
@@ -427,7 +492,7 @@ void clone::tick(instant now) {
         set_status(next);
         attach_pause_ = attach_pause_min;
         seek(now);
-    } else if (now >= attach_due_ && !attached_ && !master_.is_nil()) {
+    } else if (now >= attach_due_ && !attached_ && !master_.is_nil() && promoting_ == 0) {
         seek(now);
     }
     if (!status_.stale && now >= heard_at_ + options_.stale_interval) {
@@ -448,13 +513,17 @@ void clone::tick(instant now) {
         ask_after_first();
     }
     expire_commands(now);
+    if (now >= election_.next_deadline()) {
+        vote(now);
+    }
 }
 
 instant clone::next_deadline() const noexcept {
-    auto due = std::min({ack_due_, resend_due_, probe_due_});
+    auto due = std::min({ack_due_, resend_due_, probe_due_, disk_deadline(),
+                         promoting_ != 0 ? never : election_.next_deadline()});
     if (attached_) {
         due = std::min(due, heard_at_ + heartbeats_missed_max * heartbeat_);
-    } else {
+    } else if (promoting_ == 0) {
         due = std::min(due, attach_due_);
     }
     if (!status_.stale) {
@@ -467,16 +536,8 @@ instant clone::next_deadline() const noexcept {
     return due;
 }
 
-std::size_t clone::waiting_bytes() const noexcept {
-    std::size_t bytes = 0;
-    for (const auto& each : waiting_) {
-        bytes += each.bytes.size();
-    }
-    return bytes;
-}
-
 void clone::flush(instant now) {
-    if (forgotten_ && !building_) {
+    if (writers_.forgotten() && !building_) {
         renew_writer();
         if (attached_) {
             attach_pause_ = attach_pause_min;
@@ -484,6 +545,7 @@ void clone::flush(instant now) {
         }
     }
     send_commands(now);
+    write_disk(now);
 }
 
 }  // namespace bzmq::replica

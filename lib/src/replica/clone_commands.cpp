@@ -15,6 +15,15 @@ constexpr auto probe_after = 1s;
 
 }  // namespace
 
+writer_id next_writer(const writer_id& after) noexcept {
+    auto bytes = after.bytes();
+    const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
+    const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
+    std::memcpy(bytes.data(), &high, sizeof high);
+    std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
+    return writer_id{bytes};
+}
+
 ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
     if (command_bytes_ + bytes.size() > options_.mutation_buffer_bytes) {
         return ec::queue_full;
@@ -135,7 +144,35 @@ void clone::complete(std::uint64_t number, const answer& what) {
     sent_ = std::max(sent_, taken_);
 }
 
-/// Answers the commands whose entries the snapshot stands for.
+void clone::note_entry(sequence number, std::span<const std::byte> entry) {
+    auto& writers = building_ ? building_->writers() : writers_;
+    if (!writers.note(entry, self_)) {
+        return;
+    }
+    entry_reader in{entry};
+    const auto head = in.head();
+    // A writer's numbers come in order: those that the log skips never got into it.
+    for (auto skipped = first_number_; skipped < head.number && skipped <= last_number(); ++skipped) {
+        complete_or_defer(skipped, {ec::backend_failure, 0, {}});
+    }
+    answer what{head.result, number, {}};
+    for (change each; in.next(each);) {
+        if (each.kind <= change_kind::put_expiring) {
+            what.value = each.value;
+        }
+    }
+    complete_or_defer(head.number, what);
+}
+
+void clone::complete_or_defer(std::uint64_t number, const answer& what) {
+    if (building_) {
+        deferred_.push_back({number, what.code, what.revision, {what.value.begin(), what.value.end()}});
+    } else {
+        complete(number, what);
+    }
+}
+
+/// Answers the commands whose entries the snapshot stands for, and those behind that came meanwhile.
 void clone::complete_unseen() {
     const auto until = std::min(unseen_number_, last_number());
     for (auto number = first_number_; number <= until; ++number) {
@@ -152,6 +189,9 @@ void clone::complete_unseen() {
     }
     unseen_failures_.clear();
     unseen_number_ = 0;
+    for (const auto& each : std::exchange(deferred_, {})) {
+        complete(each.number, {each.code, each.revision, each.value});
+    }
 }
 
 /// A command that is past its time is answered so, and one that does nothing takes its number: the
@@ -180,15 +220,14 @@ void clone::make_void(own_command& own) {
 
 /// Becomes a new writer, whose numbers begin at 1. What the former one sent may have had its effect.
 void clone::renew_writer() {
-    auto bytes = self_.bytes();
-    const auto high = stable_hash(std::as_bytes(std::span{bytes}), 1);
-    const auto low = stable_hash(std::as_bytes(std::span{bytes}), 2);
-    std::memcpy(bytes.data(), &high, sizeof high);
-    std::memcpy(bytes.data() + sizeof high, &low, sizeof low);
-    self_ = writer_id{bytes};
+    self_ = next_writer(self_);
     sent_to_ = {};
-    own_index_ = own_writer;
-    forgotten_ = false;
+    writers_.disown();
+    if (building_) {
+        building_->writers().disown();
+    }
+    deferred_.clear();  // Those were answers to the former one.
+    unseen_number_ = 0;
     std::deque<own_command> kept;
     for (auto number = first_number_; number <= last_number(); ++number) {
         auto& own = command_at(number);

@@ -1,6 +1,4 @@
-// A clone that takes its master's state in chunks. Each chunk shows a range of hashes as of some
-// entry; the entries behind that are applied to it as they come, so that all ranges stand at the
-// same entry in the end. Only then is any of it shown.
+// A clone that takes its master's state in chunks.
 #include <algorithm>
 
 #include "replica/clone.hpp"
@@ -8,28 +6,54 @@
 namespace bzmq::replica {
 
 void clone::begin_snapshot(const welcome_message& what) {
-    building_ = std::make_unique<table>();
-    parts_.clear();
-    cursor_ = 0;
-    snapshot_whole_ = false;
-    building_who_ = {what.store, what.epochs};
-    waiting_.clear();
-    applied_base_ = building_at_ = what.from;
+    drop_snapshot();
+    show_from_ = 0;
+    if (what.store == who_.store) {
+        tell_given_up(what);
+    }
+    disk_.due_before = disk_.replace_due;
+    disk_.replace_due = true;
+    disk_.stale = disk_.replacing;
+    disk_.reach = disk_.who.store == what.store
+                      ? common_prefix(disk_.who, disk_.last, what.epochs).value_or(0)
+                      : 0;
+    committed_before_ = committed_;
     committed_ = what.committed;
-    chain_received_ = what.chain;
+    building_ = std::make_unique<snapshot_builder>(what, self_);
     unseen_number_ = what.number;
     unseen_results_from_ = what.results_from;
     unseen_failures_ = what.failures;
     deferred_.clear();
-    writers_.clear();
-    own_index_ = own_writer;
-    forgotten_ = false;
-    for (const auto& each : what.writers) {
-        writers_[each.index] = each.id;
-        if (each.id == self_) {
-            own_index_ = each.index;
-        }
+}
+
+/// What we had and the master has not is not dropped without a word.
+void clone::tell_given_up(const welcome_message& what) {
+    const auto common = common_prefix(who_, log_.last(), what.epochs).value_or(0);
+    // A master that was promoted may not know yet that it may show what we show.
+    show_from_ = std::min(applied_, common);
+    if (keeps_orphans_ && common < log_.last()) {
+        tell_orphans(common);
+    } else if (common < applied_) {
+        output_.report({ec::stale_data, "the master of store " + options_.name + " has entries up to "
+                                            + std::to_string(common)
+                                            + " in common with this clone, which stands at "
+                                            + std::to_string(applied_)
+                                            + ": what only the clone had is given up"});
     }
+}
+
+/// What only we had, and the new master does not.
+void clone::tell_orphans(sequence common) {
+    const auto last = log_.last();
+    if (orphans_told_ == last) {
+        return;
+    }
+    orphans_told_ = last;
+    std::vector<shared_bytes> entries;
+    for (auto number = std::max(common, log_.base()) + 1; number <= last; ++number) {
+        entries.push_back(log_.at(number).bytes);
+    }
+    output_.orphaned(common + 1, last, std::move(entries));
 }
 
 /// Back to the state that is shown.
@@ -37,13 +61,16 @@ void clone::drop_snapshot() {
     if (!building_) {
         return;
     }
+    if (options_.standby && (!disk_.replace_due || (disk_.replacing && !disk_.stale))) {
+        finish_snapshot();  // The disk has it, or is about to: there is no way back.
+        return;
+    }
     building_.reset();
-    parts_.clear();
     deferred_.clear();
-    waiting_.clear();
-    applied_base_ = committed_ = applied_;
-    // Its writers are not known any more: only a snapshot can follow.
-    chain_received_ = chain_applied_ = ~chain_applied_;
+    unseen_number_ = 0;
+    unseen_failures_.clear();
+    committed_ = committed_before_;
+    disk_.replace_due = disk_.due_before;
 }
 
 void clone::handle(instant now, const chunk_message& what) {
@@ -51,118 +78,49 @@ void clone::handle(instant now, const chunk_message& what) {
         return;
     }
     note_heard(now);
-    if (!building_ || snapshot_whole_ || what.from != cursor_
-        || (!parts_.empty() && what.at < parts_.back().at)) {
-        send_ack(false);
-        return;
+    if (building_) {
+        building_->take(what, [this](sequence number, std::span<const std::byte> entry) {
+            note_entry(number, entry);
+        });
+        advance_snapshot();
     }
-    for (const auto& each : what.values) {
-        building_->put(item_ptr::make(each.key, table::hash_of(each.key), each.value, each.expiry,
-                                      each.revision));
-    }
-    parts_.push_back({what.to, what.at});
-    cursor_ = what.to != 0 ? what.to : cursor_end;
-    snapshot_whole_ = what.to == 0;
-    // What came before the chunk, but after what it shows.
-    for (auto number = std::max(what.at, applied_base_) + 1; number <= building_at_; ++number) {
-        apply_to_building(number, waiting_[static_cast<std::size_t>(number - applied_base_ - 1)].bytes.span(),
-                          parts_.size() - 1);
-    }
-    advance_snapshot();
     send_ack(false);
 }
 
 void clone::advance_snapshot() {
-    const auto until = std::min(committed_, received_up_to());
-    while (building_at_ < until) {
-        const auto& entry = waiting_[static_cast<std::size_t>(building_at_ - applied_base_)];
-        ++building_at_;
-        apply_to_building(building_at_, entry.bytes.span(), 0);
-        note_entry(building_at_, entry.bytes.span());
-    }
-    if (snapshot_whole_ && building_at_ >= parts_.back().at) {
+    building_->advance(committed_, [this](sequence number, std::span<const std::byte> entry) {
+        note_entry(number, entry);
+    });
+    if (building_->complete() && building_->at() <= committed_ && building_->at() >= show_from_) {
         finish_snapshot();
+        advance();
         return;
     }
-    // Chunks to come are no older than those that have come.
-    const auto needed = parts_.empty() ? applied_base_ : std::min(building_at_, parts_.back().at);
-    while (applied_base_ < needed) {
-        waiting_.pop_front();
-        ++applied_base_;
-    }
-}
-
-/// Brings the parts from `from_part` on up to this entry.
-void clone::apply_to_building(sequence number, std::span<const std::byte> entry,
-                              std::size_t from_part) {
-    const auto stands_at = [this, from_part](std::uint64_t hash) -> const covered* {
-        const auto at = std::find_if(parts_.begin() + static_cast<std::ptrdiff_t>(from_part),
-                                     parts_.end(), [hash](const covered& part) {
-                                         return part.to == 0 || hash < part.to;
-                                     });
-        const bool before = from_part > 0 && hash < parts_[from_part - 1].to;
-        return at == parts_.end() || before ? nullptr : &*at;
-    };
-    entry_reader in{entry};
-    for (change each; in.next(each);) {
-        if (each.kind == change_kind::clear) {
-            std::vector<item_ptr> gone;
-            building_->for_each([&](const item& held) {
-                const auto* part = stands_at(held.hash());
-                if (part != nullptr && part->at < number) {
-                    gone.push_back(item_ptr::share(&held));
-                }
-            });
-            for (const auto& held : gone) {
-                building_->erase(held->key(), held->hash());
-            }
-            continue;
-        }
-        if (each.kind > change_kind::clear) {
-            continue;
-        }
-        const auto hash = table::hash_of(each.key);
-        const auto* part = stands_at(hash);
-        if (part == nullptr || number <= part->at) {
-            continue;
-        }
-        if (each.kind <= change_kind::put_expiring) {
-            building_->put(item_ptr::make(each.key, hash, each.value, each.expiry, number));
-        } else {
-            building_->erase(each.key, hash);
-        }
-    }
+    building_->trim(safe_on_disk());
 }
 
 void clone::finish_snapshot() {
     {
         const write_lock lock{gate_};
-        state_.swap(*building_);
+        state_.swap(building_->values());
     }
-    const auto before = std::move(building_);
-    applied_ = building_at_;
-    while (applied_base_ < applied_) {
-        chain_applied_ = waiting_.front().chain;
-        waiting_.pop_front();
-        ++applied_base_;
-    }
-    if (waiting_.empty()) {
-        chain_applied_ = chain_received_;
-    }
-    who_ = std::move(building_who_);
-    parts_.clear();
+    const auto before = std::move(building_);  // The values are those that were shown so far.
+    applied_ = before->at();
+    log_ = std::move(before->log());
+    writers_ = std::move(before->writers());
+    who_ = before->who();
+    trusted_ = true;
+    orphans_told_ = 0;
     if (output_.wants_changes()) {
-        tell_difference(*before);
-    }
-    complete_unseen();
-    for (const auto& each : std::exchange(deferred_, {})) {
-        complete(each.number, {each.code, each.revision, each.value});
+        tell_difference(before->values());
     }
     auto next = status_;
-    next.synced = true;
-    next.stale = false;
+    next.synced = committed_ >= applied_;
+    next.stale = next.stale && !next.synced;
+    if (next.synced) {
+        complete_unseen();
+    }
     set_status(next);
-    advance();
 }
 
 void clone::tell_difference(const table& before) {

@@ -495,7 +495,7 @@ change change_of(const effect& what) noexcept {
     return out;
 }
 
-std::optional<effect> effect_of(const change& what, sequence at, const table* of) {
+std::optional<effect> effect_of(const change& what, sequence at, const state_view* of) {
     effect out;
     out.kind = what.kind;
     if (what.kind > change_kind::clear) {

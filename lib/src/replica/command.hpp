@@ -132,7 +132,7 @@ ec evaluate(const command& what, const state_view& state, timestamp wall, sequen
 [[nodiscard]] change change_of(const effect& what) noexcept;
 /// The effect that a change of entry `at` has, with what it replaces as `of` shows it (null: not
 /// asked for). Nothing for changes of writers, and for those that change nothing.
-[[nodiscard]] std::optional<effect> effect_of(const change& what, sequence at, const table* of);
+[[nodiscard]] std::optional<effect> effect_of(const change& what, sequence at, const state_view* of);
 /// Brings the effect into the state.
 void apply(const effect& what, table& to);
 /// The same, where the effect was made without what it replaces.

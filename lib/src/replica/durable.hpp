@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "bzmq/endpoint_id.hpp"
@@ -8,6 +10,8 @@
 #include "replica/entry.hpp"
 
 namespace bzmq::replica {
+
+class table;
 
 // An epoch's number. The lowest bits are drawn from who begins it, so that two masters that know
 // nothing of each other never begin the same one; above them the starts since the last promotion
@@ -44,11 +48,28 @@ struct identity {
 /// Epochs that are kept; a clone from before the oldest takes a snapshot.
 constexpr std::size_t epochs_max = 256;
 
+/// How much a log is worth: one with a higher rank has every acknowledged write that one with a
+/// lower rank has. By the epoch of its newest entry, then by that entry's number.
+struct log_rank {
+    std::uint64_t epoch = 0;
+    sequence last = 0;
+    friend auto operator<=>(const log_rank&, const log_rank&) = default;
+};
+[[nodiscard]] log_rank rank_of(const identity& who, sequence last) noexcept;
+/// Forgets the epochs that begin behind `last`, and the oldest where there are too many.
+void prune_epochs(identity& who, sequence last);
+/// The last entry up to which a log agrees with that of a master of the same store, whose epochs are
+/// `theirs`. Nothing where no epoch is known to both.
+[[nodiscard]] std::optional<sequence> common_prefix(const identity& ours, sequence our_last,
+                                                    const std::vector<epoch_start>& theirs);
+
 /// Entries on their way to disk.
 struct persist_batch {
     sequence first = 1;                 ///< of the first entry
     std::vector<shared_bytes> entries;  ///< consecutive
     std::uint64_t chain_after = 0;      ///< `chain` up to the last entry
+    /// Of the store from now on, in the same transaction; empty: as they are.
+    std::vector<epoch_start> epochs = {};
 };
 
 /// One value of a store as it is kept.
@@ -65,6 +86,24 @@ struct stored_writer {
     writer_id id;
     std::uint64_t number = 0;  ///< of its newest command in the log
     ec result = ec::none;      ///< of that command
+};
+
+/// A whole store on its way to a standby's disk, where it takes the place of all that is there, in
+/// one transaction with the entries behind it.
+struct snapshot_image {
+    identity who;
+    sequence last = 0;                  ///< `values` shows the state after this entry
+    std::uint64_t chain = 0;            ///< up to and with it
+    std::vector<stored_writer> writers;
+    const table* values = nullptr;      ///< as long as the call lasts
+    persist_batch behind;               ///< entries from `last` + 1 on; may be without any
+};
+
+/// Whom a standby has promised not to follow anybody older.
+struct vote_record {
+    std::uint64_t epoch = 0;            ///< 0: nobody yet
+    std::string candidate;              ///< by its elector's name
+    friend bool operator==(const vote_record&, const vote_record&) = default;
 };
 
 }  // namespace bzmq::replica

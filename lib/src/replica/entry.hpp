@@ -57,7 +57,9 @@ struct change {
 /// Ahead of an entry's changes.
 struct entry_head {
     writer_index writer = own_writer;
-    std::uint64_t number = 0;  ///< the writer's count of its commands, from 1; 0 for `own_writer`
+    /// The writer's count of its commands, from 1. For `own_writer` 0; or the epoch that begins with
+    /// this entry, which has no changes then.
+    std::uint64_t number = 0;
     ec result = ec::none;      ///< what the writer is told; without changes unless `none`
 };
 

@@ -11,6 +11,7 @@ constexpr auto claim_interval = std::chrono::seconds{1};
 }  // namespace
 
 std::string service_of(std::string_view store) { return "store:" + std::string{store}; }
+std::string standby_service_of(std::string_view store) { return "standby:" + std::string{store}; }
 
 struct host::store final : store_output {
     store(host& owner_host, store_id number, std::string store_name)
@@ -21,12 +22,24 @@ struct host::store final : store_output {
     std::string name;
     std::unique_ptr<master> as_master;
     std::unique_ptr<clone> as_clone;
-    std::vector<endpoint_id> rivals;  // other masters of its name
+    std::vector<endpoint_id> masters;   // of its name, elsewhere
+    std::optional<clone_options> when_fenced;
+    table* state = nullptr;
+    write_gate* gate = nullptr;
 
     void send(std::span<const endpoint_id> to, std::vector<std::byte> message) override {
         owner.post(to, std::move(message));
     }
     void persist(persist_batch batch) override { owner.output_.persist(id, std::move(batch)); }
+    void persist_snapshot(snapshot_image image) override {
+        owner.output_.persist_snapshot(id, std::move(image));
+    }
+    void persist_vote(vote_record what) override {
+        owner.output_.persist_vote(id, std::move(what));
+    }
+    void orphaned(sequence first, sequence last, std::vector<shared_bytes> entries) override {
+        owner.output_.orphaned(id, first, last, std::move(entries));
+    }
     void answered(ticket to, const answer& what) override { owner.output_.answered(to, what); }
     void changed(const effect& what) override { owner.output_.changed(id, what); }
     [[nodiscard]] bool wants_changes() const override { return owner.output_.wants_changes(id); }
@@ -84,7 +97,7 @@ error check_name(std::string_view name) {
 
 error host::attach_master(instant now, timestamp wall, store_id id, master_options options,
                           master::start from, table& state, write_gate& gate,
-                          const directory& overlay) {
+                          const directory& overlay, std::optional<clone_options> fenced) {
     if (auto problem = check_name(options.name)) {
         return problem;
     }
@@ -97,7 +110,22 @@ error host::attach_master(instant now, timestamp wall, store_id id, master_optio
                                            + to_string(each)};
         }
     }
+    if (auto problem = fenced ? check_failover(*fenced) : error{}) {
+        return problem;
+    }
+    if (fenced && !fenced->electors.empty()) {
+        if (!options.durable || from.last > 0) {
+            return {ec::invalid_configuration,
+                    "store " + options.name + " has electors: a durable master begins it, and from "
+                    "then on each of them attaches as a standby"};
+        }
+        options.electors = fenced->electors;
+        options.sync_replicas = fenced->promoted.sync_replicas;
+    }
     auto fresh = std::make_unique<store>(*this, id, options.name);
+    fresh->state = &state;
+    fresh->gate = &gate;
+    fresh->when_fenced = std::move(fenced);
     fresh->as_master = std::make_unique<master>(std::move(options), std::move(from), state, gate,
                                                 *fresh, now, wall);
     masters_[fresh->name] = fresh.get();
@@ -105,23 +133,39 @@ error host::attach_master(instant now, timestamp wall, store_id id, master_optio
     stores_[id] = std::move(fresh);
     tell_services();
     if (auto* beside = find(name, false)) {
-        beside->as_clone->master_is(now, self_);
+        beside->as_clone->masters_are(now, {self_});
     }
     return {};
 }
 
 error host::attach_clone(instant now, store_id id, clone_options options, table& state,
-                         write_gate& gate, const directory& overlay) {
+                         write_gate& gate, const directory& overlay, master::start from,
+                         vote_record promised) {
     if (auto problem = check_name(options.name)) {
         return problem;
     }
     if (clones_.contains(options.name)) {
         return {ec::master_exists, "this endpoint has a clone of store " + options.name};
     }
+    if (auto problem = check_failover(options)) {
+        return problem;
+    }
     auto fresh = std::make_unique<store>(*this, id, options.name);
-    fresh->as_clone = std::make_unique<clone>(std::move(options), state, gate, *fresh, now);
+    fresh->state = &state;
+    fresh->gate = &gate;
+    handover held;
+    held.who = std::move(from.who);
+    held.applied = held.on_disk = held.handed_to_disk = from.last;
+    held.writers = std::move(from.writers);
+    held.log.reset(from.last, from.chain);
+    const bool votes = !options.electors.empty();
+    fresh->as_clone = std::make_unique<clone>(std::move(options), std::move(held),
+                                              std::move(promised), state, gate, *fresh, now);
     clones_[fresh->name] = fresh.get();
     stores_[id] = std::move(fresh);
+    if (votes) {
+        tell_services();
+    }
     view_changed(now, overlay);
     return {};
 }
@@ -138,9 +182,9 @@ bool host::detach(store_id id) {
         gone->as_clone->close();
         clones_.erase(gone->name);
     }
-    const bool was_master = gone->as_master != nullptr;
+    const bool had_service = gone->as_master || !gone->as_clone->options().electors.empty();
     stores_.erase(id);
-    if (was_master) {
+    if (had_service) {
         tell_services();
     }
     if (masters_.empty()) {
@@ -160,26 +204,27 @@ void host::tell_services() {
     for (const auto& [name, each] : masters_) {
         services.push_back(service_of(name));
     }
+    for (const auto& [name, each] : clones_) {
+        if (!each->as_clone->options().electors.empty()) {
+            services.push_back(standby_service_of(name));
+        }
+    }
     output_.services_changed(std::move(services));
 }
 
 void host::view_changed(instant now, const directory& overlay) {
-    for (const auto& [name, each] : clones_) {
-        const auto known = overlay.providers(service_of(name));
-        endpoint_id who;
-        if (masters_.contains(name)) {
-            who = self_;
-        } else if (!known.empty()) {
-            // Where there are two for a moment, the one that we follow stays it.
-            const auto& present = each->as_clone->status().master;
-            who = std::find(known.begin(), known.end(), present) != known.end() ? present
-                                                                                : known.front();
-        }
-        each->as_clone->master_is(now, who);
+    for (const auto& [id, each] : stores_) {
+        each->masters = overlay.providers(service_of(each->name));
+        std::erase(each->masters, self_);
     }
-    for (const auto& [name, each] : masters_) {
-        each->rivals = overlay.providers(service_of(name));
-        std::erase(each->rivals, self_);
+    for (const auto& [name, each] : clones_) {
+        each->as_clone->masters_are(
+            now, masters_.contains(name) ? std::vector{self_} : each->masters);
+        if (!each->as_clone->options().electors.empty()) {
+            auto standbys = overlay.providers(standby_service_of(name));
+            std::erase(standbys, self_);
+            each->as_clone->standbys_are(std::move(standbys));
+        }
     }
     send_claims(now);
 }
@@ -188,44 +233,139 @@ void host::view_changed(instant now, const directory& overlay) {
 void host::send_claims(instant now) {
     claims_due_ = never;
     for (const auto& [name, each] : masters_) {
-        if (!each->rivals.empty()) {
-            post(each->rivals, encode(name, each->as_master->claim()));
+        if (!each->masters.empty()) {
+            post(each->masters, encode(name, each->as_master->claim()));
             claims_due_ = now + claim_interval;
         }
     }
 }
 
 /// Of two masters of one name only one may stay.
-void host::handle_claim(store& ours, const endpoint_id& from, byte_reader& in) {
+void host::handle_claim(instant now, timestamp wall, store& ours, const endpoint_id& from,
+                        byte_reader& in) {
     const auto theirs = read_claim(in);
     if (!theirs || from == self_) {
         ++malformed_;
         return;
     }
     const auto mine = ours.as_master->claim();
-    const auto rank = [&](const claim_message& claim) {
-        // One store: the newer epoch fences the older. Two stores: the fuller one stays.
-        return std::tuple{mine.store == theirs->store ? claim.epoch : 0, claim.last};
-    };
-    const auto a = rank(mine);
-    const auto b = rank(*theirs);
-    const bool lose = a != b ? a < b : from < self_;
+    ours.as_master->note_epoch(theirs->store, theirs->epoch);
+    if (ours.as_master->fenced()) {
+        change_roles(now, wall);
+        return;
+    }
+    if (mine.store == theirs->store && mine.epoch > theirs->epoch) {
+        post({&from, 1}, encode(ours.name, mine));
+        return;
+    }
+    // Two stores: the fuller one stays.
+    const bool lose = mine.last != theirs->last ? mine.last < theirs->last : from < self_;
     if (!lose) {
         output_.report({ec::master_exists, "endpoint " + to_string(from) + " has a second master of store "
                                                + ours.name + "; it must give way to ours"});
         post({&from, 1}, encode(ours.name, mine));
         return;
     }
-    if (std::find(ours.rivals.begin(), ours.rivals.end(), from) == ours.rivals.end()) {
+    if (std::find(ours.masters.begin(), ours.masters.end(), from) == ours.masters.end()) {
         return;  // It may be gone: it gets ours as soon as the overlay tells of it.
     }
-    const error why{ec::master_exists, "the master of store " + ours.name + " at endpoint "
-                                           + to_string(from) + " takes precedence over ours"};
-    output_.report(why);
     post({&from, 1}, encode(ours.name, mine));  // So that the other one tells its operator as well.
+    end_master(ours, {ec::master_exists, "the master of store " + ours.name + " at endpoint "
+                                             + to_string(from) + " takes precedence over ours"});
+}
+
+void host::end_master(store& ours, const error& why) {
+    output_.report(why);
     const auto id = ours.id;
     detach(id);
     output_.ended(id, why);
+}
+
+// -- Failover -------------------------------------------------------------------------------------
+
+error host::promote(instant now, timestamp wall, store_id id) {
+    auto* at = find(id);
+    if (at == nullptr || !at->as_clone) {
+        return {ec::no_such_master, "there is no clone to be promoted"};
+    }
+    if (masters_.contains(at->name)) {
+        return {ec::master_exists, "this endpoint has the master of store " + at->name};
+    }
+    if (auto problem = at->as_clone->promote(now)) {
+        return problem;
+    }
+    change_roles(now, wall);
+    return {};
+}
+
+/// Standbys that are ready become masters, and masters that have heard of a newer one clones.
+void host::change_roles(instant now, timestamp wall) {
+    std::vector<store*> up;
+    std::vector<store*> down;
+    for (const auto& [id, each] : stores_) {
+        if (each->as_clone && each->as_clone->promotable() && !masters_.contains(each->name)) {
+            up.push_back(each.get());
+        } else if (each->as_master && each->as_master->fenced()) {
+            down.push_back(each.get());
+        }
+    }
+    for (auto* each : up) {
+        begin_mastership(now, wall, *each);
+    }
+    for (auto* each : down) {
+        fence(now, *each, {ec::master_exists, "a newer master of store " + each->name
+                                                  + " has taken the place of ours"});
+    }
+}
+
+void host::begin_mastership(instant now, timestamp wall, store& ours) {
+    auto old = std::move(ours.as_clone);
+    const auto& was = old->options();
+    auto options = was.promoted;
+    options.name = ours.name;
+    options.durable = true;
+    options.electors = was.electors;
+    std::vector<open_command> commands;
+    auto held = old->release(commands);
+    const auto who = held.who;
+    ours.as_master = std::make_unique<master>(std::move(options), std::move(held), *ours.state,
+                                              *ours.gate, ours, now, wall);
+    ours.when_fenced = was;
+    clones_.erase(ours.name);
+    masters_[ours.name] = &ours;
+    output_.promoted(ours.id, who);
+    for (const auto& each : commands) {
+        ours.as_master->adopt(each.to, old->writer(), each.number, each.bytes);
+    }
+    tell_services();
+    send_claims(now);
+}
+
+/// The master stops at once, and follows the newer one.
+void host::fence(instant now, store& ours, const error& why) {
+    if (!ours.when_fenced || clones_.contains(ours.name)) {
+        end_master(ours, why);
+        return;
+    }
+    output_.report(why);
+    const bool durable = ours.as_master->durable();
+    const auto newest = ours.as_master->newest_epoch();
+    ours.as_master->close(ec::request_timeout);
+    auto held = ours.as_master->release();
+    ours.as_master.reset();
+    masters_.erase(ours.name);
+    auto options = *ours.when_fenced;
+    options.name = ours.name;
+    options.standby = options.standby && durable;
+    options.self = next_writer(options.self);
+    ours.when_fenced->self = options.self;
+    ours.as_clone = std::make_unique<clone>(std::move(options), std::move(held),
+                                            vote_record{newest, {}}, *ours.state, *ours.gate, ours, now);
+    ours.as_clone->note_epoch(newest);
+    clones_[ours.name] = &ours;
+    output_.demoted(ours.id, why);
+    tell_services();
+    ours.as_clone->masters_are(now, ours.masters);
 }
 
 // -- Commands -------------------------------------------------------------------------------------
@@ -269,7 +409,7 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
             break;
         case message_type::claim:
             if (auto* at = find(head->store, true)) {
-                handle_claim(*at, from, in);
+                handle_claim(now, wall, *at, from, in);
             }
             break;
         default:
@@ -277,12 +417,29 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
                 at->as_clone->received(now, wall, from, head->type, in);
             }
     }
+    change_roles(now, wall);
 }
 
 void host::persisted(instant now, timestamp wall, store_id id, sequence last,
                      const error& problem) {
-    if (auto* at = find(id); at != nullptr && at->as_master) {
+    auto* at = find(id);
+    if (at != nullptr && at->as_master) {
         at->as_master->persisted(now, wall, last, problem);
+    } else if (at != nullptr) {
+        at->as_clone->persisted(now, last, problem);
+        change_roles(now, wall);
+    }
+}
+
+void host::snapshot_persisted(instant now, store_id id, const error& problem) {
+    if (auto* at = find(id); at != nullptr && at->as_clone) {
+        at->as_clone->snapshot_persisted(now, problem);
+    }
+}
+
+void host::vote_persisted(instant now, store_id id, const error& problem) {
+    if (auto* at = find(id); at != nullptr && at->as_clone) {
+        at->as_clone->vote_persisted(now, problem);
     }
 }
 
@@ -299,6 +456,7 @@ void host::tick(instant now, timestamp wall) {
             each->as_clone->tick(now);
         }
     }
+    change_roles(now, wall);
 }
 
 instant host::next_deadline() const {
@@ -323,6 +481,7 @@ void host::flush(instant now, timestamp wall) {
                 each->as_clone->flush(now);
             }
         }
+        change_roles(now, wall);
     } while (!to_self_.empty());
 }
 

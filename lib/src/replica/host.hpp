@@ -18,8 +18,9 @@ namespace bzmq::replica {
 /// One master or clone of this endpoint; chosen by the shell, never reused in a run.
 using store_id = std::uint32_t;
 
-/// What masters are known by in the overlay.
+/// What masters are known by in the overlay; and standbys that may elect one.
 [[nodiscard]] std::string service_of(std::string_view store);
+[[nodiscard]] std::string standby_service_of(std::string_view store);
 
 /// What an endpoint's stores want done: as store_output, for one of several stores.
 class host_output {
@@ -36,6 +37,16 @@ class host_output {
     virtual void services_changed(std::vector<std::string> services) = 0;
     /// A master had to give way to another; it is gone.
     virtual void ended(store_id store, const error& why) = 0;
+
+    // -- Only where there are standbys: see store_output ------------------------------------------
+
+    virtual void persist_snapshot(store_id, snapshot_image) {}
+    virtual void persist_vote(store_id, vote_record) {}
+    virtual void orphaned(store_id, sequence, sequence, std::vector<shared_bytes>) {}
+    /// The standby is the master now, of the last of these epochs.
+    virtual void promoted(store_id, const identity&) {}
+    /// The master is a clone now, of a newer one.
+    virtual void demoted(store_id, const error&) {}
 };
 
 /// What the overlay knows.
@@ -52,12 +63,19 @@ class host {
     host(const endpoint_id& self, host_output& output);
     ~host();
 
-    /// `master_exists` where this endpoint or another one has it; `invalid_topic` for a bad name.
+    /// `master_exists` where this endpoint or another one has it; `invalid_topic` for a bad name;
+    /// `invalid_configuration` where failover would lose acknowledged writes. `fenced`: what it is
+    /// when a newer master of the same store turns up; without it, it ends then.
     error attach_master(instant now, timestamp wall, store_id id, master_options options,
                         master::start from, table& state, write_gate& gate,
-                        const directory& overlay);
+                        const directory& overlay, std::optional<clone_options> fenced = {});
+    /// `from`: what a standby's disk has, its log to follow by `clone::load_log`; `promised`: what
+    /// it last gave to `persist_vote`.
     error attach_clone(instant now, store_id id, clone_options options, table& state,
-                       write_gate& gate, const directory& overlay);
+                       write_gate& gate, const directory& overlay, master::start from = {},
+                       vote_record promised = {});
+    /// Makes a standby the master. Takes effect when all that it has is on disk: `promoted`.
+    error promote(instant now, timestamp wall, store_id id);
     /// Says goodbye and forgets it. False where unknown.
     bool detach(store_id id);
 
@@ -70,6 +88,8 @@ class host {
     void received(instant now, timestamp wall, const endpoint_id& from,
                   std::span<const std::byte> message);
     void persisted(instant now, timestamp wall, store_id id, sequence last, const error& problem);
+    void snapshot_persisted(instant now, store_id id, const error& problem);
+    void vote_persisted(instant now, store_id id, const error& problem);
     /// Who offers what may have changed.
     void view_changed(instant now, const directory& overlay);
     void tick(instant now, timestamp wall);
@@ -87,7 +107,12 @@ class host {
     store* find(std::string_view name, bool is_master) const;
     void tell_services();
     void send_claims(instant now);
-    void handle_claim(store& ours, const endpoint_id& from, byte_reader& in);
+    void handle_claim(instant now, timestamp wall, store& ours, const endpoint_id& from,
+                      byte_reader& in);
+    void end_master(store& ours, const error& why);
+    void fence(instant now, store& ours, const error& why);
+    void begin_mastership(instant now, timestamp wall, store& ours);
+    void change_roles(instant now, timestamp wall);
     void post(std::span<const endpoint_id> to, std::vector<std::byte> message);
 
     const endpoint_id self_;

@@ -17,8 +17,8 @@ constexpr std::size_t failures_max = 4'096;
 // Items that one entry expires, and how many entries in one turn.
 constexpr std::size_t expiries_per_entry = 1'000;
 constexpr int expiry_entries_per_tick = 16;
-// After a failure of the disk, so that what expires does not fail as fast as the disk can.
-constexpr auto expiry_pause = 1s;
+// After a failure of the disk nothing is tried so long, so that it does not fail as fast as it can.
+constexpr auto failure_pause = 1s;
 
 }  // namespace
 
@@ -33,22 +33,98 @@ master::master(master_options options, start from, table& state, write_gate& gat
       on_disk_(from.last),
       handed_to_disk_(from.last),
       committed_(from.last),
+      newest_epoch_(who_.epoch()),
       heartbeat_due_(now + options_.heartbeat_interval),
       look_due_(now),
       writers_look_due_(now + writers_look_interval()) {
     set_time(now, wall);
+    if (who_.epochs.size() > epochs_max) {
+        who_.epochs.erase(who_.epochs.begin(), who_.epochs.end() - epochs_max);
+    }
     log_.reset(from.last, from.chain);
-    for (const auto& each : from.writers) {
+    if (options_.sync_replicas > 0) {
+        begin_due_ = now;
+    }
+    load_writers(from.writers);
+    state_.for_each([this](const item& each) { note_expiry(each); });
+}
+
+master::master(master_options options, handover from, table& state, write_gate& gate,
+               store_output& output, instant now, timestamp wall)
+    : master(std::move(options),
+             start{from.who, from.applied, from.log.chain_at(from.applied), from.writers}, state,
+             gate, output, now, wall) {
+    promoted_ = true;
+    log_ = std::move(from.log);
+    for (auto number = log_.base() + 1; number <= from.applied; ++number) {
+        note_loaded(log_.at(number).bytes.span());
+    }
+    for (auto number = from.applied + 1; number <= log_.last(); ++number) {
+        inherit(number);
+    }
+    on_disk_ = from.on_disk;
+    handed_to_disk_ = from.handed_to_disk;
+    begin_epoch();
+}
+
+/// An entry of a former master that nobody knows to count: now it does, as soon as it is settled.
+void master::inherit(sequence number) {
+    undecided about;
+    entry_reader in{log_.at(number).bytes.span()};
+    about.writer = in.head().writer;
+    about.number = in.head().number;
+    about.result = in.head().result;
+    for (change each; in.next(each);) {
+        if (each.kind == change_kind::open_writer) {
+            about.opens = true;
+            auto& fresh = writers_[each.writer];
+            fresh.id = each.id;
+            fresh.opened = true;
+            fresh.heard = now_;
+            writer_by_id_[each.id] = each.writer;
+            next_writer_ = std::max(next_writer_, each.writer + 1);
+        } else if (each.kind == change_kind::close_writer) {
+            about.closes = each.writer;
+            if (const auto at = writers_.find(each.writer); at != writers_.end()) {
+                at->second.closing = true;
+            }
+        } else if (auto what = effect_of(each, number, &view_)) {
+            view_.add(*what, number);
+            about.effects.push_back(std::move(*what));
+        }
+    }
+    if (const auto at = writers_.find(about.writer); at != writers_.end()) {
+        auto& writer = at->second;
+        note_failures(writer, writer.without_entry,
+                      {writer.number + 1, about.number - 1, ec::backend_failure});
+        writer.number = about.number;
+    }
+    undecided_.push_back(std::move(about));
+}
+
+/// An entry without effect. What former masters left unsettled counts only when an entry of ours
+/// does: a standby that has that one never gives way to one without.
+void master::begin_epoch() {
+    begin_due_ = never;
+    if (last() < who_.epochs.back().first) {
+        effects_scratch_.clear();
+        undecided about;
+        about.number = who_.epoch();  // So that no other epoch's log has the same bytes.
+        append(std::move(about));
+    }
+}
+
+void master::load_writers(const std::vector<stored_writer>& from) {
+    for (const auto& each : from) {
         auto& writer = writers_[each.index];
         writer.id = each.id;
         writer.number = writer.settled = each.number;
         writer.results_from = each.number + 1;
         writer.opened = true;
-        writer.heard = now;
+        writer.heard = now_;
         writer_by_id_[each.id] = each.index;
         next_writer_ = std::max(next_writer_, each.index + 1);
     }
-    state_.for_each([this](const item& each) { note_expiry(each); });
 }
 
 void master::load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry) {
@@ -57,6 +133,10 @@ void master::load_log(sequence number, std::uint64_t chain, std::span<const std:
     }
     log_.append(arena_.keep(entry));
     log_.set_last_chain(chain);
+    note_loaded(entry);
+}
+
+void master::note_loaded(std::span<const std::byte> entry) {
     entry_reader in{entry};
     if (const auto at = writers_.find(in.head().writer); at != writers_.end()) {
         // What it is told when it asks again. Numbers that the log skips never got into it.
@@ -65,12 +145,12 @@ void master::load_log(sequence number, std::uint64_t chain, std::span<const std:
         if (writer.loaded == 0) {
             writer.results_from = head.number;
         }
-        for (auto skipped = writer.loaded + 1; writer.loaded != 0 && skipped < head.number;
-             ++skipped) {
-            note_failure(writer, writer.without_entry, skipped, ec::backend_failure);
+        if (writer.loaded != 0) {
+            note_failures(writer, writer.without_entry,
+                          {writer.loaded + 1, head.number - 1, ec::backend_failure});
         }
         if (head.result != ec::none) {
-            note_failure(writer, writer.failures, head.number, head.result);
+            note_failures(writer, writer.failures, {head.number, head.number, head.result});
         }
         writer.loaded = head.number;
     }
@@ -85,6 +165,27 @@ bool master::ready() const noexcept {
 void master::submit(instant now, timestamp wall, ticket to, std::span<const std::byte> bytes) {
     set_time(now, wall);
     decide(to, own_writer, 0, bytes);
+}
+
+void master::adopt(ticket to, const writer_id& writer, std::uint64_t number,
+                   std::span<const std::byte> bytes) {
+    auto index = own_writer;
+    const auto known = writer_by_id_.find(writer);
+    auto& state = known == writer_by_id_.end() ? open_writer(writer, index)
+                                               : writers_.at(index = known->second);
+    if (number > state.number && !state.closing) {
+        state.heard = now_;
+        state.number = number;
+        decide(to, index, number, bytes);
+        return;
+    }
+    for (auto& each : undecided_) {
+        if (each.writer == index && each.number == number) {
+            each.to = to;
+            return;
+        }
+    }
+    output_.answered(to, {ec::request_timeout, 0, {}});
 }
 
 void master::decide(ticket to, writer_index writer, std::uint64_t number,
@@ -191,17 +292,20 @@ void master::note_result(const undecided& what) {
     auto& writer = writers_.at(what.writer);
     writer.settled = what.number;
     if (what.result != ec::none) {
-        note_failure(writer, writer.failures, what.number, what.result);
+        note_failures(writer, writer.failures, {what.number, what.number, what.result});
     }
 }
 
-void master::note_failure(writer_state& writer, std::deque<failed_commands>& in,
-                          std::uint64_t number, ec result) {
-    if (!in.empty() && in.back().last + 1 == number && in.back().result == result) {
-        in.back().last = number;
+void master::note_failures(writer_state& writer, std::deque<failed_commands>& in,
+                           const failed_commands& what) {
+    if (what.last < what.first) {
         return;
     }
-    in.push_back({number, number, result});
+    if (!in.empty() && in.back().last + 1 == what.first && in.back().result == what.result) {
+        in.back().last = what.last;
+        return;
+    }
+    in.push_back(what);
     if (in.size() > failures_max) {
         writer.results_from = std::max(writer.results_from, in.front().last + 1);
         in.pop_front();
@@ -215,13 +319,23 @@ sequence master::replicated() const {
         return std::numeric_limits<sequence>::max();
     }
     std::vector<sequence> have;
+    std::map<std::string_view, sequence> have_electors;
     for (const auto& [id, clone] : clones_) {
-        if (clone.standby && !clone.in_snapshot) {
-            have.push_back(clone.acked);
+        if (!clone.standby) {
+            continue;
+        }
+        if (options_.electors.empty()) {
+            have.push_back(clone.stored);
+        } else if (std::ranges::count(options_.electors, clone.elector) != 0) {
+            auto& its = have_electors[clone.elector];  // One that starts again may be there twice.
+            its = std::max(its, clone.stored);
         }
     }
+    for (const auto& [name, stored] : have_electors) {
+        have.push_back(stored);
+    }
     if (have.size() < options_.sync_replicas) {
-        return committed_;
+        return 0;
     }
     std::sort(have.begin(), have.end(), std::greater<>{});
     return have[options_.sync_replicas - 1];
@@ -229,7 +343,12 @@ sequence master::replicated() const {
 
 /// Settles what is on disk and with enough replicas.
 void master::advance() {
-    const auto target = std::min(sendable(), replicated());
+    auto target = std::min(sendable(), replicated());
+    if (!established()
+        || (options_.sync_replicas > 0 && target < who_.epochs.back().first)) {
+        return;
+    }
+    released_ = std::max(released_, std::min(target, last()));
     if (target <= committed_) {
         return;
     }
@@ -268,13 +387,16 @@ void master::roll_back(const error& problem) {
     }
     log_.drop_after(on_disk_);
     handed_to_disk_ = on_disk_;
+    if (promoted_ || options_.sync_replicas > 0) {
+        begin_due_ = now_ + failure_pause;
+    }
     view_.reset();
     for (std::size_t i = 0; i < undecided_.size(); ++i) {
         for (const auto& each : undecided_[i].effects) {
             view_.add(each, committed_ + 1 + i);
         }
     }
-    expiry_hold_ = now_ + expiry_pause;
+    expiry_hold_ = now_ + failure_pause;
     std::set<writer_index> hit;
     for (const auto& each : lost) {
         for (const auto& effect : each.effects) {
@@ -287,7 +409,9 @@ void master::roll_back(const error& problem) {
             }
         }
         if (each.to != 0) {
-            output_.answered(each.to, {problem.code(), 0, {}});
+            // What was a clone's may yet count in the log of another master.
+            const auto code = each.writer == own_writer ? problem.code() : ec::request_timeout;
+            output_.answered(each.to, {code, 0, {}});
         }
         if (each.closes != own_writer) {
             writers_.at(each.closes).closing = false;
@@ -297,7 +421,7 @@ void master::roll_back(const error& problem) {
         }
         auto& writer = writers_.at(each.writer);
         writer.opened = writer.opened && !each.opens;
-        note_failure(writer, writer.without_entry, each.number, problem.code());
+        note_failures(writer, writer.without_entry, {each.number, each.number, problem.code()});
         hit.insert(each.writer);
     }
     for (const auto index : hit) {
@@ -408,6 +532,9 @@ void master::forget(writer_index index) {
 
 void master::tick(instant now, timestamp wall) {
     set_time(now, wall);
+    if (now >= begin_due_) {
+        begin_epoch();
+    }
     if (now >= expiry_due_) {
         expire();
     }
@@ -431,7 +558,7 @@ void master::tick(instant now, timestamp wall) {
 instant master::next_deadline() const noexcept {
     const auto clones = clones_.empty() ? never : std::min(heartbeat_due_, look_due_);
     const auto writers = writers_.empty() ? never : writers_look_due_;
-    return std::min({clones, writers, expiry_due_});
+    return std::min({clones, writers, expiry_due_, begin_due_});
 }
 
 void master::flush(instant now, timestamp wall) {
@@ -443,6 +570,9 @@ void master::flush(instant now, timestamp wall) {
             batch.entries.push_back(log_.at(at).bytes);
         }
         batch.chain_after = log_.chain();
+        if (batch.first <= who_.epochs.back().first) {
+            batch.epochs = who_.epochs;
+        }
         handed_to_disk_ = last();
         output_.persist(std::move(batch));
     }
@@ -454,13 +584,16 @@ void master::flush(instant now, timestamp wall) {
             send_chunks(id, clone);
         }
     }
-    log_.trim(options_.log_bytes, std::min(committed_, on_disk_) + 1);
+    log_.trim(options_.log_bytes,
+              std::min(committed_, options_.durable ? on_disk_ : committed_) + 1);
 }
 
 bool master::idle() const noexcept {
     return undecided_.empty()
            && std::all_of(clones_.begin(), clones_.end(), [this](const auto& each) {
-                  return !each.second.in_snapshot && each.second.acked >= last();
+                  const auto& clone = each.second;
+                  return !clone.in_snapshot && clone.acked >= last()
+                         && (!clone.standby || clone.stored >= last());
               });
 }
 

@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "replica/command.hpp"
 #include "replica/durable.hpp"
+#include "replica/handover.hpp"
 #include "replica/log_tail.hpp"
 #include "replica/messages.hpp"
 #include "replica/output.hpp"
@@ -26,6 +27,9 @@ struct master_options {
     std::string name;
     bool durable = false;                       ///< entries go to disk before they count
     unsigned sync_replicas = 0;                 ///< and to so many standbys' disks
+    /// Names of the standbys that may elect a master; where there are any, only theirs count as
+    /// replicas.
+    std::vector<std::string> electors;
     std::size_t log_bytes = 64 * 1024 * 1024;   ///< kept for clones that lag
     std::size_t window_bytes = 1024 * 1024;     ///< on the way to one clone, log and snapshot each
     std::size_t frame_bytes = 64 * 1024;        ///< of one message, about
@@ -50,6 +54,11 @@ class master {
     master(master_options options, start from, table& state, write_gate& gate, store_output& output,
            instant now, timestamp wall);
 
+    /// A standby becomes master: all that it has counts, also what it did not show yet. The last of
+    /// `from.who.epochs` is its own, and not on disk yet.
+    master(master_options options, handover from, table& state, write_gate& gate,
+           store_output& output, instant now, timestamp wall);
+
     /// Hands the master log entries up to `start::last` from disk, in order, before anything else,
     /// so that clones can go on from there. Entries before a hole are dropped.
     void load_log(sequence number, std::uint64_t chain, std::span<const std::byte> entry);
@@ -58,6 +67,10 @@ class master {
 
     /// A command of this program; trusted bytes. Its answer comes later or at once.
     void submit(instant now, timestamp wall, ticket to, std::span<const std::byte> bytes);
+    /// A command of the clone that this master was, without an answer so far. Some former master may
+    /// have it in its log, and so may ours.
+    void adopt(ticket to, const writer_id& writer, std::uint64_t number,
+               std::span<const std::byte> bytes);
     /// Is there room for commands?
     [[nodiscard]] bool ready() const noexcept;
 
@@ -71,14 +84,26 @@ class master {
     [[nodiscard]] instant next_deadline() const noexcept;
     /// Sends what has come together. Call once per turn.
     void flush(instant now, timestamp wall);
-    /// Tells the clones that it ends.
-    void close();
+    /// Tells the clones that it ends, and its own program that it does not know what becomes of
+    /// commands without an answer: `code`.
+    void close(ec code = ec::shutting_down);
+    /// What it leaves behind, once closed.
+    [[nodiscard]] handover release();
 
     // -- Questions --------------------------------------------------------------------------------
 
     [[nodiscard]] const identity& who() const noexcept { return who_; }
+    [[nodiscard]] bool durable() const noexcept { return options_.durable; }
     [[nodiscard]] sequence last() const noexcept { return log_.last(); }
     [[nodiscard]] sequence committed() const noexcept { return committed_; }
+    /// A newer master of this store has been heard of: this one must end.
+    [[nodiscard]] bool fenced() const noexcept { return newest_epoch_ > who_.epoch(); }
+    [[nodiscard]] std::uint64_t newest_epoch() const noexcept { return newest_epoch_; }
+    void note_epoch(const endpoint_id& store, std::uint64_t epoch) noexcept {
+        if (store == who_.store) {
+            newest_epoch_ = std::max(newest_epoch_, epoch);
+        }
+    }
     /// Nothing unsettled, and all clones have everything.
     [[nodiscard]] bool idle() const noexcept;
     [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
@@ -118,8 +143,10 @@ class master {
         instant welcome_due = never;        ///< and should get it again
         std::chrono::nanoseconds welcome_pause{};
         bool standby = false;
+        std::string elector;
         sequence sent = 0;
         sequence acked = 0;
+        sequence stored = 0;                ///< of a standby: on disk
         instant heard{};
         instant progressed{};               ///< when an acknowledgement last moved on
         sequence told_committed = 0;
@@ -162,6 +189,18 @@ class master {
                 std::span<const std::byte> bytes);
     /// Makes an entry of `effects_scratch_` and what `about` says.
     void append(undecided about);
+    void inherit(sequence number);
+    void begin_epoch();
+    /// Its epoch is on disk, so that what it says counts.
+    [[nodiscard]] bool established() const noexcept {
+        return !promoted_ || on_disk_ >= who_.epochs.back().first;
+    }
+    /// Entries up to here may be shown by clones.
+    [[nodiscard]] sequence released() const noexcept {
+        return options_.sync_replicas == 0 ? committed_ : released_;
+    }
+    void load_writers(const std::vector<stored_writer>& from);
+    void note_loaded(std::span<const std::byte> entry);
     void apply_effects(sequence number, const undecided& what);
     void tell(sequence number, const undecided& what);
     void advance();
@@ -174,12 +213,13 @@ class master {
     void forget_oldest_writer();
     void forget(writer_index index);
     [[nodiscard]] bool is_attached(const writer_state& writer) const;
-    static void note_failure(writer_state& writer, std::deque<failed_commands>& in,
-                             std::uint64_t number, ec result);
+    static void note_failures(writer_state& writer, std::deque<failed_commands>& in,
+                              const failed_commands& what);
     [[nodiscard]] std::chrono::nanoseconds writers_look_interval() const noexcept;
     /// The writer, made where none of its commands is done; null where it is not known any more.
     writer_state* writer_for(const endpoint_id& from, const write_message& what,
                              writer_index& index);
+    writer_state& open_writer(const writer_id& id, writer_index& index);
     void tell_failed(const endpoint_id& to, const writer_state& writer, std::uint64_t number,
                      std::uint64_t& told_to);
 
@@ -213,6 +253,10 @@ class master {
     sequence on_disk_ = 0;
     sequence handed_to_disk_ = 0;
     sequence committed_ = 0;
+    sequence released_ = 0;
+    bool promoted_ = false;
+    std::uint64_t newest_epoch_ = 0;
+    instant begin_due_ = never;            ///< when the epoch shall have its first entry
     std::deque<undecided> undecided_;      ///< of the entries behind `committed_`
     std::unordered_map<writer_id, writer_index> writer_by_id_;
     std::map<writer_index, writer_state> writers_;

@@ -52,12 +52,7 @@ void master::received(instant now, timestamp wall, const endpoint_id& from, mess
     }
 }
 
-void master::close() {
-    for (const auto& each : std::exchange(undecided_, {})) {
-        if (each.to != 0) {
-            output_.answered(each.to, {ec::shutting_down, 0, {}});  // It may yet reach the disk.
-        }
-    }
+void master::close(ec code) {
     std::vector<endpoint_id> to;
     for (const auto& [id, clone] : clones_) {
         to.push_back(id);
@@ -65,11 +60,35 @@ void master::close() {
     if (!to.empty()) {
         output_.send(to, encode_closing(options_.name));
     }
+    for (const auto& each : std::exchange(undecided_, {})) {
+        if (each.to != 0) {
+            output_.answered(each.to, {code, 0, {}});  // It may yet reach the disk, or clones have it.
+        }
+    }
+}
+
+handover master::release() {
+    handover out;
+    out.who = who_;
+    out.applied = committed_;
+    out.log = std::move(log_);
+    for (const auto& [index, writer] : writers_) {
+        if (writer.settled > 0) {
+            out.writers.push_back({index, writer.id, writer.settled, ec::none});
+        }
+    }
+    out.on_disk = on_disk_;
+    out.handed_to_disk = handed_to_disk_;
+    return out;
 }
 
 // -- Attaching ------------------------------------------------------------------------------------
 
 void master::handle(const endpoint_id& from, const attach_message& what) {
+    note_epoch(what.store, what.epoch);
+    if (fenced() || !established()) {
+        return;
+    }
     auto& clone = clones_[from];
     if (clone.id == what.clone && what.attempt <= clone.attempt) {
         return;  // A late copy.
@@ -78,6 +97,7 @@ void master::handle(const endpoint_id& from, const attach_message& what) {
     clone.id = what.clone;
     clone.attempt = what.attempt;
     clone.standby = what.standby;
+    clone.elector = what.elector;
     clone.heard = clone.progressed = now_;
     look_due_ = std::min(look_due_, now_ + look_interval);
     const bool follows = what.store == who_.store && what.last >= log_.base()
@@ -85,6 +105,7 @@ void master::handle(const endpoint_id& from, const attach_message& what) {
     if (follows) {
         clone.round = ++last_round_;
         clone.sent = clone.acked = what.last;
+        clone.stored = std::min(what.stored, what.last);
     } else {
         begin_snapshot(clone);
     }
@@ -101,6 +122,7 @@ void master::begin_snapshot(clone_state& clone) {
     clone.parts.clear();
     clone.part_bytes = 0;
     clone.sent = clone.acked = committed_;
+    clone.stored = 0;  // Its disk has nothing of this log, as far as we know.
     clone.covered = log_.offset_at(committed_);
     clone.progressed = now_;
 }
@@ -117,7 +139,7 @@ void master::welcome(const endpoint_id& to, clone_state& clone) {
     out.epoch = who_.epoch();
     out.from = clone.sent;
     out.chain = log_.chain_at(clone.sent);
-    out.committed = committed_;
+    out.committed = released();
     out.snapshot = clone.in_snapshot;
     out.durable = options_.durable;
     out.wall = nanoseconds(wall_);
@@ -157,6 +179,9 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
         clone.sent = std::max(clone.sent, clone.acked);
         clone.progressed = now_;
     }
+    if (what.stored > clone.stored && what.stored <= sendable()) {
+        clone.stored = what.stored;
+    }
     if (what.gap && what.received >= log_.base() && what.received < clone.sent) {
         clone.sent = std::max(what.received, clone.acked);
     }
@@ -187,7 +212,9 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
 /// Bytes of log that this clone may have to hold: not acknowledged yet, or behind what chunks show.
 std::uint64_t master::on_its_way(const clone_state& clone) const {
     const auto acked = log_.offset_at(clone.acked);
-    const auto begin = clone.in_snapshot ? std::min(acked, clone.covered) : acked;
+    // With all chunks it only waits for entries, and for us to say that they count.
+    const bool holds = clone.in_snapshot && clone.cursor_acked != cursor_end;
+    const auto begin = holds ? std::min(acked, clone.covered) : acked;
     const auto end = log_.offset_at(clone.sent);
     return end > begin ? end - begin : 0;
 }
@@ -214,7 +241,7 @@ void master::send_log() {
             log_message out;
             out.epoch = who_.epoch();
             out.first = sent + 1;
-            out.committed = committed_;
+            out.committed = released();
             out.wall = nanoseconds(wall_);
             std::size_t bytes = 0;
             auto next = out.first;
@@ -226,14 +253,14 @@ void master::send_log() {
             for (const auto& id : members) {
                 auto& clone = clones_.at(id);
                 clone.sent = next - 1;
-                clone.told_committed = committed_;
+                clone.told_committed = released();
             }
         }
     }
     std::vector<endpoint_id> to;  // Whom nothing else tells what may be shown now.
     for (auto& [id, clone] : clones_) {
-        if (clone.told_committed < committed_ && clone.sent >= committed_) {
-            clone.told_committed = committed_;
+        if (clone.told_committed < released() && clone.sent >= released()) {
+            clone.told_committed = released();
             if (options_.sync_replicas > 0) {
                 to.push_back(id);
             }
@@ -249,7 +276,8 @@ void master::send_heartbeat(std::span<const endpoint_id> to) {
     heartbeat_message out;
     out.epoch = who_.epoch();
     out.last = sendable();
-    out.committed = committed_;
+    out.committed = released();
+    out.chained = committed_;
     out.chain = log_.chain_at(committed_);
     out.wall = nanoseconds(wall_);
     output_.send(to, encode(options_.name, out));
@@ -330,15 +358,19 @@ master::writer_state* master::writer_for(const endpoint_id& from, const write_me
         forget_oldest_writer();
         return nullptr;  // It asks again.
     }
+    return &open_writer(what.clone, index);
+}
+
+master::writer_state& master::open_writer(const writer_id& id, writer_index& index) {
     while (next_writer_ == own_writer || next_writer_ > writers_max
            || writers_.contains(next_writer_)) {
         next_writer_ = next_writer_ >= writers_max ? 1 : next_writer_ + 1;
     }
     index = next_writer_++;
-    writer_by_id_[what.clone] = index;
+    writer_by_id_[id] = index;
     auto& fresh = writers_[index];
-    fresh.id = what.clone;
-    return &fresh;
+    fresh.id = id;
+    return fresh;
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {

@@ -79,7 +79,7 @@ std::optional<message_head> read_head(byte_reader& in) {
     head.type = static_cast<message_type>(in.u8());
     head.store = in.string_up_to(store_name_bytes_max);
     if (in.failed() || head.store.empty() || head.type < message_type::attach
-        || head.type > message_type::failed) {
+        || head.type > message_type::vote) {
         return std::nullopt;
     }
     return head;
@@ -93,7 +93,9 @@ std::vector<std::byte> encode(std::string_view store, const attach_message& what
     to.out.varint(what.last);
     to.out.fixed(what.chain);
     to.flag(what.standby);
+    to.out.varint(what.stored);
     to.out.varint(what.epoch);
+    to.out.string(what.elector);
     return std::move(to.bytes);
 }
 
@@ -102,10 +104,12 @@ std::optional<attach_message> read_attach(byte_reader& in) {
     out.clone = in.id();
     out.attempt = in.varint();
     out.store = in.id();
-    out.last = in.varint();
+    out.last = in.varint_up_to(sequence_max);
     out.chain = in.fixed<std::uint64_t>();
     out.standby = flag(in);
+    out.stored = in.varint_up_to(sequence_max);
     out.epoch = in.varint();
+    out.elector = in.string_up_to(elector_name_bytes_max);
     if (out.clone.is_nil()) {
         return std::nullopt;
     }
@@ -156,9 +160,9 @@ std::optional<welcome_message> read_welcome(byte_reader& in) {
     out.round = in.varint();
     out.store = in.id();
     out.epoch = in.varint();
-    out.from = in.varint();
+    out.from = in.varint_up_to(sequence_max);
     out.chain = in.fixed<std::uint64_t>();
-    out.committed = in.varint();
+    out.committed = in.varint_up_to(sequence_max);
     out.snapshot = flag(in);
     out.durable = flag(in);
     out.wall = in.fixed<std::int64_t>();
@@ -166,7 +170,7 @@ std::optional<welcome_message> read_welcome(byte_reader& in) {
     const auto epochs = count_of(in, 2);
     for (std::size_t i = 0; i < epochs && i < epochs_max; ++i) {
         const auto epoch = in.varint();
-        out.epochs.push_back({epoch, in.varint()});
+        out.epochs.push_back({epoch, in.varint_up_to(sequence_max)});
     }
     const auto writers = count_of(in, 19);
     out.writers.reserve(writers);
@@ -174,17 +178,17 @@ std::optional<welcome_message> read_welcome(byte_reader& in) {
         stored_writer each;
         each.index = static_cast<writer_index>(in.varint_up_to(writers_max));
         each.id = in.id();
-        each.number = in.varint();
+        each.number = in.varint_up_to(sequence_max);
         each.result = static_cast<ec>(in.u8());
         out.writers.push_back(each);
     }
-    out.number = in.varint();
-    out.results_from = in.varint();
+    out.number = in.varint_up_to(sequence_max);
+    out.results_from = in.varint_up_to(sequence_max);
     const auto failures = count_of(in, 3);
     out.failures.reserve(failures);
     for (std::size_t i = 0; i < failures; ++i) {
-        const auto first = in.varint();
-        const auto last = in.varint();
+        const auto first = in.varint_up_to(sequence_max);
+        const auto last = in.varint_up_to(sequence_max);
         out.failures.push_back({first, last, static_cast<ec>(in.u8())});
         if (last < first) {
             in.fail();
@@ -209,11 +213,11 @@ std::vector<std::byte> encode(std::string_view store, const log_message& what) {
 std::optional<log_message> read_log(byte_reader& in) {
     log_message out;
     out.epoch = in.varint();
-    out.first = in.varint();
-    out.committed = in.varint();
+    out.first = in.varint_up_to(sequence_max);
+    out.committed = in.varint_up_to(sequence_max);
     out.wall = in.fixed<std::int64_t>();
     out.entries = read_parts(in);
-    if (out.first == 0 || out.first + out.entries.size() < out.first) {
+    if (out.first == 0) {
         return std::nullopt;
     }
     return whole(in, std::move(out));
@@ -250,7 +254,7 @@ std::optional<chunk_message> read_chunk(byte_reader& in) {
     out.round = in.varint();
     out.from = in.fixed<std::uint64_t>();
     out.to = in.fixed<std::uint64_t>();
-    out.at = in.varint();
+    out.at = in.varint_up_to(sequence_max);
     out.total = in.varint();
     const auto count = count_of(in, 6);
     out.values.reserve(count);
@@ -258,7 +262,7 @@ std::optional<chunk_message> read_chunk(byte_reader& in) {
         stored_value each;
         each.key = in.bytes(in.varint_up_to(key_bytes_max));
         each.value = in.bytes(in.varint_up_to(value_bytes_max));
-        each.revision = in.varint();
+        each.revision = in.varint_up_to(sequence_max);
         if (flag(in)) {
             each.expiry = timestamp{timespan{in.fixed<std::int64_t>()}};
         }
@@ -278,6 +282,7 @@ std::vector<std::byte> encode(std::string_view store, const heartbeat_message& w
     to.out.varint(what.epoch);
     to.out.varint(what.last);
     to.out.varint(what.committed);
+    to.out.varint(what.chained);
     to.out.fixed(what.chain);
     to.out.fixed(what.wall);
     return std::move(to.bytes);
@@ -286,8 +291,9 @@ std::vector<std::byte> encode(std::string_view store, const heartbeat_message& w
 std::optional<heartbeat_message> read_heartbeat(byte_reader& in) {
     heartbeat_message out;
     out.epoch = in.varint();
-    out.last = in.varint();
-    out.committed = in.varint();
+    out.last = in.varint_up_to(sequence_max);
+    out.committed = in.varint_up_to(sequence_max);
+    out.chained = in.varint_up_to(sequence_max);
     out.chain = in.fixed<std::uint64_t>();
     out.wall = in.fixed<std::int64_t>();
     return whole(in, std::move(out));
@@ -298,6 +304,7 @@ std::vector<std::byte> encode(std::string_view store, const ack_message& what) {
     to.out.varint(what.epoch);
     to.out.varint(what.round);
     to.out.varint(what.received);
+    to.out.varint(what.stored);
     to.out.varint(what.applied);
     to.flag(what.gap);
     to.flag(what.in_snapshot);
@@ -309,8 +316,9 @@ std::optional<ack_message> read_ack(byte_reader& in) {
     ack_message out;
     out.epoch = in.varint();
     out.round = in.varint();
-    out.received = in.varint();
-    out.applied = in.varint();
+    out.received = in.varint_up_to(sequence_max);
+    out.stored = in.varint_up_to(sequence_max);
+    out.applied = in.varint_up_to(sequence_max);
     out.gap = flag(in);
     out.in_snapshot = flag(in);
     out.cursor = in.fixed<std::uint64_t>();
@@ -333,10 +341,10 @@ std::optional<write_message> read_write(byte_reader& in) {
     out.clone = in.id();
     out.epoch = in.varint();
     out.round = in.varint();
-    out.done = in.varint();
-    out.first = in.varint();
+    out.done = in.varint_up_to(sequence_max);
+    out.first = in.varint_up_to(sequence_max);
     out.commands = read_parts(in);
-    if (out.clone.is_nil() || out.first == 0 || out.first + out.commands.size() < out.first) {
+    if (out.clone.is_nil() || out.first == 0) {
         return std::nullopt;
     }
     return whole(in, std::move(out));
@@ -355,7 +363,7 @@ std::optional<taken_message> read_taken(byte_reader& in) {
     taken_message out;
     out.clone = in.id();
     out.epoch = in.varint();
-    out.up_to = in.varint();
+    out.up_to = in.varint_up_to(sequence_max);
     out.gap = flag(in);
     return whole(in, std::move(out));
 }
@@ -388,8 +396,8 @@ std::vector<std::byte> encode(std::string_view store, const failed_message& what
 std::optional<failed_message> read_failed(byte_reader& in) {
     failed_message out;
     out.clone = in.id();
-    out.first = in.varint();
-    out.last = in.varint();
+    out.first = in.varint_up_to(sequence_max);
+    out.last = in.varint_up_to(sequence_max);
     out.code = static_cast<ec>(in.u8());
     if (out.last < out.first) {
         return std::nullopt;
@@ -425,7 +433,51 @@ std::optional<claim_message> read_claim(byte_reader& in) {
     claim_message out;
     out.store = in.id();
     out.epoch = in.varint();
-    out.last = in.varint();
+    out.last = in.varint_up_to(sequence_max);
+    return whole(in, std::move(out));
+}
+
+std::vector<std::byte> encode(std::string_view store, const ask_vote_message& what) {
+    builder to{message_type::ask_vote, store};
+    to.out.id(what.store);
+    to.flag(what.trial);
+    to.out.string(what.candidate);
+    to.out.varint(what.epoch);
+    to.out.varint(what.rank.epoch);
+    to.out.varint(what.rank.last);
+    return std::move(to.bytes);
+}
+
+std::optional<ask_vote_message> read_ask_vote(byte_reader& in) {
+    ask_vote_message out;
+    out.store = in.id();
+    out.trial = flag(in);
+    out.candidate = in.string_up_to(elector_name_bytes_max);
+    out.epoch = in.varint();
+    out.rank.epoch = in.varint();
+    out.rank.last = in.varint_up_to(sequence_max);
+    return whole(in, std::move(out));
+}
+
+std::vector<std::byte> encode(std::string_view store, const vote_message& what) {
+    builder to{message_type::vote, store};
+    to.out.id(what.store);
+    to.flag(what.trial);
+    to.flag(what.granted);
+    to.out.string(what.voter);
+    to.out.varint(what.epoch);
+    to.out.varint(what.promised);
+    return std::move(to.bytes);
+}
+
+std::optional<vote_message> read_vote(byte_reader& in) {
+    vote_message out;
+    out.store = in.id();
+    out.trial = flag(in);
+    out.granted = flag(in);
+    out.voter = in.string_up_to(elector_name_bytes_max);
+    out.epoch = in.varint();
+    out.promised = in.varint();
     return whole(in, std::move(out));
 }
 

@@ -37,6 +37,8 @@ enum class message_type : std::uint8_t {
     closing = 11,   ///< master to clones: goodbye
     claim = 12,     ///< master to master of the same name: which of us?
     failed = 13,    ///< master to clone: commands that had no effect, and are in no log
+    ask_vote = 14,  ///< standby to standbys: may I be master?
+    vote = 15,      ///< standby to standby: yes or no
 };
 
 #pragma GCC diagnostic pop
@@ -54,7 +56,9 @@ struct attach_message {
     sequence last = 0;           ///< the state includes this entry
     std::uint64_t chain = 0;     ///< up to and with it
     bool standby = false;        ///< it keeps a durable copy
+    sequence stored = 0;         ///< of a standby: on disk up to here
     std::uint64_t epoch = 0;     ///< the newest one heard of
+    std::string_view elector;    ///< its name among the electors; empty: it is none
 };
 
 /// Commands with these numbers had no effect.
@@ -108,7 +112,8 @@ struct heartbeat_message {
     std::uint64_t epoch = 0;
     sequence last = 0;           ///< the newest entry sent
     sequence committed = 0;
-    std::uint64_t chain = 0;     ///< up to `committed`
+    sequence chained = 0;        ///< some entry, and
+    std::uint64_t chain = 0;     ///< the hash up to and with it
     std::int64_t wall = 0;
 };
 
@@ -117,7 +122,8 @@ constexpr std::uint64_t cursor_end = ~std::uint64_t{0};
 struct ack_message {
     std::uint64_t epoch = 0;
     std::uint64_t round = 0;     ///< of the newest welcome message
-    sequence received = 0;       ///< all entries up to here; a standby: on disk
+    sequence received = 0;       ///< all entries up to here
+    sequence stored = 0;         ///< of a standby: those that are on disk
     sequence applied = 0;
     bool gap = false;            ///< send again from received + 1
     bool in_snapshot = false;
@@ -164,6 +170,23 @@ struct claim_message {
     sequence last = 0;
 };
 
+struct ask_vote_message {
+    endpoint_id store;
+    bool trial = false;          ///< would you? Nothing is promised
+    std::string_view candidate;  ///< its name among the electors
+    std::uint64_t epoch = 0;     ///< that it wants to begin
+    log_rank rank;               ///< of what it has on disk
+};
+
+struct vote_message {
+    endpoint_id store;
+    bool trial = false;
+    bool granted = false;
+    std::string_view voter;      ///< its name among the electors
+    std::uint64_t epoch = 0;     ///< of the question
+    std::uint64_t promised = 0;  ///< the newest epoch that it has heard of
+};
+
 std::vector<std::byte> encode(std::string_view store, const attach_message& what);
 std::vector<std::byte> encode(std::string_view store, const welcome_message& what);
 std::vector<std::byte> encode(std::string_view store, const log_message& what);
@@ -177,6 +200,8 @@ std::vector<std::byte> encode(std::string_view store, const detach_message& what
 std::vector<std::byte> encode(std::string_view store, const failed_message& what);
 std::vector<std::byte> encode_closing(std::string_view store);
 std::vector<std::byte> encode(std::string_view store, const claim_message& what);
+std::vector<std::byte> encode(std::string_view store, const ask_vote_message& what);
+std::vector<std::byte> encode(std::string_view store, const vote_message& what);
 
 /// Nothing where the bytes are malformed. The readers of bodies start behind the head, and must find
 /// the end. Views hold as long as the bytes do.
@@ -193,5 +218,7 @@ std::optional<refuse_message> read_refuse(byte_reader& in);
 std::optional<failed_message> read_failed(byte_reader& in);
 std::optional<detach_message> read_detach(byte_reader& in);
 std::optional<claim_message> read_claim(byte_reader& in);
+std::optional<ask_vote_message> read_ask_vote(byte_reader& in);
+std::optional<vote_message> read_vote(byte_reader& in);
 
 }  // namespace bzmq::replica

@@ -38,6 +38,14 @@ class store_output {
     virtual void send(std::span<const endpoint_id> to, std::vector<std::byte> message) = 0;
     /// Puts entries on disk; answered by `persisted`. Only where the store is durable.
     virtual void persist(persist_batch batch) = 0;
+    /// Puts a whole store in the place of what is on disk; answered by `snapshot_persisted`. Never
+    /// while `persist` has something on its way, nor the reverse.
+    virtual void persist_snapshot(snapshot_image image) = 0;
+    /// Keeps a standby's promise over restarts; answered by `vote_persisted`.
+    virtual void persist_vote(vote_record what) = 0;
+    /// Entries `first` to `last` were only in this log, and are given up for the new master's; those
+    /// that it still has, the newest ones. To be kept where an operator finds them.
+    virtual void orphaned(sequence first, sequence last, std::vector<shared_bytes> entries) = 0;
     virtual void answered(ticket to, const answer& what) = 0;
     /// The state has changed: one call for each effect, in order.
     virtual void changed(const effect& what) = 0;

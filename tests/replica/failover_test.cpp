@@ -1,0 +1,510 @@
+// Standbys, promotion by an operator and by election, fencing.
+#include <gtest/gtest.h>
+
+#include "replica/room.hpp"
+
+namespace bzmq::replica::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+const data one{count{1}};
+
+/// A master with standbys, each at its own endpoint; `electors`: they may elect one.
+struct cast {
+    world around;
+    std::vector<place*> at;
+    std::vector<store_id> id;
+
+    cast(unsigned standbys, unsigned sync_replicas, bool electors = false) {
+        for (unsigned i = 0; i <= standbys; ++i) {
+            at.push_back(&around.add());
+        }
+        master_options options = master_part(sync_replicas);
+        id.push_back(at[0]->master("s", options, nullptr, standby_part(0, sync_replicas, electors)));
+        for (unsigned i = 1; i <= standbys; ++i) {
+            id.push_back(at[i]->standby("s", standby_part(i, sync_replicas, electors)));
+        }
+        around.settle();
+        around.pass(1s);
+    }
+    static master_options master_part(unsigned sync_replicas) {
+        master_options out;
+        out.durable = true;
+        out.sync_replicas = sync_replicas;
+        return out;
+    }
+    clone_options standby_part(unsigned number, unsigned sync_replicas, bool electors) const {
+        clone_options out;
+        out.promoted = master_part(sync_replicas);
+        out.failover_timeout = 5s;
+        if (electors) {
+            out.elector = "e" + std::to_string(number);
+            for (unsigned i = 0; i < at.size(); ++i) {
+                out.electors.push_back("e" + std::to_string(i));
+            }
+        }
+        return out;
+    }
+    /// The endpoint's process is gone; its services, too.
+    void kill(unsigned number) {
+        at[number]->restart();
+        around.apart.insert(at[number]->id);
+    }
+    [[nodiscard]] std::vector<unsigned> masters() const {
+        std::vector<unsigned> out;
+        for (unsigned i = 0; i < at.size(); ++i) {
+            if (at[i]->stores->master_of(id[i]) != nullptr) {
+                out.push_back(i);
+            }
+        }
+        return out;
+    }
+};
+
+TEST(failover, a_standby_acknowledges_only_what_its_disk_has) {
+    cast all{1, 1};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    b.disk_waits = true;
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(2s);
+    EXPECT_FALSE(a.answers.contains(1));
+    EXPECT_TRUE(b.content(all.id[1]).empty()) << "shown before it counts";
+    b.disk_waits = false;
+    all.around.pass(1s);
+    EXPECT_EQ(a.answers[1], ec::none);
+    EXPECT_EQ(b.content(all.id[1]).size(), 1U);
+    EXPECT_EQ(b.disk_of("s").last(), a.master_of(all.id[0]).last());
+}
+
+TEST(failover, a_write_waits_for_as_many_disks_as_it_should) {
+    cast all{3, 2};
+    auto& a = *all.at[0];
+    all.at[2]->disk_waits = all.at[3]->disk_waits = true;
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    EXPECT_FALSE(a.answers.contains(1));
+    // One that leaves does not count any more, whatever it had.
+    all.at[1]->stores->detach(all.id[1]);
+    all.at[2]->disk_waits = false;
+    all.around.pass(1s);
+    EXPECT_FALSE(a.answers.contains(1));
+    all.at[3]->disk_waits = false;
+    all.around.pass(1s);
+    EXPECT_EQ(a.answers[1], ec::none);
+}
+
+TEST(failover, a_standby_that_starts_again_goes_on_where_its_disk_ends) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    a.write(all.id[0], 0, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    const auto snapshots = b.disk_of("s").snapshots;
+    b.restart();
+    a.write(all.id[0], 0, make_command(operation::put, "y", one));
+    all.around.pass(1s);
+    const auto again = b.standby("s", all.standby_part(1, 0, false));
+    EXPECT_EQ(b.content(again).size(), 1U);
+    EXPECT_FALSE(b.clone_of(again).status().synced) << "nobody has said that this counts";
+    all.around.pass(1s);
+    EXPECT_EQ(b.content(again).size(), 2U);
+    EXPECT_TRUE(b.clone_of(again).status().synced);
+    EXPECT_EQ(b.disk_of("s").snapshots, snapshots);
+}
+
+TEST(failover, the_heir_has_what_was_acknowledged_and_does_nothing_twice) {
+    cast all{2, 1};
+    auto& c = all.around.add();
+    const auto clone = c.clone("s");
+    all.around.pass(1s);
+    c.write(clone, 1, make_command(operation::add, "n", one));
+    all.around.pass(1s);
+    EXPECT_EQ(c.answers[1], ec::none);
+    // These reach the standbys' disks, but no answer comes.
+    all.around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::ack;
+    };
+    for (ticket each = 2; each <= 4; ++each) {
+        c.write(clone, each, make_command(operation::add, "n", one));
+    }
+    all.around.settle();
+    EXPECT_EQ(c.answers.size(), 1U);
+    all.kill(0);
+    all.around.lose = {};
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(5s);
+    EXPECT_EQ(all.masters(), std::vector{1U});
+    EXPECT_EQ(all.at[1]->epochs[all.id[1]], all.at[1]->master_of(all.id[1]).who().epoch());
+    EXPECT_EQ(c.answers.size(), 4U);
+    EXPECT_EQ(c.content(clone), (std::map<data, data>{{"n", count{4}}}));
+    EXPECT_EQ(all.at[2]->content(all.id[2]), c.content(clone));
+    EXPECT_EQ(all.at[2]->disk_of("s").snapshots, 1U) << "the log went on";
+}
+
+TEST(failover, an_heir_answers_its_own_commands) {
+    cast all{1, 0};
+    auto& b = *all.at[1];
+    all.around.lose = [](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::write;
+    };
+    b.write(all.id[1], 1, make_command(operation::add, "n", one));
+    b.write(all.id[1], 2, make_command(operation::append, "n", "text"));
+    all.around.settle();
+    all.around.lose = {};
+    all.kill(0);
+    EXPECT_FALSE(b.stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(1s);
+    EXPECT_EQ(b.answers[1], ec::none);
+    EXPECT_EQ(b.answers[2], ec::type_clash);
+    EXPECT_EQ(b.content(all.id[1]), (std::map<data, data>{{"n", one}}));
+}
+
+TEST(failover, promotion_waits_for_the_disk) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    b.disk_waits = true;
+    a.write(all.id[0], 0, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    all.kill(0);
+    EXPECT_FALSE(b.stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(1s);
+    EXPECT_TRUE(all.masters().empty());
+    b.disk_waits = false;
+    all.around.pass(1s);
+    EXPECT_EQ(all.masters(), std::vector{1U});
+    EXPECT_EQ(b.disk_of("s").who.epochs, b.master_of(all.id[1]).who().epochs);
+}
+
+TEST(failover, only_a_standby_with_a_whole_copy_can_be_promoted) {
+    world around;
+    auto& a = around.add();
+    const auto plain = a.clone("s");
+    EXPECT_EQ(a.stores->promote(around.now, around.wall, plain), ec::invalid_configuration);
+    auto& b = around.add();
+    const auto empty = b.standby("t");
+    EXPECT_EQ(b.stores->promote(around.now, around.wall, empty), ec::stale_data);
+}
+
+TEST(failover, the_former_master_gives_way_and_hands_out_what_only_it_had) {
+    cast all{2, 1};
+    auto& a = *all.at[0];
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    const auto common = a.master_of(all.id[0]).last();
+    all.around.apart.insert(a.id);
+    a.write(all.id[0], 2, make_command(operation::put, "lost", one));
+    a.write(all.id[0], 3, make_command(operation::put, "lost", "too"));
+    all.around.pass(500ms);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(1s);
+    all.at[1]->write(all.id[1], 4, make_command(operation::put, "y", one));
+    all.around.pass(15s);
+    all.around.apart.clear();
+    all.around.pass(5s);
+    EXPECT_EQ(all.masters(), std::vector{1U});
+    EXPECT_EQ(a.demotions[all.id[0]], ec::master_exists);
+    EXPECT_EQ(a.answers[2], ec::request_timeout);
+    ASSERT_EQ(a.orphans.size(), 1U);
+    EXPECT_EQ(a.orphans[0].first, common + 1);
+    EXPECT_EQ(a.orphans[0].last, common + 2);
+    EXPECT_EQ(a.orphans[0].entries, 2U);
+    EXPECT_EQ(all.at[1]->answers[4], ec::none);
+    EXPECT_EQ(a.content(all.id[0]), (std::map<data, data>{{"x", one}, {"y", one}}));
+    EXPECT_EQ(a.disk_of("s").last(), all.at[1]->master_of(all.id[1]).last());
+    // It may be master again.
+    EXPECT_FALSE(a.stores->promote(all.around.now, all.around.wall, all.id[0]));
+    all.around.pass(5s);
+    EXPECT_EQ(all.masters(), std::vector{0U});
+}
+
+TEST(failover, a_former_master_that_starts_again_begins_an_older_epoch_than_its_heir) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    all.around.apart.insert(a.id);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(1s);
+    for (int starts = 0; starts < 3; ++starts) {
+        a.restart();
+        all.around.apart = {a.id};
+        all.id[0] = a.master("s", cast::master_part(0), nullptr, all.standby_part(0, 0, false));
+        all.around.pass(1s);
+    }
+    all.around.apart.clear();
+    all.around.pass(5s);
+    EXPECT_EQ(all.masters(), std::vector{1U});
+    EXPECT_TRUE(a.clone_of(all.id[0]).status().synced);
+}
+
+TEST(failover, a_clone_follows_no_older_master_of_its_store) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    auto& c = all.around.add();
+    const auto clone = c.clone("s");
+    all.around.pass(1s);
+    all.around.apart.insert(a.id);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(5s);
+    ASSERT_EQ(c.clone_of(clone).status().master, all.at[1]->id);
+    // Only the former one can be reached now: the clone's word fences it.
+    all.around.apart = {a.id, c.id};
+    all.around.pass(10s);
+    EXPECT_EQ(all.masters(), std::vector{1U});
+    EXPECT_FALSE(c.clone_of(clone).status().attached);
+}
+
+TEST(failover, what_former_masters_left_counts_only_with_an_entry_of_the_heir) {
+    cast all{2, 1};
+    auto& a = *all.at[0];
+    auto& c = all.around.add();
+    const auto clone = c.clone("s");
+    all.around.pass(1s);
+    // An entry reaches the standbys' disks and is never acknowledged.
+    all.around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::ack;
+    };
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.settle();
+    all.kill(0);
+    all.around.lose = {};
+    // Two disks have it. But somebody with another entry in its place, of an epoch between, may
+    // be chosen over them, as long as no second disk has one of the heir's.
+    all.at[2]->disk_waits = true;
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(5s);
+    EXPECT_TRUE(c.content(clone).empty());
+    all.at[2]->disk_waits = false;
+    all.around.pass(5s);
+    EXPECT_EQ(c.content(clone).size(), 1U);
+}
+
+TEST(failover, logs_of_two_heirs_are_told_apart_from_their_first_entry_on) {
+    cast all{3, 0};
+    all.kill(0);
+    all.around.apart.insert(all.at[2]->id);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(5s);
+    const auto first = all.at[3]->disk_of("s").who.epoch();
+    EXPECT_EQ(first, all.at[1]->epochs[all.id[1]]);
+    // The third one has the first heir's first entry, and then follows a second heir without it.
+    all.around.apart = {all.at[2]->id, all.at[3]->id};
+    EXPECT_FALSE(all.at[2]->stores->promote(all.around.now, all.around.wall, all.id[2]));
+    all.around.pass(5s);
+    auto& disk = all.at[3]->disk_of("s");
+    if (all.at[2]->epochs[all.id[2]] > first) {
+        EXPECT_EQ(rank_of(disk.who, disk.last()).epoch, all.at[2]->epochs[all.id[2]]);
+        EXPECT_EQ(all.at[3]->orphans.size(), 1U);
+    } else {
+        EXPECT_EQ(all.at[2]->demotions[all.id[2]], ec::master_exists);
+    }
+}
+
+TEST(failover, a_master_that_starts_again_shows_clones_only_what_its_standbys_have) {
+    cast all{1, 1};
+    auto& a = *all.at[0];
+    auto& c = all.around.add();
+    const auto clone = c.clone("s");
+    all.around.pass(1s);
+    all.at[1]->disk_waits = true;
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(200ms);
+    a.restart();
+    all.id[0] = a.master("s", cast::master_part(1), nullptr, all.standby_part(0, 1, false));
+    all.around.pass(5s);
+    EXPECT_EQ(a.content(all.id[0]).size(), 1U);
+    EXPECT_TRUE(c.content(clone).empty());
+    all.at[1]->disk_waits = false;
+    all.around.pass(5s);
+    EXPECT_EQ(c.content(clone).size(), 1U);
+}
+
+TEST(failover, a_snapshot_takes_what_may_count_already_to_the_disk_with_it) {
+    cast all{2, 1};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    auto& c = *all.at[2];
+    auto& disk = c.disk_of("s");
+    // Both standbys have an entry and do not know whether it counts; one of them has one more.
+    message_type lost = message_type::ack;
+    all.around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == lost;
+    };
+    a.write(all.id[0], 0, make_command(operation::put, "x", one));
+    all.around.settle();
+    const auto had = disk.last();
+    all.around.apart = {b.id};
+    a.write(all.id[0], 0, make_command(operation::put, "y", one));
+    all.around.settle();
+    ASSERT_EQ(disk.last(), had + 1);
+    ASSERT_EQ(b.disk_of("s").last(), had);
+    all.kill(0);
+    all.around.apart = {a.id};
+    EXPECT_FALSE(b.stores->promote(all.around.now, all.around.wall, all.id[1]));
+    // The snapshot comes, as of what surely counts; the log does not.
+    lost = message_type::log;
+    for (int steps = 0; steps < 100; ++steps) {
+        all.around.pass(50ms);
+        EXPECT_GE(disk.last(), had);
+    }
+    EXPECT_TRUE(c.clone_of(all.id[2]).in_snapshot());
+    EXPECT_EQ(c.orphans.size(), 1U);
+    all.around.lose = {};
+    all.around.pass(5s);
+    EXPECT_EQ(disk.last(), b.master_of(all.id[1]).last());
+    EXPECT_EQ(c.content(all.id[2]), (std::map<data, data>{{"x", one}}));
+}
+
+TEST(failover, a_standby_keeps_its_store_where_another_master_has_its_name) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    a.write(all.id[0], 0, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    a.restart();
+    a.master("s");  // In memory, and empty.
+    all.around.pass(5s);
+    EXPECT_EQ(b.content(all.id[1]).size(), 1U);
+    EXPECT_FALSE(b.clone_of(all.id[1]).status().attached);
+    EXPECT_EQ(b.reports.size(), 1U);
+    EXPECT_EQ(b.disk_of("s").last(), 1U);
+}
+
+TEST(failover, a_standby_whose_disk_is_full_catches_up_later) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    b.disk_full = true;
+    for (count n = 0; n < 50; ++n) {
+        a.write(all.id[0], 0, make_command(operation::put, n, n));
+        all.around.pass(50ms);
+    }
+    EXPECT_EQ(b.content(all.id[1]).size(), 50U);
+    EXPECT_LT(b.reports.size(), 10U);
+    b.disk_full = false;
+    all.around.pass(3s);
+    EXPECT_EQ(b.disk_of("s").last(), a.master_of(all.id[0]).last());
+    EXPECT_TRUE(a.master_of(all.id[0]).idle());
+}
+
+// -- Elections ------------------------------------------------------------------------------------
+
+TEST(failover, electors_find_a_master_when_theirs_is_gone) {
+    cast all{2, 1, true};
+    auto& a = *all.at[0];
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    EXPECT_EQ(a.answers[1], ec::none);
+    all.kill(0);
+    all.around.pass(30s);
+    ASSERT_EQ(all.masters().size(), 1U);
+    const auto heir = all.masters()[0];
+    EXPECT_EQ(all.at[heir]->content(all.id[heir]).size(), 1U);
+    all.at[heir]->write(all.id[heir], 2, make_command(operation::put, "y", one));
+    all.around.pass(1s);
+    EXPECT_EQ(all.at[heir]->answers[2], ec::none);
+    // The first one comes back as a standby.
+    all.around.apart.clear();
+    all.id[0] = a.standby("s", all.standby_part(0, 1, true));
+    all.around.pass(5s);
+    EXPECT_EQ(a.content(all.id[0]).size(), 2U);
+    EXPECT_EQ(all.masters(), std::vector{heir});
+}
+
+TEST(failover, a_minority_elects_nobody) {
+    cast all{2, 1, true};
+    all.around.apart.insert(all.at[2]->id);
+    all.around.pass(60s);
+    EXPECT_EQ(all.masters(), std::vector{0U});
+    all.around.apart.clear();
+    all.around.pass(10s);
+    EXPECT_EQ(all.masters(), std::vector{0U}) << "it disturbed the others when it came back";
+    EXPECT_TRUE(all.at[2]->clone_of(all.id[2]).status().attached);
+}
+
+TEST(failover, the_fuller_log_wins) {
+    for (const unsigned behind : {1U, 2U}) {
+        cast all{2, 1, true};
+        auto& a = *all.at[0];
+        all.around.apart.insert(all.at[behind]->id);
+        a.write(all.id[0], 1, make_command(operation::put, "x", one));
+        all.around.pass(1s);
+        EXPECT_EQ(a.answers[1], ec::none);
+        all.kill(0);
+        all.around.apart = {a.id};
+        all.around.pass(60s);
+        EXPECT_EQ(all.masters(), std::vector{3 - behind});
+        EXPECT_EQ(all.at[behind]->content(all.id[behind]).size(), 1U);
+    }
+}
+
+TEST(failover, a_master_cut_off_from_its_electors_acknowledges_nothing_and_is_fenced) {
+    cast all{2, 1, true};
+    auto& a = *all.at[0];
+    all.around.apart.insert(a.id);
+    a.write(all.id[0], 1, make_command(operation::put, "lost", one));
+    all.around.pass(30s);
+    EXPECT_FALSE(a.answers.contains(1));
+    ASSERT_EQ(all.masters().size(), 2U);
+    EXPECT_NE(all.masters()[1], 0U);
+    all.around.apart.clear();
+    all.around.pass(5s);
+    EXPECT_EQ(all.masters().size(), 1U);
+    EXPECT_EQ(a.answers[1], ec::request_timeout);
+    EXPECT_EQ(a.orphans.size(), 1U);
+    EXPECT_TRUE(a.content(all.id[0]).empty());
+}
+
+TEST(failover, only_electors_count_as_replicas) {
+    cast all{2, 1, true};
+    auto& a = *all.at[0];
+    auto& extra = all.around.add();
+    auto options = all.standby_part(0, 1, false);
+    extra.standby("s", options);
+    all.around.pass(1s);
+    all.at[1]->disk_waits = all.at[2]->disk_waits = true;
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    EXPECT_EQ(extra.disk_of("s").last(), a.master_of(all.id[0]).last());
+    EXPECT_FALSE(a.answers.contains(1));
+    all.at[1]->disk_waits = false;
+    all.around.pass(1s);
+    EXPECT_EQ(a.answers[1], ec::none);
+}
+
+TEST(failover, options_that_would_lose_acknowledged_writes_are_refused) {
+    clone_options options;
+    options.name = "s";
+    EXPECT_FALSE(check_failover(options));
+    options.electors = {"a", "b", "c", "d", "e"};
+    options.elector = "a";
+    options.promoted.sync_replicas = 2;
+    EXPECT_EQ(check_failover(options), ec::invalid_configuration) << "no standby";
+    options.standby = true;
+    EXPECT_FALSE(check_failover(options));
+    options.promoted.sync_replicas = 1;
+    EXPECT_EQ(check_failover(options), ec::invalid_configuration);
+    options.promoted.sync_replicas = 5;
+    EXPECT_EQ(check_failover(options), ec::invalid_configuration) << "more than there can be";
+    options.promoted.sync_replicas = 2;
+    options.elector = "f";
+    EXPECT_EQ(check_failover(options), ec::invalid_configuration);
+    options.elector = "a";
+    options.electors[1] = "a";
+    EXPECT_EQ(check_failover(options), ec::invalid_configuration);
+    // Who has been master attaches as a standby, and is elected.
+    cast all{2, 1, true};
+    auto& a = *all.at[0];
+    a.restart();
+    error why;
+    a.master("s", cast::master_part(1), &why, all.standby_part(0, 1, true));
+    EXPECT_EQ(why, ec::invalid_configuration);
+}
+
+}  // namespace
+}  // namespace bzmq::replica::testing
