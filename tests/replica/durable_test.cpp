@@ -333,8 +333,22 @@ TEST(durable, a_master_that_ends_answers_what_is_under_way) {
     a.disk_waits = true;
     a.write(master, 1, make_command(operation::put, "x", one));
     around.settle();
+    a.write(master, 2, make_command(operation::put, "y", one));
     a.stores->detach(master);
-    EXPECT_EQ(a.answers[1], ec::shutting_down);
+    EXPECT_EQ(a.answers[1], ec::request_timeout) << "it is on its way to the disk";
+    EXPECT_EQ(a.answers[2], ec::shutting_down) << "nobody has it";
+}
+
+TEST(durable, a_master_that_ends_does_not_say_no_to_what_a_standby_may_have) {
+    world around;
+    auto& a = around.add();
+    master_options in_memory;
+    in_memory.sync_replicas = 1;
+    const auto master = a.master("s", in_memory);
+    a.write(master, 1, make_command(operation::put, "x", one));
+    around.settle();
+    a.stores->detach(master);
+    EXPECT_EQ(a.answers[1], ec::request_timeout);
 }
 
 TEST(durable, two_masters_find_each_other_although_claims_get_lost) {

@@ -180,6 +180,23 @@ TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"y", one}}));
 }
 
+TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    const auto clone = b.clone("s");
+    around.settle();
+    b.write(clone, 1, make_command(operation::put, "x", one));
+    b.stores->flush(around.now, around.wall);
+    b.write(clone, 2, make_command(operation::put, "y", one));
+    b.stores->detach(clone);
+    EXPECT_EQ(b.answers[1], ec::request_timeout);
+    EXPECT_EQ(b.answers[2], ec::shutting_down);
+    around.settle();
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", one}}));
+}
+
 TEST(host, a_batch_is_all_or_nothing) {
     world around;
     auto& a = around.add();

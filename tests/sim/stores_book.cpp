@@ -233,7 +233,6 @@ void book::answered(slot_index at, replica::ticket to, const replica::answer& sa
             ++done_;
             break;
         case ec::request_timeout:
-        case ec::shutting_down:
             note.now = write_note::fate::unknown;
             return;
         default:

@@ -96,7 +96,8 @@ class clone {
     void tick(instant now);
     [[nodiscard]] instant next_deadline() const noexcept;
     void flush(instant now);
-    /// Says goodbye; commands that have no answer yet get `shutting_down`.
+    /// Ends: commands without an answer get `request_timeout` where a master may have them, and
+    /// `shutting_down` where none has; says goodbye.
     void close();
     /// Takes the state of whatever store its master has, once.
     void accept_new_store(instant now);

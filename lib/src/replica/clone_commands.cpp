@@ -254,16 +254,19 @@ void clone::renew_writer() {
 }
 
 void clone::close() {
-    if (!master_.is_nil()) {
-        send(encode(options_.name, detach_message{self_}));
-    }
-    for (auto& own : commands_) {
+    // First, and without asking for memory: somebody waits for each of these.
+    for (auto number = first_number_; number <= last_number(); ++number) {
+        const auto& own = command_at(number);
         if (!own.done && own.to != 0) {
-            output_.answered(own.to, {ec::shutting_down, 0, {}});
+            output_.answered(own.to, {number <= ever_sent_ ? ec::request_timeout
+                                                           : ec::shutting_down, 0, {}});
         }
     }
     commands_.clear();
     command_bytes_ = 0;
+    if (!master_.is_nil()) {
+        send(encode(options_.name, detach_message{self_}));
+    }
 }
 
 }  // namespace bzmq::replica

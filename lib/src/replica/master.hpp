@@ -84,9 +84,9 @@ class master {
     [[nodiscard]] instant next_deadline() const noexcept;
     /// Sends what has come together. Call once per turn.
     void flush(instant now, timestamp wall);
-    /// Tells the clones that it ends, and its own program that it does not know what becomes of
-    /// commands without an answer: `code`.
-    void close(ec code = ec::shutting_down);
+    /// Ends: its own program's commands without an answer get `request_timeout` where they may yet
+    /// have an effect, and `lost` where they are in its memory only; clones are told.
+    void close(ec lost = ec::shutting_down);
     /// What it leaves behind, once closed.
     [[nodiscard]] handover release();
 

@@ -52,18 +52,24 @@ void master::received(instant now, timestamp wall, const endpoint_id& from, mess
     }
 }
 
-void master::close(ec code) {
+void master::close(ec lost) {
+    // First, and without asking for memory: somebody waits for each of these.
+    auto number = committed_;
+    for (const auto& each : undecided_) {
+        // It may yet reach the disk, or some replica or former master has it.
+        const bool nowhere = options_.durable && ++number > handed_to_disk_
+                             && each.writer == own_writer;
+        if (each.to != 0) {
+            output_.answered(each.to, {nowhere ? lost : ec::request_timeout, 0, {}});
+        }
+    }
+    undecided_.clear();
     std::vector<endpoint_id> to;
     for (const auto& [id, clone] : clones_) {
         to.push_back(id);
     }
     if (!to.empty()) {
         output_.send(to, encode_closing(options_.name));
-    }
-    for (const auto& each : std::exchange(undecided_, {})) {
-        if (each.to != 0) {
-            output_.answered(each.to, {code, 0, {}});  // It may yet reach the disk, or clones have it.
-        }
     }
 }
 
