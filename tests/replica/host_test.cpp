@@ -197,6 +197,37 @@ TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", one}}));
 }
 
+TEST(host, an_endpoint_has_only_so_many_stores) {
+    world around;
+    auto& a = around.add();
+    for (std::size_t n = 0; n < stores_max; ++n) {
+        a.clone("s" + std::to_string(n));
+    }
+    error why;
+    a.master("t", {}, &why);
+    EXPECT_EQ(why, ec::queue_full);
+    EXPECT_EQ(a.stores->may_attach_master("t", around), ec::queue_full);
+    place::held more;
+    clone_options options;
+    options.name = "t";
+    EXPECT_EQ(a.stores->attach_clone(around.now, 9'999, options, more.values, more.gate, around),
+              ec::queue_full);
+    a.stores->detach(1);
+    EXPECT_EQ(a.stores->may_attach_master("t", around), ec::none);
+}
+
+TEST(host, may_attach_master_answers_as_attach_master_would) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    around.looker = a.id;
+    EXPECT_EQ(a.stores->may_attach_master("s", around), ec::none);
+    EXPECT_EQ(a.stores->may_attach_master("", around), ec::invalid_topic);
+    b.master("s");
+    EXPECT_EQ(a.stores->may_attach_master("s", around), ec::master_exists);
+    EXPECT_EQ(b.stores->may_attach_master("s", around), ec::master_exists);
+}
+
 TEST(host, a_batch_is_all_or_nothing) {
     world around;
     auto& a = around.add();

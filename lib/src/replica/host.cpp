@@ -95,20 +95,38 @@ error check_name(std::string_view name) {
 
 }  // namespace
 
+error host::check_new_store(std::string_view name) const {
+    if (auto problem = check_name(name)) {
+        return problem;
+    }
+    if (stores_.size() >= stores_max) {
+        return {ec::queue_full, "this endpoint has " + std::to_string(stores_max)
+                                    + " masters and clones of stores, as many as it may have"};
+    }
+    return {};
+}
+
+error host::may_attach_master(std::string_view name, const directory& overlay) const {
+    if (auto problem = check_new_store(name)) {
+        return problem;
+    }
+    if (masters_.contains(name)) {
+        return {ec::master_exists, "this endpoint has the master of store " + std::string{name}};
+    }
+    for (const auto& each : overlay.providers(service_of(name))) {
+        if (each != self_) {
+            return {ec::master_exists, "the master of store " + std::string{name}
+                                           + " is at endpoint " + to_string(each)};
+        }
+    }
+    return {};
+}
+
 error host::attach_master(instant now, timestamp wall, store_id id, master_options options,
                           master::start from, table& state, write_gate& gate,
                           const directory& overlay, std::optional<clone_options> fenced) {
-    if (auto problem = check_name(options.name)) {
+    if (auto problem = may_attach_master(options.name, overlay)) {
         return problem;
-    }
-    if (masters_.contains(options.name)) {
-        return {ec::master_exists, "this endpoint has the master of store " + options.name};
-    }
-    for (const auto& each : overlay.providers(service_of(options.name))) {
-        if (each != self_) {
-            return {ec::master_exists, "the master of store " + options.name + " is at endpoint "
-                                           + to_string(each)};
-        }
     }
     if (auto problem = fenced ? check_failover(*fenced) : error{}) {
         return problem;
@@ -141,7 +159,7 @@ error host::attach_master(instant now, timestamp wall, store_id id, master_optio
 error host::attach_clone(instant now, store_id id, clone_options options, table& state,
                          write_gate& gate, const directory& overlay, master::start from,
                          vote_record promised) {
-    if (auto problem = check_name(options.name)) {
+    if (auto problem = check_new_store(options.name)) {
         return problem;
     }
     if (clones_.contains(options.name)) {
@@ -251,7 +269,7 @@ void host::handle_claim(instant now, timestamp wall, store& ours, const endpoint
     const auto mine = ours.as_master->claim();
     ours.as_master->note_epoch(theirs->store, theirs->epoch);
     if (ours.as_master->fenced()) {
-        change_roles(now, wall);
+        change_role(now, wall, ours);
         return;
     }
     if (mine.store == theirs->store && mine.epoch > theirs->epoch) {
@@ -294,27 +312,26 @@ error host::promote(instant now, timestamp wall, store_id id) {
     if (auto problem = at->as_clone->promote(now)) {
         return problem;
     }
-    change_roles(now, wall);
+    change_role(now, wall, *at);
     return {};
 }
 
-/// Standbys that are ready become masters, and masters that have heard of a newer one clones.
+/// A standby that is ready becomes master, and a master that has heard of a newer one a clone; or it
+/// is gone thereafter.
+void host::change_role(instant now, timestamp wall, store& ours) {
+    if (ours.as_clone && ours.as_clone->promotable() && !masters_.contains(ours.name)) {
+        begin_mastership(now, wall, ours);
+    } else if (ours.as_master && ours.as_master->fenced()) {
+        fence(now, ours, {ec::master_exists, "a newer master of store " + ours.name
+                                                 + " has taken the place of ours"});
+    }
+}
+
 void host::change_roles(instant now, timestamp wall) {
-    std::vector<store*> up;
-    std::vector<store*> down;
-    for (const auto& [id, each] : stores_) {
-        if (each->as_clone && each->as_clone->promotable() && !masters_.contains(each->name)) {
-            up.push_back(each.get());
-        } else if (each->as_master && each->as_master->fenced()) {
-            down.push_back(each.get());
-        }
-    }
-    for (auto* each : up) {
-        begin_mastership(now, wall, *each);
-    }
-    for (auto* each : down) {
-        fence(now, *each, {ec::master_exists, "a newer master of store " + each->name
-                                                  + " has taken the place of ours"});
+    for (auto at = stores_.begin(); at != stores_.end();) {
+        auto& each = *at->second;
+        ++at;
+        change_role(now, wall, each);
     }
 }
 
@@ -405,6 +422,7 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
         case message_type::detach:
             if (auto* at = find(head->store, true)) {
                 at->as_master->received(now, wall, from, head->type, in);
+                change_role(now, wall, *at);
             }
             break;
         case message_type::claim:
@@ -415,9 +433,9 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
         default:
             if (auto* at = find(head->store, false)) {
                 at->as_clone->received(now, wall, from, head->type, in);
+                change_role(now, wall, *at);
             }
     }
-    change_roles(now, wall);
 }
 
 void host::persisted(instant now, timestamp wall, store_id id, sequence last,
@@ -427,7 +445,7 @@ void host::persisted(instant now, timestamp wall, store_id id, sequence last,
         at->as_master->persisted(now, wall, last, problem);
     } else if (at != nullptr) {
         at->as_clone->persisted(now, last, problem);
-        change_roles(now, wall);
+        change_role(now, wall, *at);
     }
 }
 

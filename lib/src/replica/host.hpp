@@ -63,8 +63,10 @@ class host {
     host(const endpoint_id& self, host_output& output);
     ~host();
 
-    /// `master_exists` where this endpoint or another one has it; `invalid_topic` for a bad name;
-    /// `invalid_configuration` where failover would lose acknowledged writes. `fenced`: what it is
+    /// Why `attach_master` would refuse the name: `master_exists` where this endpoint or another one
+    /// has it; `invalid_topic` for a bad name; `queue_full` where there are `stores_max` already.
+    [[nodiscard]] error may_attach_master(std::string_view name, const directory& overlay) const;
+    /// Likewise; `invalid_configuration` where failover would lose acknowledged writes. `fenced`: what it is
     /// when a newer master of the same store turns up; without it, it ends then.
     error attach_master(instant now, timestamp wall, store_id id, master_options options,
                         master::start from, table& state, write_gate& gate,
@@ -112,6 +114,8 @@ class host {
     void end_master(store& ours, const error& why);
     void fence(instant now, store& ours, const error& why);
     void begin_mastership(instant now, timestamp wall, store& ours);
+    [[nodiscard]] error check_new_store(std::string_view name) const;
+    void change_role(instant now, timestamp wall, store& ours);
     void change_roles(instant now, timestamp wall);
     void post(std::span<const endpoint_id> to, std::vector<std::byte> message);
 
