@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "bzmq/bzmq.hpp"
+#include "endpoint/scratch.hpp"
 #include "endpoint/support.hpp"
 
 namespace bzmq {
@@ -15,12 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 using testing::eventually;
-
-struct scratch {
-    std::string path = std::filesystem::temp_directory_path() / "bzmq-store-XXXXXX";
-    scratch() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
-    ~scratch() { std::filesystem::remove_all(path); }
-};
+using testing::scratch;
 
 struct pair_of_endpoints {
     endpoint first = testing::make("first");

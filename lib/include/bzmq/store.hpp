@@ -99,12 +99,13 @@ class BZMQ_EXPORT store_write {
     /// then. Errors: `type_clash`, `no_such_key`, `invalid_data`, `key_exists`, `revision_mismatch`,
     /// `message_too_big`, `backend_failure` (the disk; nothing was written), `queue_full` (of a
     /// clone, whose master is away), `request_timeout` (of this wait, or the clone could not reach
-    /// its master in time; it may have been written all the same), `shutting_down`,
-    /// `no_such_master`, `master_exists`.
+    /// its master in time, or the store ended meanwhile: it may have been written all the same),
+    /// `shutting_down`, `no_such_master`, `master_exists` (nothing was written).
     [[nodiscard]] expected<write_outcome> wait(timespan timeout = timespan::max()) const;
     [[nodiscard]] bool done() const;
     /// Calls back once with the outcome: at once where it is there, else on the endpoint's thread,
-    /// which must not be kept waiting, nor asked to wait for itself.
+    /// which must not be kept waiting. What would wait there for this endpoint gets
+    /// `request_timeout` instead; what the callback throws is reported as an error of the endpoint.
     void then(std::function<void(const expected<write_outcome>&)> done) const;
 
   private:
@@ -360,6 +361,8 @@ class BZMQ_EXPORT store::proxy {
     [[nodiscard]] int fd();
 
   private:
+    template <class F>
+    request_id ask(F read);
     std::shared_ptr<proxy_state> state_;
 };
 

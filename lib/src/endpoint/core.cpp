@@ -11,6 +11,7 @@
 #include "bzmq/certificate.hpp"
 #include "bzmq/network_info.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/gone.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
@@ -137,15 +138,7 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     hub_ = std::make_unique<node::hub>(hub_options_of(options_, self_), *this);
     stores_ = std::make_unique<store_room>(
         self_, *hub_,
-        store_room::outside{[this] { sockets_->wake(); },
-                            [this](std::function<void()> run) {
-                                return post([run = std::move(run)](bool alive) {
-                                    if (alive) {
-                                        run();
-                                    }
-                                });
-                            },
-                            [this](error what) { say(what); }});
+        store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); }});
     now_ = monotonic_now();
     // Signals are the program's business: they must not land on this thread.
     sigset_t all;
@@ -216,6 +209,7 @@ void endpoint_core::run_commands(bool alive) {
 
 void endpoint_core::run() {
     ::pthread_setname_np(::pthread_self(), "bzmq-core");
+    const core_thread here{this};
     auto why = gone();
     try {
         bool busy = false;
@@ -377,7 +371,7 @@ void endpoint_core::wind_down() {
         journal_.warning("shutting down with " + std::to_string(bytes)
                          + " published bytes that nobody took in time");
     }
-    stores_->shutdown();
+    stores_->shutdown(gone());
     hub_->shutdown(now_);
     hub_->flush(now_);
     while (!hub_->drained() && now_ < began + shutdown_max) {
@@ -403,6 +397,7 @@ void endpoint_core::let_go(const error& why) noexcept {
     for (auto& each : lanes_) {
         attempt([&] { each->queue.close(); });
     }
+    stores_->abandon(why);
     std::vector<command> last;
     {
         const std::lock_guard lock{commands_mutex_};

@@ -22,6 +22,7 @@
 #include "bzmq/endpoint.hpp"
 #include "bzmq/overlay_info.hpp"
 #include "data/msgpack_codec.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/fork_guard.hpp"
 #include "endpoint/journal.hpp"
 #include "endpoint/publish_queue.hpp"
@@ -118,11 +119,8 @@ class endpoint_core final : public transport::events, public node::hub_output {
     expected<store_info> store_info_of(std::uint32_t id) const;
     /// Waits until the store has decided all commands queued so far and is idle.
     bool await_idle(const store_state& store, timespan timeout);
-    /// Puts a command into the queue toward the stores; waits for room there.
-    error queue_command(store_state& store, std::span<const std::byte> command,
-                        write_state* state, std::uint64_t& number) {
-        return in_child() ? usable() : stores_->queue(store, command, state, number);
-    }
+    /// There is something for this store to look at.
+    void commands_came(std::uint32_t store) { stores_->commands_came(store); }
 
     /// Waits until `ready`, which the core's thread asks in every turn.
     bool await(std::function<bool(const node::hub&)> ready, timespan timeout);
@@ -172,6 +170,9 @@ class endpoint_core final : public transport::events, public node::hub_output {
     bool post(command what);
     template <class R>
     R call(std::function<R(bool)> what) {
+        if (core_thread::of(this)) {
+            return what(hub_ != nullptr);
+        }
         // The command's alone: where it is given up, the promise is broken and nobody waits for it.
         auto answer = std::make_shared<std::promise<R>>();
         auto future = answer->get_future();
@@ -258,6 +259,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     std::vector<std::shared_ptr<worker_state>> workers_;
     bool workers_closed_ = false;
     std::mutex shutdown_mutex_;
+    std::mutex opening_mutex_;  // whoever opens a store's disk
 
     // Only the thread's from here on.
     std::unique_ptr<node::hub> hub_;

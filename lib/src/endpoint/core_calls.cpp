@@ -72,6 +72,9 @@ error endpoint_core::wait(std::function<std::optional<error>()> ready, timespan 
     if (in_child()) {
         return usable();
     }
+    if (core_thread::of(this)) {
+        return ready().value_or(cannot_wait());
+    }
     auto answer = std::make_shared<std::promise<error>>();
     auto future = answer->get_future();
     auto step = [answer, ready = std::move(ready)](pending::why why) {

@@ -13,6 +13,14 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
     if (auto problem = usable()) {
         return tl::unexpected{std::move(problem)};
     }
+    // One at a time, so that who comes second finds what the first one has opened.
+    std::unique_lock opening{opening_mutex_, std::try_to_lock};
+    if (!opening && core_thread::of(this)) {
+        return tl::unexpected{cannot_wait()};
+    }
+    if (!opening) {
+        opening.lock();
+    }
     struct known {
         std::shared_ptr<store_state> store;
         std::uint32_t id = 0;
@@ -37,6 +45,18 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
             return tl::unexpected{std::move(opened.error())};
         }
         *disk = std::move(*opened);
+        try {
+            (*disk)->start([this, id = at.id](replica::sequence last, const error& why) {
+                post([this, id, last, why](bool alive) {
+                    if (alive) {
+                        stores_->persisted(id, last, why);
+                    }
+                });
+            });
+        } catch (const std::system_error& problem) {
+            return fail(ec::backend_failure,
+                        std::string{"no thread for the store's disk: "} + problem.what());
+        }
         how.durable = true;
     } else {
         from->who.store = random_id();
@@ -86,12 +106,13 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
 }
 
 void endpoint_core::detach_store(std::uint32_t id) {
-    call<bool>([this, id](bool alive) {
-        if (alive) {
-            stores_->detach(id, {ec::no_such_master, "the store was detached"});
-        }
-        return alive;
+    auto disk = call<std::shared_ptr<store_disk>>([this, id](bool alive) {
+        return std::shared_ptr<store_disk>{
+            alive ? stores_->detach(id, {ec::no_such_master, "the store was detached"}) : nullptr};
     });
+    if (disk) {
+        disk->close();  // Here, so that the core need not wait for it.
+    }
 }
 
 void endpoint_core::follow_store(std::uint32_t id) {
@@ -117,6 +138,9 @@ bool endpoint_core::await_idle(const store_state& store, timespan timeout) {
     const auto number = store.submitted();
     return !wait(
         [this, &store, number]() -> std::optional<error> {
+            if (!stores_->holds(store.id())) {
+                return error{ec::no_such_master, "the store is gone"};
+            }
             return store.handed >= number && stores_->idle(store.id()) ? std::optional{error{}}
                                                                        : std::nullopt;
         },

@@ -45,6 +45,14 @@ class mailbox {
         arrived_.notify_all();
     }
 
+    /// Forgets what is there.
+    void discard() {
+        std::deque<T> gone;  // Destroyed without the lock.
+        const std::lock_guard lock{mutex_};
+        gone.swap(entries_);
+        fd_.set(ended_);
+    }
+
     /// Up to `max`, waiting until `deadline` for `enough` of them, or for the end.
     std::vector<T> take(std::size_t max, std::size_t enough, clock::time_point deadline) {
         std::vector<T> out;

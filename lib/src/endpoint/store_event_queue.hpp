@@ -13,7 +13,10 @@ class store_event_queue : public mailbox<replica::effect> {
     using mailbox::mailbox;
 
     /// Nobody reads it any more.
-    void close() { closed_ = true; }
+    void close() {
+        closed_ = true;
+        discard();
+    }
     [[nodiscard]] bool closed() const { return closed_; }
 
   private:

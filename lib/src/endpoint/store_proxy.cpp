@@ -3,6 +3,7 @@
 #include "bzmq/store.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/mailbox.hpp"
+#include "endpoint/store_state.hpp"
 
 namespace bzmq {
 
@@ -25,30 +26,32 @@ store::proxy::~proxy() = default;
 store::proxy::proxy(proxy&&) noexcept = default;
 store::proxy& store::proxy::operator=(proxy&&) noexcept = default;
 
-// Reads are local, so that their answers are there at once.
+/// Reads are local: their answers are there at once, as soon as there is anything to read.
+template <class F>
+store::proxy::request_id store::proxy::ask(F read) {
+    const auto id = state_->next_id();
+    if (auto& of = state_->of(); of.state_) {
+        of.state_->when_readable([to = state_, id, read] { to->answer(id, read(to->of())); });
+    } else {
+        state_->answer(id, tl::unexpected{no_store()});
+    }
+    return id;
+}
 
 store::proxy::request_id store::proxy::get(const data& key) {
-    const auto id = state_->next_id();
-    state_->answer(id, state_->of().get(key));
-    return id;
+    return ask([key](const store& of) { return of.get(key); });
 }
 
 store::proxy::request_id store::proxy::exists(const data& key) {
-    const auto id = state_->next_id();
-    state_->answer(id, state_->of().exists(key));
-    return id;
+    return ask([key](const store& of) { return of.exists(key); });
 }
 
 store::proxy::request_id store::proxy::get_index_from_value(const data& key, const data& index) {
-    const auto id = state_->next_id();
-    state_->answer(id, state_->of().get_index_from_value(key, index));
-    return id;
+    return ask([key, index](const store& of) { return of.get_index_from_value(key, index); });
 }
 
 store::proxy::request_id store::proxy::keys() {
-    const auto id = state_->next_id();
-    state_->answer(id, state_->of().keys());
-    return id;
+    return ask([](const store& of) { return of.keys(); });
 }
 
 store::proxy::request_id store::proxy::put_unique(const data& key, const data& value,

@@ -1,6 +1,9 @@
 #include "endpoint/store_room.hpp"
 
 #include <algorithm>
+#include <new>
+#include <system_error>
+#include <utility>
 
 #include "endpoint/clock.hpp"
 #include "endpoint/gone.hpp"
@@ -24,84 +27,155 @@ write_state* state_of(replica::ticket ticket) {
 store_room::store_room(const endpoint_id& self, node::hub& hub, outside around)
     : hub_(hub), around_(std::move(around)), host_(self, *this) {}
 
-store_room::~store_room() { shutdown(); }
+store_room::~store_room() { abandon(gone()); }
 
 // -- Commands -------------------------------------------------------------------------------------
 
-error store_room::queue(store_state& store, std::span<const std::byte> command,
-                        write_state* state, std::uint64_t& number) {
-    if (command.size() > replica::entry_bytes_max) {
-        return {ec::message_too_big, "a command of " + std::to_string(command.size())
-                                         + " bytes; at most "
-                                         + std::to_string(replica::entry_bytes_max) + " fit"};
-    }
-    std::unique_lock lock{queue_mutex_};
-    room_.wait(lock, [&] {
-        return closed_ || queued_bytes_ == 0 || queued_bytes_ + command.size() <= queue_bytes_max;
-    });
+void store_room::commands_came(std::uint32_t store) {
+    const std::lock_guard lock{ready_mutex_};
     if (closed_) {
-        return gone();
+        return;
     }
-    number = store.next_number();
-    waiting_.bytes.insert(waiting_.bytes.end(), command.begin(), command.end());
-    waiting_.heads.push_back({store.id(), command.size(), state, number});
-    queued_bytes_ += command.size();
-    if (waiting_.heads.size() == 1) {
-        around_.wake();  // Under the lock: after `close_queue` nobody touches the core any more.
+    ready_.push_back(store);
+    if (ready_.size() == 1) {
+        around_.wake();  // Under the lock: once it is closed nobody touches the core any more.
     }
-    return {};
-}
-
-void store_room::close_queue() {
-    const std::lock_guard lock{queue_mutex_};
-    closed_ = true;
-    room_.notify_all();
-}
-
-void store_room::refuse(write_state* state, error why) {
-    state->finish(std::move(why), 0, {});
-    state->drop_ref();
 }
 
 /// Hands commands to the machines; true where more can go at once.
 bool store_room::take_commands(instant now) {
-    if (next_ == taken_.heads.size()) {
-        taken_.heads.clear();
-        taken_.bytes.clear();
-        next_ = next_byte_ = 0;
-        const std::lock_guard lock{queue_mutex_};
-        taken_.heads.swap(waiting_.heads);
-        taken_.bytes.swap(waiting_.bytes);
+    {
+        const std::lock_guard lock{ready_mutex_};
+        for (const auto id : ready_) {
+            const auto at = stores_.find(id);
+            if (at != stores_.end() && !std::exchange(at->second.listed, true)) {
+                busy_.push_back(id);
+            }
+        }
+        ready_.clear();
     }
-    const auto wall = wall_now();
-    std::size_t done = 0;
-    bool held_up = false;
-    while (next_ < taken_.heads.size() && done < turn_bytes) {
-        const auto& head = taken_.heads[next_];
-        if (!host_.ready(head.store)) {
-            held_up = true;
-            break;
-        }
-        const std::span<const std::byte> bytes{taken_.bytes.data() + next_byte_, head.size};
-        if (const auto at = stores_.find(head.store); at != stores_.end()) {
-            at->second.state->handed = head.number;
-        }
-        const auto problem = host_.submit(now, wall, head.store, ticket_of(head.state), bytes);
-        if (problem != ec::none) {
-            refuse(head.state, problem);
-        }
-        next_byte_ += head.size;
-        done += head.size;
-        ++next_;
-    }
-    if (done == 0) {
+    if (busy_.empty()) {
         return false;
     }
-    const std::lock_guard lock{queue_mutex_};
-    queued_bytes_ -= done;
-    room_.notify_all();
-    // What came meanwhile has woken nobody that slept.
-    return !held_up && (next_ < taken_.heads.size() || !waiting_.heads.empty());
+    const auto wall = wall_now();
+    auto budget = turn_bytes;
+    bool more = false;
+    // Whoever gets nothing of this turn is among the first in the next.
+    std::vector<std::uint32_t> left;
+    std::vector<std::uint32_t> served;
+    for (const auto id : std::exchange(busy_, {})) {
+        const auto at = stores_.find(id);
+        if (at == stores_.end()) {
+            continue;
+        }
+        if (budget == 0) {
+            left.push_back(id);
+            more = true;
+            continue;
+        }
+        switch (take_commands(now, wall, id, at->second, budget)) {
+            case progress::done:
+                at->second.listed = false;
+                break;
+            case progress::more:
+                more = true;
+                [[fallthrough]];
+            case progress::held_up:
+                served.push_back(id);
+        }
+    }
+    busy_ = std::move(left);
+    busy_.insert(busy_.end(), served.begin(), served.end());
+    return more;
+}
+
+store_room::progress store_room::take_commands(instant now, timestamp wall, std::uint32_t id,
+                                               held& of, std::size_t& budget) {
+    auto& queue = of.state->queue();
+    while (true) {
+        if (of.next == of.taken.heads.size()) {
+            of.taken.heads.clear();
+            of.taken.bytes.clear();
+            of.next = of.next_byte = 0;
+            queue.take(of.taken);
+            if (of.taken.empty()) {
+                return progress::done;
+            }
+        }
+        std::size_t commands = 0;
+        std::size_t bytes = 0;
+        bool held_up = false;
+        while (of.next < of.taken.heads.size() && bytes < budget) {
+            if (!host_.ready(id)) {
+                held_up = true;
+                break;
+            }
+            const auto head = of.taken.heads[of.next];
+            const std::span<const std::byte> command{of.taken.bytes.data() + of.next_byte, head.size};
+            ++of.next;
+            of.next_byte += head.size;
+            ++commands;
+            bytes += head.size;
+            of.state->handed = head.number;
+            const auto problem = host_.submit(now, wall, id, ticket_of(head.state), command);
+            if (problem != ec::none) {
+                finish(head.state, problem, 0, {});
+            }
+        }
+        queue.release(commands, bytes);
+        budget -= std::min(budget, bytes);
+        if (held_up) {
+            return progress::held_up;
+        }
+        if (budget == 0) {
+            return of.next < of.taken.heads.size() || !queue.empty() ? progress::more
+                                                                     : progress::done;
+        }
+    }
+}
+
+/// Refuses what waits in its queue, which must be closed.
+void store_room::end_commands(held& of, const error& why) noexcept {
+    while (true) {
+        for (; of.next < of.taken.heads.size(); ++of.next) {
+            finish(of.taken.heads[of.next].state, why, 0, {});
+        }
+        of.taken.heads.clear();
+        of.next = 0;
+        of.state->queue().take(of.taken);
+        if (of.taken.empty()) {
+            return;
+        }
+    }
+}
+
+/// Takes over the reference that the queue had.
+void store_room::finish(write_state* state, error problem, std::uint64_t revision,
+                        std::span<const std::byte> value) noexcept {
+    if (state->finish(std::move(problem), revision, value)) {
+        try {
+            to_call_back_.push_back(state);
+            return;
+        } catch (const std::bad_alloc&) {  // Then at once.
+            static_cast<void>(state->call_back());
+        }
+    }
+    state->drop_ref();
+}
+
+void store_room::call_back() {
+    while (!to_call_back_.empty()) {
+        for (auto* state : std::exchange(to_call_back_, {})) {
+            auto thrown = state->call_back();
+            state->drop_ref();
+            if (thrown) {
+                report(std::move(thrown));
+            }
+        }
+    }
+    for (const auto& [id, each] : stores_) {
+        each.state->serve_reads();
+    }
 }
 
 /// Lets readers that have written go on.
@@ -126,6 +200,7 @@ bool store_room::turn(instant now) {
     now_ = now;
     if (stores_.empty()) {
         inbox_.clear();
+        call_back();
         return false;
     }
     const auto wall = wall_now();
@@ -142,16 +217,24 @@ bool store_room::turn(instant now) {
     }
     host_.flush(now, wall);
     note_settled();
+    call_back();
     return busy;
 }
 
-instant store_room::next_deadline() const { return host_.next_deadline(); }
+instant store_room::next_deadline() const {
+    auto due = host_.next_deadline();
+    for (const auto& [id, each] : stores_) {
+        due = std::min(due, each.state->reads_due());
+    }
+    return due;
+}
 
 bool store_room::drained() const {
-    return next_ == taken_.heads.size() && queued_bytes_ == 0
-           && std::all_of(stores_.begin(), stores_.end(), [](const auto& each) {
-                  return !each.second.disk || each.second.disk->idle();
-              });
+    return std::all_of(stores_.begin(), stores_.end(), [](const auto& each) {
+        const auto& of = each.second;
+        return of.next == of.taken.heads.size() && of.state->queue().empty()
+               && (!of.disk || of.disk->idle());
+    });
 }
 
 // -- Coming and going -----------------------------------------------------------------------------
@@ -159,6 +242,9 @@ bool store_room::drained() const {
 error store_room::attach_master(instant now, const std::shared_ptr<store_state>& store,
                                 replica::master_options options, replica::master::start from,
                                 std::unique_ptr<store_disk> disk) {
+    if (closed_) {
+        return gone();
+    }
     now_ = now;
     auto& place = stores_[store->id()];
     place.state = store;
@@ -168,22 +254,19 @@ error store_room::attach_master(instant now, const std::shared_ptr<store_state>&
         stores_.erase(store->id());
         return problem;
     }
-    if (disk) {
-        disk->start([this, id = store->id()](replica::sequence last, const error& why) {
-            around_.post([this, id, last, why] {
-                const auto at = stores_.find(id);
-                if (at == stores_.end()) {
-                    return;
-                }
-                const auto verdict = at->second.disk->settled(last, why);
-                if (verdict.tell) {
-                    host_.persisted(now_, wall_now(), id, verdict.last, verdict.problem);
-                }
-            });
-        });
-        place.disk = std::move(disk);
-    }
+    place.disk = std::move(disk);
     return {};
+}
+
+void store_room::persisted(std::uint32_t id, replica::sequence last, const error& why) {
+    const auto at = stores_.find(id);
+    if (at == stores_.end() || !at->second.disk) {
+        return;
+    }
+    const auto verdict = at->second.disk->settled(last, why);
+    if (verdict.tell) {
+        host_.persisted(now_, wall_now(), id, verdict.last, verdict.problem);
+    }
 }
 
 void store_room::load_log(std::uint32_t id, const lmdb_tail& tail) {
@@ -196,6 +279,9 @@ void store_room::load_log(std::uint32_t id, const lmdb_tail& tail) {
 
 error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& store,
                                replica::clone_options options) {
+    if (closed_) {
+        return gone();
+    }
     now_ = now;
     stores_[store->id()].state = store;
     auto problem = host_.attach_clone(now, store->id(), std::move(options), store->values(),
@@ -206,25 +292,70 @@ error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& 
     return problem;
 }
 
-void store_room::detach(std::uint32_t id, const error& why) {
+std::unique_ptr<store_disk> store_room::detach(std::uint32_t id, const error& why) {
     host_.detach(id);
-    ended(id, why);
+    return release(id, why);
 }
 
-void store_room::shutdown() {
-    close_queue();
-    const auto why = gone();
-    {
-        const std::lock_guard lock{queue_mutex_};
-        taken_.heads.insert(taken_.heads.end(), waiting_.heads.begin(), waiting_.heads.end());
-        waiting_ = {};
+/// What is left of a store whose machine is gone.
+std::unique_ptr<store_disk> store_room::release(std::uint32_t id, const error& why) {
+    const auto at = stores_.find(id);
+    if (at == stores_.end()) {
+        return {};
     }
-    for (; next_ < taken_.heads.size(); ++next_) {
-        refuse(taken_.heads[next_].state, why);
+    auto gone = std::move(at->second);
+    stores_.erase(at);
+    gone.state->end(why);
+    end_commands(gone, why);
+    return std::move(gone.disk);
+}
+
+void store_room::close(std::unique_ptr<store_disk> disk) {
+    if (!disk) {
+        return;
     }
+    const std::shared_ptr<store_disk> kept{std::move(disk)};
+    try {
+        closers_.emplace_back([kept] { kept->close(); });
+    } catch (const std::system_error&) {
+        kept->close();
+    }
+}
+
+void store_room::shutdown(const error& why) {
+    close_doors();
     while (!stores_.empty()) {
-        detach(stores_.begin()->first, why);
+        close(detach(stores_.begin()->first, why));
     }
+    call_back();
+}
+
+void store_room::abandon(const error& why) noexcept {
+    silent_ = true;
+    close_doors();
+    // Without memory or in any other trouble, whoever waits still has to be told.
+    const auto attempt = [](const auto& step) noexcept {
+        try {
+            step();
+        } catch (...) {  // NOLINT(bugprone-empty-catch): there is nobody left to tell.
+        }
+    };
+    while (!stores_.empty()) {
+        const auto id = stores_.begin()->first;
+        attempt([&] { host_.detach(id); });
+        attempt([&] { close(release(id, why)); });
+        stores_.erase(id);
+    }
+    attempt([&] { call_back(); });
+    for (auto& each : closers_) {
+        each.join();
+    }
+    closers_.clear();
+}
+
+void store_room::close_doors() {
+    const std::lock_guard lock{ready_mutex_};
+    closed_ = true;
 }
 
 std::shared_ptr<store_state> store_room::find(std::string_view name, bool master) const {
@@ -288,7 +419,9 @@ store_info store_room::info(std::uint32_t id) const {
 // -- What the machines want -----------------------------------------------------------------------
 
 void store_room::send(std::span<const endpoint_id> to, std::vector<std::byte> message) {
-    hub_.send_to_stores(now_, to, message);
+    if (!silent_) {
+        hub_.send_to_stores(now_, to, message);
+    }
 }
 
 void store_room::persist(replica::store_id store, replica::persist_batch batch) {
@@ -298,9 +431,7 @@ void store_room::persist(replica::store_id store, replica::persist_batch batch) 
 }
 
 void store_room::answered(replica::ticket to, const replica::answer& what) {
-    auto* state = state_of(to);
-    state->finish(what.code, what.revision, what.value);
-    state->drop_ref();
+    finish(state_of(to), what.code, what.revision, what.value);
 }
 
 void store_room::changed(replica::store_id store, const replica::effect& what) {
@@ -323,19 +454,13 @@ void store_room::status_changed(replica::store_id store, const replica::clone_st
 }
 
 void store_room::services_changed(std::vector<std::string> services) {
-    hub_.set_services(now_, std::move(services));
+    if (!silent_) {
+        hub_.set_services(now_, std::move(services));
+    }
 }
 
 void store_room::ended(replica::store_id store, const error& why) {
-    const auto at = stores_.find(store);
-    if (at == stores_.end()) {
-        return;
-    }
-    if (at->second.disk) {
-        at->second.disk->close();
-    }
-    at->second.state->end(why);
-    stores_.erase(at);
+    close(release(store, why));
 }
 
 }  // namespace bzmq

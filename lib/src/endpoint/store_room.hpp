@@ -1,6 +1,5 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -9,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "bzmq/endpoint_id.hpp"
@@ -23,24 +23,19 @@
 namespace bzmq {
 
 /// The stores of an endpoint: their pure machines, between handles on any thread, the hub and the
-/// disks. All but `queue` and `close_queue` is for the core's thread.
+/// disks. All but `commands_came` is for the core's thread.
 class store_room final : public replica::host_output, public replica::directory {
   public:
     struct outside {
-        std::function<void()> wake;                           ///< any thread
-        std::function<bool(std::function<void()>)> post;      ///< runs it on the core's thread
+        std::function<void()> wake;  ///< any thread
         std::function<void(error)> report;
     };
 
     store_room(const endpoint_id& self, node::hub& hub, outside around);
     ~store_room() override;
 
-    // -- Any thread -------------------------------------------------------------------------------
-
-    /// Waits for room. Takes over a reference to `state` where it succeeds.
-    error queue(store_state& store, std::span<const std::byte> command, write_state* state,
-                std::uint64_t& number);
-    void close_queue();
+    /// From any thread: there is something in this store's queue. Nothing after `shutdown`.
+    void commands_came(std::uint32_t store);
 
     // -- The core's thread ------------------------------------------------------------------------
 
@@ -48,11 +43,15 @@ class store_room final : public replica::host_output, public replica::directory 
                         replica::master_options options, replica::master::start from,
                         std::unique_ptr<store_disk> disk);
     /// Hands a master the log that its disk holds, right after it was attached.
+    /// As `store_disk::done_fn`.
+    void persisted(std::uint32_t id, replica::sequence last, const error& why);
     void load_log(std::uint32_t id, const lmdb_tail& tail);
     error attach_clone(instant now, const std::shared_ptr<store_state>& store,
                        replica::clone_options options);
-    void detach(std::uint32_t id, const error& why);
+    /// The disk, if any, is the caller's to close: that takes as long as the disk does.
+    std::unique_ptr<store_disk> detach(std::uint32_t id, const error& why);
     [[nodiscard]] std::shared_ptr<store_state> find(std::string_view name, bool master) const;
+    [[nodiscard]] bool holds(std::uint32_t id) const { return stores_.contains(id); }
     [[nodiscard]] bool idle(std::uint32_t id) const;
     [[nodiscard]] store_info info(std::uint32_t id) const;
     void follow(instant now, std::uint32_t id);
@@ -65,27 +64,34 @@ class store_room final : public replica::host_output, public replica::directory 
     [[nodiscard]] instant next_deadline() const;
     /// No command waits to be decided, or for a disk.
     [[nodiscard]] bool drained() const;
-    void shutdown();
+    /// Ends all stores; none can be attached any more.
+    void shutdown(const error& why);
+    /// The same in the middle of anything: nothing is said to others.
+    void abandon(const error& why) noexcept;
 
   private:
-    struct queued {
-        std::uint32_t store = 0;
-        std::size_t size = 0;
-        write_state* state = nullptr;
-        std::uint64_t number = 0;
-    };
-    struct commands {
-        std::vector<std::byte> bytes;
-        std::vector<queued> heads;
-    };
     struct held {
         std::shared_ptr<store_state> state;
         std::unique_ptr<store_disk> disk;
+        command_queue::commands taken;  ///< of its queue, not decided from `next` on
+        std::size_t next = 0, next_byte = 0;
+        bool listed = false;            ///< in `busy_`
     };
+    enum class progress : std::uint8_t { done, held_up, more };
 
     bool take_commands(instant now);
+    progress take_commands(instant now, timestamp wall, std::uint32_t id, held& of,
+                           std::size_t& budget);
+    std::unique_ptr<store_disk> release(std::uint32_t id, const error& why);
+    void close_doors();
+    void end_commands(held& of, const error& why) noexcept;
+    void finish(write_state* state, error problem, std::uint64_t revision,
+                std::span<const std::byte> value) noexcept;
+    void close(std::unique_ptr<store_disk> disk);
+    /// Calls back for writes that are done and reads that need not wait: outside of the machines,
+    /// since whoever is called may want something of them.
+    void call_back();
     void note_settled();
-    void refuse(write_state* state, error why);
 
     // replica::host_output
     void send(std::span<const endpoint_id> to, std::vector<std::byte> message) override;
@@ -102,20 +108,18 @@ class store_room final : public replica::host_output, public replica::directory 
         return hub_.providers(service);
     }
 
-    static constexpr std::size_t queue_bytes_max = 16 * 1024 * 1024;
-
     node::hub& hub_;
     const outside around_;
 
-    std::mutex queue_mutex_;
-    std::condition_variable room_;
-    commands waiting_;
-    std::size_t queued_bytes_ = 0;  // with what is taken and not decided
-    bool closed_ = false;
+    std::mutex ready_mutex_;
+    std::vector<std::uint32_t> ready_;     // stores whose queues were empty and are not any more
+    bool closed_ = false;                  // written under the lock, by the core's thread
 
+    bool silent_ = false;
     instant now_{};
-    commands taken_;
-    std::size_t next_ = 0, next_byte_ = 0;
+    std::vector<std::uint32_t> busy_;      // stores with commands that are not decided
+    std::vector<write_state*> to_call_back_;
+    std::vector<std::thread> closers_;     // of disks that nobody waits for
     replica::host host_;
     std::map<std::uint32_t, held> stores_;
     std::vector<std::pair<endpoint_id, shared_bytes>> inbox_;

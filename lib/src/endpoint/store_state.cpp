@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "endpoint/core.hpp"
+#include "endpoint/core_thread.hpp"
 
 namespace bzmq {
 namespace {
@@ -64,10 +65,68 @@ error store_state::prepare_read() {
     return {};
 }
 
+/// With the lock held, as `note_reads`.
+bool store_state::must_wait(const waiting_read& read, instant now) const {
+    if (ended_) {
+        return false;
+    }
+    return readable_ ? settled_ < read.own : !status_.stale && now < read.deadline;
+}
+
+void store_state::note_reads() {
+    auto due = never;
+    if (!readable_) {
+        for (const auto& each : reads_) {
+            due = std::min(due, each.deadline);
+        }
+    }
+    has_reads_ = !reads_.empty();
+    reads_due_ = due.count();
+}
+
+void store_state::when_readable(std::function<void()> read) {
+    {
+        const std::lock_guard lock{mutex_};
+        const auto now = monotonic_now();
+        waiting_read what{master_ ? own_number(this) : 0,
+                          get_delay_ >= never - now ? never : now + get_delay_, std::move(read)};
+        if (must_wait(what, now)) {
+            reads_.push_back(std::move(what));
+            note_reads();
+            core_->commands_came(id_);  // So that it looks at the deadline.
+            return;
+        }
+        read = std::move(what.run);
+    }
+    read();
+}
+
+void store_state::serve_reads() {
+    if (!has_reads_) {
+        return;
+    }
+    std::vector<waiting_read> ready;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto now = monotonic_now();
+        std::vector<waiting_read> kept;
+        for (auto& each : reads_) {
+            (must_wait(each, now) ? kept : ready).push_back(std::move(each));
+        }
+        reads_ = std::move(kept);
+        note_reads();
+    }
+    for (const auto& each : ready) {
+        each.run();
+    }
+}
+
 error store_state::wait_for_state() {
     std::unique_lock lock{mutex_};
-    changed_.wait_until(lock, deadline_in(get_delay_),
-                        [this] { return readable_ || ended_ || status_.stale; });
+    if (!core_thread::of(core_.get())) {
+        changed_.wait_until(lock, deadline_in(get_delay_),
+                            [this] { return readable_ || ended_ || status_.stale; });
+    }
     if (ended_) {
         return ended_;
     }
@@ -82,8 +141,9 @@ error store_state::wait_for_state() {
 
 bool store_state::await_state(timespan timeout) {
     std::unique_lock lock{mutex_};
-    const auto deadline = deadline_in(timeout);
     const auto ready = [this] { return readable_ || ended_; };
+    const auto deadline = core_thread::of(core_.get()) ? std::chrono::steady_clock::time_point{}
+                                                       : deadline_in(timeout);
     if (deadline == std::chrono::steady_clock::time_point::max()) {
         changed_.wait(lock, ready);
     } else {
@@ -93,21 +153,30 @@ bool store_state::await_state(timespan timeout) {
 }
 
 error store_state::wait_for_own(std::uint64_t number) {
+    if (core_thread::of(core_.get())) {
+        return cannot_wait();
+    }
     std::unique_lock lock{mutex_};
     changed_.wait(lock, [&] { return settled_ >= number || ended_; });
     return settled_ >= number ? error{} : ended_;
 }
 
-void store_state::submit(std::span<const std::byte> command, write_state* state) {
+error store_state::submit(std::span<const std::byte> command, write_state* state) {
+    if (core_->in_child()) {
+        return core_->usable();
+    }
     std::uint64_t number = 0;
-    if (auto problem = core_->queue_command(*this, command, state, number)) {
-        state->finish(std::move(problem), 0, {});
-        state->drop_ref();
-        return;
+    bool first = false;
+    if (auto problem = queue_.push(command, state, !core_thread::of(core_.get()), number, first)) {
+        return problem;
+    }
+    if (first) {
+        core_->commands_came(id_);
     }
     if (master_) {
         note_own(shared_from_this(), number);
     }
+    return {};
 }
 
 // -- The core -------------------------------------------------------------------------------------
@@ -120,18 +189,22 @@ void store_state::set_status(const replica::clone_status& now) {
 }
 
 void store_state::end(error why) {
-    const std::lock_guard lock{mutex_};
-    if (ended_) {
-        return;
+    queue_.close(why);
+    {
+        const std::lock_guard lock{mutex_};
+        if (ended_) {
+            return;
+        }
+        ended_ = std::move(why);
+        readable_ = false;
+        for (const auto& each : events_) {
+            each->end();
+        }
+        events_.clear();
+        has_events_ = false;
+        changed_.notify_all();
     }
-    ended_ = std::move(why);
-    readable_ = false;
-    for (const auto& each : events_) {
-        each->end();
-    }
-    events_.clear();
-    has_events_ = false;
-    changed_.notify_all();
+    serve_reads();
 }
 
 void store_state::settle(std::uint64_t number) {
@@ -144,9 +217,12 @@ void store_state::settle(std::uint64_t number) {
 }
 
 void store_state::settle_later(std::uint64_t number, replica::sequence at) {
-    if (settling_.empty() || settling_.back().second < number) {
-        settling_.emplace_back(at, number);
+    // Entries behind the newest one were rolled back; what they were about is decided with it.
+    while (!settling_.empty() && settling_.back().first >= at) {
+        number = std::max(number, settling_.back().second);
+        settling_.pop_back();
     }
+    settling_.emplace_back(at, number);
 }
 
 void store_state::committed(replica::sequence up_to) {

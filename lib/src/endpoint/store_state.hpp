@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "bzmq/store.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/command_queue.hpp"
 #include "endpoint/read_gate.hpp"
 #include "endpoint/store_event_queue.hpp"
 #include "endpoint/write_state.hpp"
@@ -46,6 +48,8 @@ class store_state : public std::enable_shared_from_this<store_state> {
     /// Waits until there is something to read, and until this thread's own writes are in it. Then
     /// `ec::none`, or why nothing may be read.
     error prepare_read();
+    /// Calls `read` as soon as `prepare_read` has nothing to wait for: now, or on the core's thread.
+    void when_readable(std::function<void()> read);
     /// Waits until there is state to read; false where `timeout` was over first.
     bool await_state(timespan timeout);
     /// With the gate held: `read(table, now by the master's clock)`.
@@ -55,14 +59,13 @@ class store_state : public std::enable_shared_from_this<store_state> {
         const read_gate::reading lock{gate_};
         return what(std::as_const(values_), now);
     }
-    /// Sends a command on its way; adopts a reference to `state`.
-    void submit(std::span<const std::byte> command, write_state* state);
-    /// Counts a command of this thread, as the queue takes it: under the queue's lock.
-    std::uint64_t next_number() noexcept { return ++submitted_; }
-    [[nodiscard]] std::uint64_t submitted() const noexcept { return submitted_; }
+    /// Sends a command on its way; where it succeeds, with a reference to `state`.
+    error submit(std::span<const std::byte> command, write_state* state);
+    [[nodiscard]] std::uint64_t submitted() const noexcept { return queue_.submitted(); }
 
     // -- The core ---------------------------------------------------------------------------------
 
+    command_queue& queue() noexcept { return queue_; }
     replica::table& values() noexcept { return values_; }
     replica::write_gate& gate() noexcept { return gate_; }
     void set_status(const replica::clone_status& now);
@@ -70,17 +73,28 @@ class store_state : public std::enable_shared_from_this<store_state> {
     void end(error why);
     /// Commands up to this number have their effect, or will never have one.
     void settle(std::uint64_t number);
-    /// The same, as soon as the master has committed entry `at`.
+    /// The same, as soon as the master has committed entry `at`, its newest one.
     void settle_later(std::uint64_t number, replica::sequence at);
     void committed(replica::sequence up_to);
+    /// Serves reads that need not wait any longer.
+    void serve_reads();
+    /// When the next one has waited long enough; `never` where none waits.
+    [[nodiscard]] instant reads_due() const noexcept { return instant{reads_due_.load()}; }
     void add_events(std::shared_ptr<store_event_queue> queue);
     [[nodiscard]] bool wants_events() const noexcept { return has_events_; }
     void tell(const replica::effect& what);
     std::uint64_t handed = 0;  ///< number of the newest command that the host has
 
   private:
+    struct waiting_read {
+        std::uint64_t own = 0;  ///< number of the command that it waits for
+        instant deadline{};
+        std::function<void()> run;
+    };
     error wait_for_state();
     error wait_for_own(std::uint64_t number);
+    [[nodiscard]] bool must_wait(const waiting_read& read, instant now) const;
+    void note_reads();
 
     const std::shared_ptr<endpoint_core> core_;
     const std::uint32_t id_;
@@ -93,14 +107,17 @@ class store_state : public std::enable_shared_from_this<store_state> {
     read_gate gate_;
     std::atomic<std::int64_t> clock_offset_{0};
     std::atomic<bool> readable_{false};       // synced, not stale, not ended
-    std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> settled_{0};
+    command_queue queue_;
+    std::atomic<bool> has_reads_{false};
+    std::atomic<std::chrono::nanoseconds::rep> reads_due_{never.count()};
 
     mutable std::mutex mutex_;                // the rest, and for whoever waits
     std::condition_variable changed_;
     replica::clone_status status_;
     error ended_;
     std::deque<std::pair<replica::sequence, std::uint64_t>> settling_;
+    std::vector<waiting_read> reads_;
     std::vector<std::shared_ptr<store_event_queue>> events_;
     std::atomic<bool> has_events_{false};
 };

@@ -5,6 +5,7 @@
 
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/store_state.hpp"
 #include "replica/command.hpp"
 
@@ -80,6 +81,9 @@ expected<write_outcome> store_write::wait(timespan timeout) const {
     if (state_ == nullptr) {
         return tl::unexpected{failed_};
     }
+    if (!state_->done() && core_thread::any()) {
+        return tl::unexpected{cannot_wait()};
+    }
     if (!state_->wait_until(deadline_in(timeout))) {
         return fail(ec::request_timeout, "the write has no outcome yet");
     }
@@ -122,10 +126,11 @@ store_write store::submit(const std::vector<std::byte>* command) {
     if (!state_) {
         return store_write{no_store()};
     }
-    auto* write = new write_state;
-    write->add_ref();
-    state_->submit(*command, write);
-    return store_write{write};
+    store_write out{new write_state};
+    if (auto problem = state_->submit(*command, out.state_)) {
+        return store_write{std::move(problem)};
+    }
+    return out;
 }
 
 store_write store::put(const data& key, const data& value, std::optional<timespan> expiry) {

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <new>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,24 +31,43 @@ class write_state {
         }
     }
 
-    void finish(error problem, std::uint64_t revision, std::span<const std::byte> value) {
+    /// True where callbacks wait: somebody has to `call_back`.
+    [[nodiscard]] bool finish(error problem, std::uint64_t revision,
+                              std::span<const std::byte> value) noexcept {
+        const std::lock_guard lock{mutex_};
+        problem_ = std::move(problem);
+        revision_ = revision;
+        try {
+            value_.assign(value.begin(), value.end());
+        } catch (const std::bad_alloc&) {
+            value_.clear();  // The write is done; better no copy of the value than no answer.
+        }
+        done_.store(true, std::memory_order_release);
+        if (waiting_) {
+            changed_.notify_all();
+        }
+        return !callbacks_.empty();
+    }
+    /// Calls all that wait. What one of them throws, if any does.
+    [[nodiscard]] error call_back() {
         std::vector<done_fn> callbacks;
         {
             const std::lock_guard lock{mutex_};
-            problem_ = std::move(problem);
-            revision_ = revision;
-            value_.assign(value.begin(), value.end());
-            done_.store(true, std::memory_order_release);
-            if (waiting_) {
-                changed_.notify_all();
-            }
             callbacks.swap(callbacks_);
         }
+        error thrown;
         for (const auto& each : callbacks) {
-            each(*this);
+            try {
+                each(*this);
+            } catch (const std::exception& problem) {
+                thrown = {ec::unspecified, std::string{"a write's callback threw: "} + problem.what()};
+            } catch (...) {
+                thrown = {ec::unspecified, "a write's callback threw something that is no exception"};
+            }
         }
+        return thrown;
     }
-    /// Calls back once it is done: now, or on the thread that brings the outcome.
+    /// Calls back once it is done: now, or by `call_back`.
     void then(done_fn callback) {
         {
             const std::lock_guard lock{mutex_};

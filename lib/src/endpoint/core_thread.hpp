@@ -1,0 +1,31 @@
+#pragma once
+
+#include "bzmq/error.hpp"
+
+namespace bzmq {
+
+/// Marks the thread of an endpoint's core: it must not wait for what only it can bring about.
+class core_thread {
+  public:
+    explicit core_thread(const void* core) noexcept { current() = core; }
+    ~core_thread() { current() = nullptr; }
+    core_thread(const core_thread&) = delete;
+    core_thread& operator=(const core_thread&) = delete;
+
+    /// Is the caller on the thread of any core, or of this one?
+    [[nodiscard]] static bool any() noexcept { return current() != nullptr; }
+    [[nodiscard]] static bool of(const void* core) noexcept { return current() == core; }
+
+  private:
+    static const void*& current() noexcept {
+        thread_local const void* core = nullptr;
+        return core;
+    }
+};
+
+/// What a wait there says.
+inline error cannot_wait() {
+    return {ec::request_timeout, "a callback on an endpoint's thread cannot wait"};
+}
+
+}  // namespace bzmq

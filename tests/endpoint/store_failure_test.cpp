@@ -1,0 +1,270 @@
+// What goes wrong around stores: an end in order, everybody who waits is told, nobody else is held up.
+#include <poll.h>
+
+#include <atomic>
+#include <future>
+#include <new>
+
+#include "endpoint/clock.hpp"
+#include "endpoint/core.hpp"
+#include "endpoint/scratch.hpp"
+#include "endpoint/store_disk.hpp"
+#include "endpoint/store_room.hpp"
+#include "endpoint/support.hpp"
+
+namespace bzmq::testing {
+namespace {
+
+bool readable(int fd, int timeout_ms) {
+    ::pollfd what{fd, POLLIN, 0};
+    return ::poll(&what, 1, timeout_ms) == 1;
+}
+constexpr int patience_ms = 20'000;
+
+TEST(store_failure, a_write_after_detach_is_refused_at_once) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    ASSERT_TRUE(s.put("x", 1).wait());
+    s.detach();
+    EXPECT_EQ(s.put("x", 2).wait().error(), ec::no_such_master);
+    EXPECT_EQ(s.get("x").error(), ec::no_such_master);
+    EXPECT_FALSE(s.await_idle(timespan::max()));
+}
+
+TEST(store_failure, what_a_callback_would_wait_for_is_refused) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    std::promise<std::vector<ec>> told;
+    s.put("x", 1).then([&](const expected<write_outcome>& first) {
+        std::vector<ec> seen{first ? ec::none : first.error().code()};
+        auto second = s.put("x", 2);
+        const auto outcome = second.wait();
+        seen.push_back(outcome ? ec::none : outcome.error().code());
+        const auto own = s.get("x");  // Would have to wait for the write just above.
+        seen.push_back(own ? ec::none : own.error().code());
+        seen.push_back(s.info() ? ec::none : ec::unspecified);
+        s.detach();
+        told.set_value(seen);
+    });
+    EXPECT_EQ(told.get_future().get(),
+              (std::vector{ec::none, ec::request_timeout, ec::request_timeout, ec::none}));
+    EXPECT_EQ(s.get("x").error(), ec::no_such_master);
+}
+
+TEST(store_failure, what_a_callback_throws_is_reported_and_ends_nothing) {
+    auto ep = make("one");
+    auto statuses = ep.make_status_subscriber();
+    auto s = *ep.attach_master("s");
+    s.put("x", 1).then([](const auto&) { throw std::runtime_error{"on purpose"}; });
+    const auto seen = read_until(statuses, ec::unspecified);
+    ASSERT_FALSE(seen.empty());
+    EXPECT_NE(get<error>(seen.back()).message().find("on purpose"), std::string::npos);
+    EXPECT_TRUE(s.put("x", 2).wait());
+}
+
+TEST(store_failure, a_proxy_does_not_wait_for_a_clone_without_state) {
+    auto first = make("first");
+    auto second = make("second");
+    clone_options how;
+    how.get_delay = 1h;
+    auto copy = *second.attach_clone("s", how);
+    store::proxy waits{copy};
+    const auto id = waits.get("x");
+    EXPECT_FALSE(readable(waits.fd(), 0));
+    auto master = *first.attach_master("s");
+    ASSERT_TRUE(master.put("x", 7).wait());
+    join(second, first);
+    ASSERT_TRUE(readable(waits.fd(), patience_ms));
+    const auto answer = waits.receive();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->id, id);
+    EXPECT_EQ(answer->answer, data{7});
+}
+
+TEST(store_failure, a_proxy_says_in_time_that_there_is_no_state) {
+    auto ep = make("one");
+    clone_options how;
+    how.get_delay = 10ms;
+    auto copy = *ep.attach_clone("s", how);
+    store::proxy waits{copy};
+    waits.keys();
+    const auto answer = waits.receive(patience);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->answer.error(), ec::stale_data);
+    how.get_delay = 1h;
+    auto other = *ep.attach_clone("t", how);
+    store::proxy ends{other};
+    ends.exists("x");
+    ep.shutdown();
+    const auto last = ends.receive(patience);
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->answer.error(), ec::shutting_down);
+}
+
+TEST(store_failure, a_core_that_breaks_ends_its_stores) {
+    const scratch folder;
+    master_options durable;
+    durable.path = folder.path + "/s";
+    auto one = std::make_shared<endpoint_core>(named("a"));
+    auto disk = one->attach_master(one, "s", backend::lmdb, durable);
+    ASSERT_TRUE(disk) << to_string(disk.error());
+    auto copy = one->attach_clone(one, "t", {});
+    ASSERT_TRUE(copy);
+    auto waits = std::async(std::launch::async, [&] { return (*copy)->await_state(timespan::max()); });
+    EXPECT_EQ(one->ask([](const node::hub&) -> int { throw std::bad_alloc{}; }), 0);
+    EXPECT_FALSE(waits.get());
+    EXPECT_EQ((*disk)->prepare_read(), ec::unspecified);
+    // Somebody else may have the disk at once.
+    ASSERT_TRUE(eventually([&] { return one->is_shutdown(); }));
+    auto other = make("b");
+    auto again = other.attach_master("s", backend::lmdb, durable);
+    EXPECT_TRUE(again) << to_string(again.error());
+}
+
+TEST(store_failure, one_name_attached_by_many_threads_is_one_store) {
+    const scratch folder;
+    master_options durable;
+    durable.path = folder.path + "/s";
+    auto ep = make("one");
+    std::vector<std::future<expected<store>>> all;
+    for (int i = 0; i < 8; ++i) {
+        all.push_back(std::async(std::launch::async, [&] {
+            return ep.attach_master("s", backend::lmdb, durable);
+        }));
+    }
+    for (auto& each : all) {
+        auto got = each.get();
+        ASSERT_TRUE(got) << to_string(got.error());
+        EXPECT_TRUE(got->increment("x").wait());
+    }
+    EXPECT_EQ(ep.attach_master("s", backend::lmdb, durable)->get("x"), data{count{8}});
+}
+
+/// A room of its own, with disks that do nothing by themselves.
+struct room : ::testing::Test, node::hub_output {
+    struct still_disk final : store_disk {
+        explicit still_disk(std::atomic<int>& open) : open_(open) { ++open_; }
+        ~still_disk() override { --open_; }
+        void start(done_fn) override {}
+        void persist(replica::persist_batch batch) override {
+            handed += batch.entries.size();
+        }
+        verdict settled(replica::sequence last, const error& problem) override {
+            return {true, last, problem};
+        }
+        bool idle() const override { return true; }
+        void close() override {}
+        std::atomic<int>& open_;
+        std::size_t handed = 0;
+    };
+
+    room() { rooms.turn(now); }
+    ~room() override { rooms.shutdown(gone); }
+
+    std::shared_ptr<store_state> attach(const std::string& name, bool durable) {
+        auto state = std::make_shared<store_state>(core, ++last, name, true, backend::memory, 0s);
+        replica::master_options how;
+        how.name = name;
+        how.durable = durable;
+        how.unsettled_bytes = 1000;
+        replica::master::start from;
+        from.who.store = core->self();
+        from.who.epochs = {{1, 1}};
+        std::unique_ptr<store_disk> disk;
+        if (durable) {
+            disk = std::make_unique<still_disk>(open);
+        }
+        problem = rooms.attach_master(now, state, how, from, std::move(disk));
+        return state;
+    }
+    /// As `store::put`, but for this room's stores.
+    write_state* put(store_state& to) {
+        std::vector<std::byte> command;
+        const std::vector<std::byte> bytes(100, std::byte{1});
+        replica::put_command(command, {replica::operation::put, bytes, bytes, {}, 0, {}, {}});
+        auto* write = new write_state;
+        std::uint64_t number = 0;
+        bool first = false;
+        EXPECT_FALSE(to.queue().push(command, write, false, number, first));
+        if (first) {
+            rooms.commands_came(to.id());
+        }
+        writes.emplace_back(write, [](write_state* each) { each->drop_ref(); });
+        return write;
+    }
+
+    void send(node::link_id, shared_bytes) override {}
+    void close(node::link_id) override {}
+    void connect(node::target_id) override {}
+    void deliver(std::span<const node::subscriber_id>, const batch_ptr&,
+                 std::vector<node::subscriber_id>&) override {}
+    void notify(status_variant) override {}
+    block_ptr allocate(std::size_t capacity) override { return block_ptr{new_heap_block(capacity)}; }
+    void pong(node::request_id, std::chrono::nanoseconds, std::vector<endpoint_id>) override {}
+    void filter_confirmed(node::request_id) override {}
+
+    const error gone{ec::shutting_down};
+    std::shared_ptr<endpoint_core> core = std::make_shared<endpoint_core>(named("a"));
+    instant now = monotonic_now();
+    node::hub hub{[this] {
+                      node::hub_options how;
+                      how.self = core->self();
+                      return how;
+                  }(),
+                  *this};
+    store_room rooms{core->self(), hub, {[] {}, [](error) {}}};
+    std::uint32_t last = 0;
+    std::atomic<int> open{0};
+    error problem;
+    std::vector<std::shared_ptr<write_state>> writes;
+};
+
+TEST_F(room, a_slow_disk_holds_up_nobody_else) {
+    auto slow = attach("slow", true);
+    auto quick = attach("quick", false);
+    ASSERT_FALSE(problem) << to_string(problem);
+    for (int i = 0; i < 100; ++i) {
+        put(*slow);
+    }
+    rooms.turn(now);
+    EXPECT_FALSE(writes.back()->done());
+    auto* write = put(*quick);
+    rooms.turn(now);
+    EXPECT_TRUE(write->done());
+    EXPECT_EQ(write->problem(), ec::none);
+    EXPECT_FALSE(rooms.drained());
+    rooms.detach(slow->id(), {ec::no_such_master});
+    for (const auto& each : writes) {
+        EXPECT_TRUE(each->done());
+    }
+    EXPECT_TRUE(rooms.drained());
+    EXPECT_EQ(open, 0);
+}
+
+TEST_F(room, takes_no_store_after_its_end) {
+    rooms.shutdown(gone);
+    attach("late", false);
+    EXPECT_EQ(problem, ec::shutting_down);
+    EXPECT_TRUE(rooms.drained());
+}
+
+TEST_F(room, readers_do_not_wait_for_what_was_rolled_back) {
+    auto state = attach("s", false);
+    std::vector<std::byte> command(10);
+    auto write = std::shared_ptr<write_state>{new write_state, [](auto* each) { each->drop_ref(); }};
+    ASSERT_FALSE(state->submit(command, write.get()));  // To the core, which does not know the store.
+    state->settle_later(1, 100);
+    state->settle_later(2, 91);
+    state->committed(91);
+    EXPECT_FALSE(state->prepare_read());
+    // What the queue still has is nobody's.
+    state->end(gone);
+    command_queue::commands left;
+    state->queue().take(left);
+    for (const auto& each : left.heads) {
+        each.state->drop_ref();
+    }
+}
+
+}  // namespace
+}  // namespace bzmq::testing
