@@ -166,6 +166,18 @@ TEST_F(elector, whose_copy_is_not_whole_does_not_stand) {
     EXPECT_GT(a.next_deadline(), now);
 }
 
+TEST_F(elector, neither_wants_nor_grants_an_epoch_older_than_one_that_exists) {
+    const auto exists = epoch_after_promotion(epoch_after_promotion(0, id_of(7)), id_of(7));
+    auto a = make("a");
+    a.heard_epoch(exists);
+    now += 20s;
+    const auto answer = a.asked(now, id_of(2), question(exists - 1, true), ours);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_FALSE(answer->granted);
+    EXPECT_EQ(answer->promised, exists) << "so that it can ask for a newer one";
+    EXPECT_GT(stand(a), exists);
+}
+
 TEST_F(elector, alone_needs_nobody) {
     election a{{"a", {"a"}, 10s, 1}, {}, id_of(1), now};
     now += 20s;

@@ -222,6 +222,53 @@ TEST(failover, the_former_master_gives_way_and_hands_out_what_only_it_had) {
     EXPECT_EQ(all.masters(), std::vector{0U});
 }
 
+TEST(failover, a_former_heir_writes_under_a_name_that_it_never_had) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    auto forgetful = cast::master_part(0);
+    forgetful.writer_timeout = 4s;
+    forgetful.clone_timeout = 1s;
+    clone_options heir;
+    heir.promoted = cast::master_part(0);
+    const auto at_a = a.master("s", forgetful, nullptr, heir);
+    const auto at_b = b.standby("s", heir);
+    around.settle();
+    b.write(at_b, 1, make_command(operation::add, "n", one));
+    around.settle();
+    around.apart.insert(b.id);
+    around.pass(20s);  // It is forgotten, and goes by another name afterwards.
+    around.apart.clear();
+    b.write(at_b, 2, make_command(operation::add, "n", one));
+    around.pass(20s);
+    ASSERT_EQ(b.answers[2], ec::none);
+    ASSERT_FALSE(b.stores->promote(around.now, around.wall, at_b));
+    around.pass(5s);
+    ASSERT_FALSE(a.stores->promote(around.now, around.wall, at_a));
+    around.pass(5s);
+    ASSERT_NE(b.stores->clone_of(at_b), nullptr);
+    b.write(at_b, 3, make_command(operation::add, "n", one));
+    around.pass(5s);
+    EXPECT_EQ(b.answers[3], ec::none);
+    EXPECT_EQ(a.content(at_a), (std::map<data, data>{{"n", count{3}}}));
+}
+
+TEST(failover, one_disk_counts_once_although_its_standby_starts_again) {
+    cast all{1, 2};
+    auto& a = *all.at[0];
+    auto& b = *all.at[1];
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    b.restart();
+    all.id[1] = b.standby("s", all.standby_part(1, 2, false));
+    all.around.pass(2s);
+    ASSERT_EQ(b.disk_of("s").last(), a.master_of(all.id[0]).last());
+    EXPECT_FALSE(a.answers.contains(1)) << "there is one standby, and two are asked for";
+    all.around.add().standby("s", all.standby_part(2, 2, false));
+    all.around.pass(2s);
+    EXPECT_EQ(a.answers[1], ec::none);
+}
+
 TEST(failover, a_former_master_that_starts_again_begins_an_older_epoch_than_its_heir) {
     cast all{1, 0};
     auto& a = *all.at[0];
@@ -458,6 +505,55 @@ TEST(failover, a_master_cut_off_from_its_electors_acknowledges_nothing_and_is_fe
     EXPECT_EQ(a.answers[1], ec::request_timeout);
     EXPECT_EQ(a.orphans.size(), 1U);
     EXPECT_TRUE(a.content(all.id[0]).empty());
+}
+
+TEST(failover, an_elected_master_is_newer_than_one_that_an_operator_made) {
+    cast all{2, 1, true};
+    for (const unsigned each : {1U, 2U, 1U}) {
+        ASSERT_FALSE(all.at[each]->stores->promote(all.around.now, all.around.wall, all.id[each]));
+        all.around.pass(5s);
+    }
+    ASSERT_EQ(all.masters(), std::vector{1U});
+    const auto before = all.at[1]->master_of(all.id[1]).who().epoch();
+    all.kill(1);
+    for (const unsigned each : {0U, 2U}) {
+        all.at[each]->restart();
+        all.id[each] = all.at[each]->standby("s", all.standby_part(each, 1, true));
+    }
+    all.around.pass(60s);
+    ASSERT_EQ(all.masters().size(), 1U);
+    const auto heir = all.masters()[0];
+    EXPECT_GT(all.at[heir]->master_of(all.id[heir]).who().epoch(), before);
+    for (const unsigned each : {0U, 2U}) {
+        EXPECT_FALSE(all.at[each]->demotions.contains(all.id[each])) << "it was master of an old epoch";
+    }
+}
+
+TEST(failover, promises_of_one_store_are_not_kept_in_another) {
+    cast all{2, 1, true};
+    all.kill(0);
+    all.around.pass(30s);
+    ASSERT_EQ(all.masters().size(), 1U);
+    const auto heir = all.masters()[0];
+    const auto other = 3 - heir;
+    auto& b = *all.at[other];
+    ASSERT_NE(b.disk_of("s").vote.epoch, 0U);
+    // The heir's disk is lost, and an operator begins anew.
+    all.at[heir]->restart();
+    all.at[heir]->disks.clear();
+    const auto fresh = all.at[heir]->master("s", cast::master_part(0));
+    all.at[heir]->write(fresh, 1, make_command(operation::put, "x", one));
+    all.around.pass(2s);
+    b.clone_of(all.id[other]).accept_new_store(all.around.now);
+    all.around.pass(30s);
+    EXPECT_NE(all.at[heir]->stores->master_of(fresh), nullptr) << "fenced by a former store's epoch";
+    EXPECT_TRUE(b.clone_of(all.id[other]).status().attached);
+    EXPECT_EQ(b.disk_of("s").vote, vote_record{});
+    b.restart();
+    all.id[other] = b.standby("s", all.standby_part(other, 1, true));
+    all.around.pass(2s);
+    EXPECT_EQ(b.content(all.id[other]).size(), 1U);
+    EXPECT_TRUE(b.clone_of(all.id[other]).status().attached);
 }
 
 TEST(failover, only_electors_count_as_replicas) {

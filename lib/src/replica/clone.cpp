@@ -46,6 +46,7 @@ clone::clone(clone_options options, handover from, vote_record promised, table& 
       keeps_orphans_(options_.standby || !who_.store.is_nil()),
       election_(elections_of(options_), std::move(promised), options_.self, now) {
     writers_.reset(from.writers, self_);
+    election_.heard_epoch(newest_epoch_);  // Of an operator's making, nobody has promised it.
     disk_.who = who_;
     disk_.last = from.on_disk;
     disk_.handed = from.handed_to_disk;
@@ -119,7 +120,7 @@ void clone::seek(instant now) {
     out.chain = trusted_ ? log_.chain() : ~log_.chain();
     out.standby = options_.standby;
     out.stored = stored();
-    out.epoch = std::max({who_.epoch(), newest_epoch_, election_.promised()});
+    out.epoch = std::max({who_.epoch(), newest_epoch_, promised_in(who_.store)});
     out.elector = options_.elector;
     send(encode(options_.name, out));
 }
@@ -246,7 +247,7 @@ void clone::handle(instant now, const welcome_message& what) {
         return;  // A late copy.
     }
     const bool older = what.store == who_.store
-                       && what.epoch < std::max(newest_epoch_, election_.promised());
+                       && what.epoch < std::max(newest_epoch_, promised_in(what.store));
     if (older || !accepts(what)) {
         attach_due_ = now + (older ? attach_pause_ : options_.resync_interval);
         return;

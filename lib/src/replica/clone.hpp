@@ -238,6 +238,10 @@ class clone {
     void write_disk(instant now);
     void replace_disk();
     void vote(instant now);
+    /// Masters of a store that are older are not followed.
+    [[nodiscard]] std::uint64_t promised_in(const endpoint_id& store) const noexcept {
+        return store == disk_.who.store ? election_.promised() : 0;
+    }
     [[nodiscard]] bool whole_on_disk() const noexcept;
     [[nodiscard]] sequence safe_on_disk() const noexcept;
     [[nodiscard]] instant disk_deadline() const noexcept;

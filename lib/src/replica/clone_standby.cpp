@@ -156,11 +156,15 @@ void clone::snapshot_persisted(instant now, const error& problem) {
         disk_.hold_until = now + failure_pause;
         return;
     }
+    if (disk_.next_who.store != disk_.who.store && !disk_.who.store.is_nil()) {
+        election_.begin_store(now, disk_.next_who.epoch());
+    }
     disk_.who = disk_.next_who;
     disk_.last = disk_.handed = disk_.next_last;
     // A newer snapshot may have begun meanwhile; then this is what it is to take the place of.
     (stale ? disk_.due_before : disk_.replace_due) = false;
     ack_due_ = std::min(ack_due_, now);
+    vote(now);
 }
 
 // -- Elections ------------------------------------------------------------------------------------
@@ -189,7 +193,7 @@ void clone::vote_persisted(instant now, const error& problem) {
 void clone::vote(instant now) {
     while (promoting_ == 0) {
         const auto step = election_.tick(now, whole_on_disk());
-        if (attached_ && election_.promised() > epoch_) {
+        if (attached_ && promised_in(building_ ? building_->who().store : who_.store) > epoch_) {
             lose_master();  // We have promised not to follow it any more.
             attach_due_ = now + attach_pause_;
         }

@@ -62,8 +62,16 @@ void election::stand(instant now) {
     give_up_ = now + std::max(patience_min, options_.timeout / 2);
 }
 
+void election::begin_store(instant now, std::uint64_t epoch) {
+    end(now);
+    promised_ = record_ = {};
+    newest_ = epoch;
+    record_for_ = {};
+    to_write_ = enabled();
+}
+
 election::step election::tick(instant now, bool able) {
-    if (to_write_) {
+    if (to_write_ && !writing_) {
         to_write_ = false;
         writing_ = true;
         return record{record_};
@@ -104,7 +112,7 @@ election::step election::tick(instant now, bool able) {
 }
 
 instant election::next_deadline() const noexcept {
-    if (to_write_) {
+    if (to_write_ && !writing_) {
         return instant{};
     }
     if (!enabled() || stage_ == stage::won) {
@@ -118,7 +126,7 @@ instant election::next_deadline() const noexcept {
 
 bool election::would_grant(instant now, const ask_vote_message& what, const log_rank& ours) const {
     const bool lost_master = now >= heard_at_ + options_.timeout;
-    return lost_master && what.epoch > promised_.epoch && what.rank >= ours
+    return lost_master && what.epoch > std::max(promised_.epoch, newest_) && what.rank >= ours
            && std::ranges::count(options_.names, what.candidate) != 0
            && what.candidate != options_.name && stage_ != stage::won;
 }

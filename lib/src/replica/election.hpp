@@ -40,6 +40,9 @@ class election {
     /// Some epoch exists, or somebody has promised it.
     void heard_epoch(std::uint64_t epoch) noexcept { newest_ = std::max(newest_, epoch); }
 
+    /// The disk has another store now: promises were of the former one.
+    void begin_store(instant now, std::uint64_t epoch);
+
     /// What is to be done now; to be asked again until it is nothing.
     struct nothing {};
     struct question {                 ///< to all other standbys

@@ -348,6 +348,7 @@ void host::begin_mastership(instant now, timestamp wall, store& ours) {
     ours.as_master = std::make_unique<master>(std::move(options), std::move(held), *ours.state,
                                               *ours.gate, ours, now, wall);
     ours.when_fenced = was;
+    ours.when_fenced->self = old->writer();  // Names of writers that it had before are spent.
     clones_.erase(ours.name);
     masters_[ours.name] = &ours;
     output_.promoted(ours.id, who);

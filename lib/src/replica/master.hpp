@@ -226,6 +226,7 @@ class master {
     void handle(const endpoint_id& from, const attach_message& what);
     void handle(const endpoint_id& from, const ack_message& what);
     void handle(const endpoint_id& from, const write_message& what);
+    void doubt_standbys(const endpoint_id& but);
     void begin_snapshot(clone_state& clone);
     [[nodiscard]] std::uint64_t on_its_way(const clone_state& clone) const;
     void welcome(const endpoint_id& to, clone_state& clone);

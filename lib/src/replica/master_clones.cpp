@@ -112,11 +112,24 @@ void master::handle(const endpoint_id& from, const attach_message& what) {
         clone.round = ++last_round_;
         clone.sent = clone.acked = what.last;
         clone.stored = std::min(what.stored, what.last);
+        if (clone.standby && clone.stored > 0) {
+            doubt_standbys(from);
+        }
     } else {
         begin_snapshot(clone);
     }
     welcome(from, clone);
     clone.welcome_due = never;  // It asks again.
+}
+
+/// Some other standby may have been this one before it started again, and one disk counts once. Those
+/// that live soon say again what they have. Electors are told apart by their names.
+void master::doubt_standbys(const endpoint_id& but) {
+    for (auto& [id, clone] : clones_) {
+        if (id != but && options_.electors.empty()) {
+            clone.stored = 0;
+        }
+    }
 }
 
 void master::begin_snapshot(clone_state& clone) {
