@@ -62,8 +62,7 @@ struct paper_disk {
     /// The state as of the last entry.
     master::start load(table& into) const {
         for (const auto& [key, each] : values) {
-            into.put(item_ptr::make(key, table::hash_of(key), each.bytes, each.expiry,
-                                    each.revision));
+            into.put(item_ptr::make(key, each.bytes, each.expiry, each.revision));
         }
         known_writers known;
         known.reset(writers, {});

@@ -200,8 +200,7 @@ replica::master::start world::load(endpoint& one, store_index store, machine& in
     image.who.epochs.push_back(
         {replica::epoch_after_start(image.who.epoch(), one.id), image.last + 1});
     for (const auto& [key, value] : image.values) {
-        into.values.put(replica::item_ptr::make(key, replica::table::hash_of(key), value.bytes,
-                                                value.expiry, value.revision));
+        into.values.put(replica::item_ptr::make(key, value.bytes, value.expiry, value.revision));
     }
     from.who = image.who;
     from.last = image.last;
@@ -303,8 +302,7 @@ error world::attach_standby(slot_index slot, store_index store) {
     from.last = image.last;
     from.chain = image.chain;
     for (const auto& [key, value] : image.values) {
-        fresh.values.put(replica::item_ptr::make(key, replica::table::hash_of(key), value.bytes,
-                                                 value.expiry, value.revision));
+        fresh.values.put(replica::item_ptr::make(key, value.bytes, value.expiry, value.revision));
     }
     for (const auto& [index, each] : image.writers) {
         from.writers.push_back(each);

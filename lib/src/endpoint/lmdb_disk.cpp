@@ -106,8 +106,7 @@ expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& optio
         return tl::unexpected{std::move(problem)};
     }
     auto problem = store.for_each_value([&](const replica::stored_value& each) {
-        values.put(replica::item_ptr::make(each.key, replica::table::hash_of(each.key), each.value,
-                                           each.expiry, each.revision));
+        values.put(replica::item_ptr::make(each.key, each.value, each.expiry, each.revision));
         return true;
     });
     if (!problem) {

@@ -349,7 +349,7 @@ class batch_view final : public state_view {
         const auto mask = slots_.size() - 1;
         auto at = static_cast<std::size_t>(hash) & mask;
         while (slots_[at] != 0
-               && (about(slots_[at]).hash() != hash || text(about(slots_[at]).key()) != text(key))) {
+               && text(about(slots_[at]).key()) != text(key)) {
             at = (at + 1) & mask;
         }
         return at;
@@ -476,7 +476,7 @@ ec evaluate(const command& what, const state_view& state, timestamp wall, sequen
         out.push_back({change_kind::expire, std::move(old), {}});
         old = {};
     }
-    auto fresh = item_ptr::make(what.key, hash, value, expiry, at);
+    auto fresh = item_ptr::make(what.key, value, expiry, at);
     out.push_back({expiry == no_expiry ? change_kind::put : change_kind::put_expiring,
                    std::move(old), std::move(fresh)});
     return ec::none;
@@ -509,7 +509,7 @@ std::optional<effect> effect_of(const change& what, sequence at, const state_vie
         out.before = item_ptr::share(of->find(what.key, hash));
     }
     if (what.kind <= change_kind::put_expiring) {
-        out.after = item_ptr::make(what.key, hash, what.value, what.expiry, at);
+        out.after = item_ptr::make(what.key, what.value, what.expiry, at);
     } else if (of != nullptr && !out.before) {
         return std::nullopt;
     }

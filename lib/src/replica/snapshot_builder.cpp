@@ -15,8 +15,7 @@ bool snapshot_builder::take(const chunk_message& what, const note_fn& note) {
         return false;
     }
     for (const auto& each : what.values) {
-        values_.put(item_ptr::make(each.key, table::hash_of(each.key), each.value, each.expiry,
-                                   each.revision));
+        values_.put(item_ptr::make(each.key, each.value, each.expiry, each.revision));
     }
     parts_.push_back({what.to, what.at});
     whole_ = what.to == 0;
@@ -77,7 +76,7 @@ void snapshot_builder::apply(sequence number, std::span<const std::byte> entry,
             continue;
         }
         if (each.kind <= change_kind::put_expiring) {
-            values_.put(item_ptr::make(each.key, hash, each.value, each.expiry, number));
+            values_.put(item_ptr::make(each.key, each.value, each.expiry, number));
         } else {
             values_.erase(each.key, hash);
         }

@@ -15,45 +15,71 @@
 
 namespace bzmq::replica {
 
-/// One value of a store under its key: immutable, shared by reference count, in one allocation.
+/// One value of a store under its key: immutable, shared by reference count, in one allocation. There
+/// may be many millions of them, so that what few have stands behind the header, and only there.
 class item {
   public:
-    [[nodiscard]] std::span<const std::byte> key() const noexcept { return {bytes(), key_size_}; }
+    [[nodiscard]] std::span<const std::byte> key() const noexcept { return {body(), key_size()}; }
     [[nodiscard]] std::span<const std::byte> value() const noexcept {
-        return {bytes() + key_size_, value_size_};
+        return {body() + key_size(), value_size()};
     }
-    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+    [[nodiscard]] std::uint64_t hash() const noexcept { return stable_hash(key()); }
     [[nodiscard]] sequence revision() const noexcept { return revision_; }
-    [[nodiscard]] timestamp expiry() const noexcept { return expiry_; }
+    [[nodiscard]] timestamp expiry() const noexcept {
+        return expires_ ? timestamp{timespan{load<std::int64_t>(large_ ? sizes_bytes : 0)}}
+                        : no_expiry;
+    }
     [[nodiscard]] bool expired(timestamp wall) const noexcept {
-        return expiry_ != no_expiry && expiry_ <= wall;
+        return expires_ && expiry() <= wall;
     }
     /// Bytes of memory that it takes, about.
     [[nodiscard]] std::size_t footprint() const noexcept {
-        return sizeof(item) + key_size_ + value_size_;
+        return sizeof(item) + extra() + key_size() + value_size();
     }
 
   private:
     friend class item_ptr;
+    // Where a size does not fit the header, both stand in front of the rest.
+    static constexpr std::size_t small_key_max = (std::size_t{1} << 8) - 1;
+    static constexpr std::size_t small_value_max = (std::size_t{1} << 22) - 1;
+    static constexpr std::size_t sizes_bytes = 2 * sizeof(std::uint32_t);
+    static constexpr std::size_t expiry_bytes = sizeof(std::int64_t);
+
     item() = default;
-    [[nodiscard]] const std::byte* bytes() const noexcept {
-        return reinterpret_cast<const std::byte*>(this + 1);
+    template <class T>
+    [[nodiscard]] T load(std::size_t offset) const noexcept {
+        T out;
+        std::memcpy(&out, reinterpret_cast<const std::byte*>(this + 1) + offset, sizeof out);
+        return out;
+    }
+    [[nodiscard]] std::size_t extra() const noexcept {
+        return (large_ ? sizes_bytes : 0) + (expires_ ? expiry_bytes : 0);
+    }
+    [[nodiscard]] std::size_t key_size() const noexcept {
+        return large_ ? load<std::uint32_t>(0) : key_size_;
+    }
+    [[nodiscard]] std::size_t value_size() const noexcept {
+        return large_ ? load<std::uint32_t>(sizeof(std::uint32_t)) : value_size_;
+    }
+    [[nodiscard]] const std::byte* body() const noexcept {
+        return reinterpret_cast<const std::byte*>(this + 1) + extra();
     }
 
     std::atomic<std::uint32_t> refs_{1};
-    std::uint32_t key_size_ = 0;
-    std::uint32_t value_size_ = 0;
-    std::uint64_t hash_ = 0;
+    std::uint32_t large_ : 1 = 0;
+    std::uint32_t expires_ : 1 = 0;
+    std::uint32_t key_size_ : 8 = 0;
+    std::uint32_t value_size_ : 22 = 0;
     sequence revision_ = 0;
-    timestamp expiry_ = no_expiry;
 };
+static_assert(sizeof(item) == 16);
 
 /// An owning pointer to an item.
 class item_ptr {
   public:
     item_ptr() = default;
-    static item_ptr make(std::span<const std::byte> key, std::uint64_t hash,
-                         std::span<const std::byte> value, timestamp expiry, sequence revision);
+    static item_ptr make(std::span<const std::byte> key, std::span<const std::byte> value,
+                         timestamp expiry, sequence revision);
     static item_ptr share(const item* what) noexcept {
         item_ptr out;
         out.item_ = what;
@@ -120,15 +146,14 @@ class table {
     void for_each(F&& visit) const {
         for (const auto& part : partitions_) {
             for (const auto& each : part.slots) {
-                if (each.held != nullptr) {
-                    visit(*each.held);
+                if (!each.free()) {
+                    visit(*each.held());
                 }
             }
         }
     }
-    /// Appends items in the order of their hashes, from hash `from` on, until `bytes_max` is
-    /// reached; items with equal hashes stay together. Returns the hash to go on from, or
-    /// `walk_end` behind the last one.
+    /// Appends all items with hashes from `from` up to some other one, which it returns, of about
+    /// `bytes_max` bytes or more.
     struct walk_position {
         std::uint64_t next = 0;
         bool at_end = false;
@@ -138,9 +163,27 @@ class table {
   private:
     static constexpr std::size_t partition_bits = 8;
     static constexpr std::size_t partition_count = std::size_t{1} << partition_bits;
-    struct slot {
-        std::uint64_t hash = 0;
-        const item* held = nullptr;
+    static constexpr unsigned tag_bits = 16;
+    /// The hash's bits behind those of the partition. They tell items apart in nearly all cases, and
+    /// say where one belongs, without a look at it.
+    [[nodiscard]] static std::uint64_t tag_of(std::uint64_t hash) noexcept {
+        return hash << partition_bits >> (64 - tag_bits);
+    }
+    /// An item's address in 48 bits, which is what processes have to address memory with, and the
+    /// tag above.
+    class slot {
+      public:
+        slot() = default;
+        slot(std::uint64_t tag, const item* what) noexcept;
+        [[nodiscard]] bool free() const noexcept { return bits_ == 0; }
+        [[nodiscard]] std::uint64_t tag() const noexcept { return bits_ >> (64 - tag_bits); }
+        [[nodiscard]] const item* held() const noexcept {
+            return reinterpret_cast<const item*>(
+                static_cast<std::uintptr_t>(bits_ << tag_bits >> tag_bits));
+        }
+
+      private:
+        std::uint64_t bits_ = 0;
     };
     struct partition {
         std::vector<slot> slots;  // a power of two, open addressing, or empty
@@ -150,6 +193,9 @@ class table {
     [[nodiscard]] static std::size_t partition_of(std::uint64_t hash) noexcept {
         return static_cast<std::size_t>(hash >> (64 - partition_bits));
     }
+    /// Where an item belongs among so many slots.
+    [[nodiscard]] static std::size_t home_of(std::uint64_t hash, std::size_t slots) noexcept;
+    [[nodiscard]] static std::size_t home_of(const slot& of, std::size_t slots) noexcept;
     static void grow(partition& part);
     [[nodiscard]] static std::size_t locate(const partition& part, std::span<const std::byte> key,
                                             std::uint64_t hash) noexcept;
