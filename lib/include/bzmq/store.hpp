@@ -44,12 +44,25 @@ enum class durability : std::uint8_t {
 
 #pragma GCC diagnostic pop
 
+/// Who takes a master's place when it is out of reach. docs/stores.md has the limits.
+struct failover_options {
+    /// Names of the standbys that may elect one of them, the first master's among them, the same
+    /// everywhere and over restarts; empty: an operator promotes (`store::promote`).
+    std::vector<std::string> electors = {};
+    std::string elector = {};                      ///< our own name among them
+    timespan timeout = std::chrono::seconds{10};   ///< without a master for so long they elect one
+};
+
 /// Options of a master. What an LMDB store is about has no effect in memory.
 struct master_options {
     std::string path = {};  ///< the LMDB store's folder; made where it is not there
     bzmq::durability durability = bzmq::durability::group;
     std::size_t log_bytes = std::size_t{64} << 20;  ///< of past writes, kept for clones that lag
     std::size_t map_bytes_max = std::size_t{1} << 40;  ///< the file never grows beyond
+    /// A write counts when so many standbys have it on disk as well: failover loses none then. While
+    /// fewer are there, writes wait.
+    unsigned sync_replicas = 0;
+    failover_options failover = {};
 };
 
 /// The same by name, as the tradition has it: "path" (string), "durability" (string), "log_bytes",
@@ -69,6 +82,9 @@ struct clone_options {
     /// Take over the state of a durable master that holds another store than the one copied so far.
     /// Otherwise the copy is kept, and goes stale, until `store::follow`.
     bool follow_new_store = false;
+    /// Set: a standby. It keeps its copy in an LMDB store at `standby->path`, and may take the
+    /// master's place; the rest is how it is master then.
+    std::optional<master_options> standby = {};
 };
 
 /// What stands under a key.
@@ -199,6 +215,7 @@ class BZMQ_EXPORT store_event_subscriber {
 struct store_info {
     std::string name;
     bool master = false;
+    bool standby = false;              ///< a clone that may become master
     bzmq::backend backend = backend::memory;
     std::size_t entries = 0;
     std::size_t bytes = 0;             ///< in memory, about
@@ -212,7 +229,9 @@ struct store_info {
     struct clone {
         endpoint_id at;
         bool in_snapshot = false;
+        bool standby = false;
         std::uint64_t acknowledged = 0;
+        std::uint64_t stored = 0;      ///< of a standby: on its disk
     };
     std::vector<clone> clones;         ///< a master's
 };
@@ -317,6 +336,11 @@ class BZMQ_EXPORT store {
     [[nodiscard]] store_event_subscriber events(std::size_t max = 1'000'000);
     /// A clone: takes the state of the store that the master has now, whatever it held before.
     void follow();
+    /// A standby: makes it the master, and waits until it is. Whoever was master before becomes a
+    /// clone when it hears of it; what only it had it writes to a file beside its store and reports.
+    /// Errors: `invalid_configuration` (no standby), `stale_data` (no whole copy on disk yet),
+    /// `master_exists` (a master of this endpoint), `request_timeout` (it may become master later).
+    expected<void> promote(timespan timeout = std::chrono::seconds{15});
     /// Ends the master or clone. The other handles to it then say `no_such_master`.
     void detach();
 

@@ -115,6 +115,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
         const std::shared_ptr<endpoint_core>& self, const std::string& name,
         const clone_options& options);
     void detach_store(std::uint32_t id);
+    error promote_store(const store_state& store, timespan timeout);
     void follow_store(std::uint32_t id);
     expected<store_info> store_info_of(std::uint32_t id) const;
     /// Waits until the store has decided all commands queued so far and is idle.
@@ -188,6 +189,9 @@ class endpoint_core final : public transport::events, public node::hub_output {
         }
     }
     error wait(std::function<std::optional<error>()> ready, timespan timeout);
+    expected<std::unique_lock<std::mutex>> turn_to_open();
+    expected<opened_disk> open_disk(store_state& store, const master_options& options,
+                                    std::optional<endpoint_id> begun_by);
     instant after(timespan timeout) const;
 
     // The thread.

@@ -6,14 +6,65 @@
 #include "endpoint/random.hpp"
 
 namespace bzmq {
-expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
-    const std::shared_ptr<endpoint_core>& self, const std::string& name, backend kind,
-    const master_options& options) {
-    using result = expected<std::shared_ptr<store_state>>;
-    if (auto problem = usable()) {
-        return tl::unexpected{std::move(problem)};
+namespace {
+
+replica::master_options options_of_master(const std::string& name, bool durable,
+                                          const master_options& from) {
+    replica::master_options to;
+    to.name = name;
+    to.durable = durable;
+    to.log_bytes = from.log_bytes;
+    to.sync_replicas = from.sync_replicas;
+    return to;
+}
+
+/// `standby`: what it is as master, on disk; null where it is none.
+replica::clone_options options_of_clone(const std::string& name, const clone_options& from,
+                                        const master_options* standby) {
+    replica::clone_options to;
+    to.name = name;
+    to.self = random_id();
+    to.resync_interval = from.resync_interval;
+    to.stale_interval = from.stale_interval;
+    to.mutation_buffer_interval = from.mutation_buffer_interval;
+    to.mutation_buffer_bytes = from.mutation_buffer_bytes;
+    to.follow_new_store = from.follow_new_store;
+    if (standby != nullptr) {
+        to.standby = true;
+        to.promoted = options_of_master(name, true, *standby);
+        to.electors = standby->failover.electors;
+        to.elector = standby->failover.elector;
+        to.failover_timeout = standby->failover.timeout;
+        to.seed = random_value<std::uint64_t>();
     }
-    // One at a time, so that who comes second finds what the first one has opened.
+    return to;
+}
+
+}  // namespace
+
+expected<opened_disk> endpoint_core::open_disk(store_state& store, const master_options& options,
+                                               std::optional<endpoint_id> begun_by) {
+    auto opened = open_lmdb_disk(options, store.values(), begun_by);
+    if (!opened) {
+        return opened;
+    }
+    try {
+        opened->disk->start([this, id = store.id()](const store_disk::outcome& what) {
+            post([this, id, what](bool alive) {
+                if (alive) {
+                    stores_->persisted(id, what);
+                }
+            });
+        });
+    } catch (const std::system_error& problem) {
+        return fail(ec::backend_failure,
+                    std::string{"no thread for the store's disk: "} + problem.what());
+    }
+    return opened;
+}
+
+/// One thread at a time opens stores, so that who comes second finds what the first one has opened.
+expected<std::unique_lock<std::mutex>> endpoint_core::turn_to_open() {
     std::unique_lock opening{opening_mutex_, std::try_to_lock};
     if (!opening && core_thread::of(this)) {
         return tl::unexpected{cannot_wait()};
@@ -21,55 +72,62 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
     if (!opening) {
         opening.lock();
     }
+    return opening;
+}
+
+expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
+    const std::shared_ptr<endpoint_core>& self, const std::string& name, backend kind,
+    const master_options& options) {
+    using result = expected<std::shared_ptr<store_state>>;
+    if (auto problem = usable()) {
+        return tl::unexpected{std::move(problem)};
+    }
+    const auto opening = turn_to_open();
+    if (!opening) {
+        return tl::unexpected{opening.error()};
+    }
     struct known {
         std::shared_ptr<store_state> store;
         std::uint32_t id = 0;
+        error problem;
     };
     const auto at = call<known>([this, name](bool alive) {
-        return alive ? known{stores_->find(name, true), ++last_store_} : known{};
+        return alive ? known{stores_->find(name, true), ++last_store_, stores_->may_attach_master(name)}
+                     : known{{}, 0, gone()};
     });
     if (at.store) {
         return at.store;
     }
-    auto store = std::make_shared<store_state>(self, at.id, name, true, kind, timespan{0});
-    replica::master_options how;
-    how.name = name;
-    how.log_bytes = options.log_bytes;
-    auto from = std::make_shared<replica::master::start>();
-    auto disk = std::make_shared<std::unique_ptr<store_disk>>();
-    auto tail = std::make_shared<lmdb_tail>();
-    if (kind == backend::lmdb) {
-        // Here, so that the core need not wait for the disk.
-        auto opened = open_lmdb_disk(options, store->values(), *from, *tail, random_id());
+    if (at.problem) {
+        return tl::unexpected{at.problem};  // Before the disk knows of it.
+    }
+    const bool durable = kind == backend::lmdb;
+    if (!durable && !options.failover.electors.empty()) {
+        return fail(ec::invalid_configuration, "electors need a master on disk");
+    }
+    auto store = std::make_shared<store_state>(self, at.id, name, true, kind, clone_options{}.get_delay);
+    // Shared, since what crosses to the core's thread must be copyable.
+    auto from = std::make_shared<opened_disk>();
+    if (durable) {
+        auto opened = open_disk(*store, options, random_id());
         if (!opened) {
             return tl::unexpected{std::move(opened.error())};
         }
-        *disk = std::move(*opened);
-        try {
-            (*disk)->start([this, id = at.id](replica::sequence last, const error& why) {
-                post([this, id, last, why](bool alive) {
-                    if (alive) {
-                        stores_->persisted(id, last, why);
-                    }
-                });
-            });
-        } catch (const std::system_error& problem) {
-            return fail(ec::backend_failure,
-                        std::string{"no thread for the store's disk: "} + problem.what());
-        }
-        how.durable = true;
+        *from = std::move(*opened);
     } else {
-        from->who.store = random_id();
-        from->who.epochs = {{replica::epoch_after_start(0, from->who.store), 1}};
+        auto& who = from->from.who;
+        who.store = random_id();
+        who.epochs = {{replica::epoch_after_start(0, who.store), 1}};
     }
-    return call<result>([this, store, how, from, disk, tail](bool alive) -> result {
+    const auto how = options_of_master(name, durable, options);
+    const auto fenced = options_of_clone(name, {}, durable ? &options : nullptr);
+    return call<result>([this, store, how, fenced, from](bool alive) -> result {
         if (!alive) {
             return tl::unexpected{gone()};
         }
-        if (auto problem = stores_->attach_master(now_, store, how, std::move(*from), std::move(*disk))) {
+        if (auto problem = stores_->attach_master(now_, store, how, std::move(*from), fenced)) {
             return tl::unexpected{std::move(problem)};
         }
-        stores_->load_log(store->id(), *tail);
         return store;
     });
 }
@@ -81,28 +139,62 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
     if (auto problem = usable()) {
         return tl::unexpected{std::move(problem)};
     }
-    replica::clone_options how;
-    how.name = name;
-    how.self = random_id();
-    how.resync_interval = options.resync_interval;
-    how.stale_interval = options.stale_interval;
-    how.mutation_buffer_interval = options.mutation_buffer_interval;
-    how.mutation_buffer_bytes = options.mutation_buffer_bytes;
-    how.follow_new_store = options.follow_new_store;
-    return call<result>([this, self, how, name, delay = options.get_delay](bool alive) -> result {
+    const auto opening = turn_to_open();
+    if (!opening) {
+        return tl::unexpected{opening.error()};
+    }
+    struct known {
+        std::shared_ptr<store_state> store;
+        std::uint32_t id = 0;
+    };
+    const auto at = call<known>([this, name](bool alive) {
+        return alive ? known{stores_->find(name, false), ++last_store_} : known{};
+    });
+    if (at.store) {
+        return at.store;
+    }
+    const auto* standby = options.standby ? &*options.standby : nullptr;
+    const auto how = options_of_clone(name, options, standby);
+    if (auto problem = replica::check_failover(how)) {
+        return tl::unexpected{std::move(problem)};
+    }
+    auto store = std::make_shared<store_state>(self, at.id, name, false,
+                                               standby != nullptr ? backend::lmdb : backend::memory,
+                                               options.get_delay);
+    auto from = std::make_shared<opened_disk>();
+    if (standby != nullptr) {
+        auto opened = open_disk(*store, *standby, std::nullopt);
+        if (!opened) {
+            return tl::unexpected{std::move(opened.error())};
+        }
+        *from = std::move(*opened);
+    }
+    return call<result>([this, store, how, from](bool alive) -> result {
         if (!alive) {
             return tl::unexpected{gone()};
         }
-        if (auto known = stores_->find(name, false)) {
-            return known;
-        }
-        auto store = std::make_shared<store_state>(self, ++last_store_, name, false,
-                                                   backend::memory, delay);
-        if (auto problem = stores_->attach_clone(now_, store, how)) {
+        if (auto problem = stores_->attach_clone(now_, store, how, std::move(*from))) {
             return tl::unexpected{std::move(problem)};
         }
         return store;
     });
+}
+
+error endpoint_core::promote_store(const store_state& store, timespan timeout) {
+    const auto id = store.id();
+    auto problem = call<error>(
+        [this, id](bool alive) { return alive ? stores_->promote(now_, id) : gone(); });
+    if (problem) {
+        return problem;
+    }
+    return wait(
+        [this, &store]() -> std::optional<error> {
+            if (!stores_->holds(store.id())) {
+                return error{ec::no_such_master, "the store is gone"};
+            }
+            return store.is_master() ? std::optional{error{}} : std::nullopt;
+        },
+        timeout);
 }
 
 void endpoint_core::detach_store(std::uint32_t id) {

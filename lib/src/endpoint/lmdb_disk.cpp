@@ -2,7 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 
+#include "base/bytes.hpp"
+#include "data/msgpack_codec.hpp"
+#include "data/ordered_codec.hpp"
 #include "storage/committer.hpp"
 #include "storage/lmdb_store.hpp"
 
@@ -21,6 +28,69 @@ storage::durability mode_of(durability mode) {
     return storage::durability::group;
 }
 
+constexpr std::string_view vote_note = "vote";
+
+std::vector<std::byte> encode_vote(const replica::vote_record& what) {
+    std::vector<std::byte> out;
+    byte_writer to{out};
+    to.varint(what.epoch);
+    to.string(what.candidate);
+    return out;
+}
+
+expected<replica::vote_record> load_vote(const storage::lmdb_store& from) {
+    auto note = from.note(vote_note);
+    if (!note) {
+        return tl::unexpected{std::move(note.error())};
+    }
+    replica::vote_record out;
+    if (note->empty()) {
+        return out;
+    }
+    byte_reader in{*note};
+    out.epoch = in.varint();
+    out.candidate = in.string_up_to(replica::elector_name_bytes_max);
+    if (!in.done()) {
+        return fail(ec::backend_failure, "the standby's vote on disk is damaged");
+    }
+    return out;
+}
+
+/// One line for each effect, such as `bzmq-cli store NAME dump` writes them, with what happened.
+void append_orphan(std::string& out, replica::sequence number, const replica::change& what) {
+    const auto begin = [&](const char* kind) {
+        out += "{\"revision\":" + std::to_string(number) + ",\"change\":\"" + kind + '"';
+        if (auto key = decode_ordered(what.key)) {
+            out += ",\"key\":" + to_json(*key);
+        }
+    };
+    switch (what.kind) {
+        case replica::change_kind::put:
+        case replica::change_kind::put_expiring:
+            begin("put");
+            if (auto value = decode(what.value)) {
+                out += ",\"value\":" + to_json(*value);
+            }
+            if (what.expiry != replica::no_expiry) {
+                out += ",\"expiry\":\"" + to_string(data{what.expiry}) + '"';
+            }
+            break;
+        case replica::change_kind::erase:
+            begin("erase");
+            break;
+        case replica::change_kind::expire:
+            begin("expire");
+            break;
+        case replica::change_kind::clear:
+            out += "{\"revision\":" + std::to_string(number) + ",\"change\":\"clear\"";
+            break;
+        case replica::change_kind::open_writer:
+        case replica::change_kind::close_writer:
+            return;  // No content.
+    }
+    out += "}\n";
+}
+
 class lmdb_disk final : public store_disk {
   public:
     explicit lmdb_disk(std::unique_ptr<storage::lmdb_store> store)
@@ -28,8 +98,12 @@ class lmdb_disk final : public store_disk {
     ~lmdb_disk() override { close(); }
 
     void start(done_fn done) override {
-        committer_ = std::make_unique<storage::committer>(*store_, storage::committer_options{},
-                                                          std::move(done));
+        done_ = std::move(done);
+        committer_ = std::make_unique<storage::committer>(
+            *store_, storage::committer_options{},
+            [this](replica::sequence last, const error& problem) {
+                done_({outcome::kind::entries, last, problem});
+            });
     }
     void persist(replica::persist_batch batch) override {
         if (failed_) {
@@ -42,6 +116,52 @@ class lmdb_disk final : public store_disk {
             return;
         }
         submitted_ = last;
+    }
+    void persist_snapshot(replica::snapshot_image image) override {
+        // The values are the table's only as long as this call lasts; each of them never changes.
+        auto values = std::make_shared<std::vector<replica::item_ptr>>();
+        values->reserve(image.values->size());
+        image.values->for_each([&](const replica::item& each) {
+            values->push_back(replica::item_ptr::share(&each));
+        });
+        image.values = nullptr;
+        committer_->submit_job([this, values, image = std::move(image)] {
+            done_({outcome::kind::snapshot, 0, replace(image, *values)});
+        });
+    }
+    void snapshot_settled() override {
+        failed_ = {};
+        submitted_ = settled_ = store_->last();
+    }
+    void persist_vote(replica::vote_record what) override {
+        committer_->submit_job([this, what = std::move(what)] {
+            done_({outcome::kind::vote, 0, store_->put_note(vote_note, encode_vote(what))});
+        });
+    }
+    expected<std::string> keep_orphans(replica::sequence first, replica::sequence last,
+                                       const std::vector<shared_bytes>& entries) override {
+        std::string text;
+        auto number = last - entries.size();
+        for (const auto& entry : entries) {
+            ++number;
+            replica::entry_reader in{entry.span()};
+            for (replica::change each; in.next(each);) {
+                append_orphan(text, number, each);
+            }
+        }
+        const auto stem = "orphaned-" + std::to_string(first) + '-' + std::to_string(last);
+        auto path = store_->options().folder / (stem + ".jsonl");
+        for (int copy = 2; std::filesystem::exists(path); ++copy) {
+            path = store_->options().folder / (stem + '.' + std::to_string(copy) + ".jsonl");
+        }
+        std::ofstream file{path};
+        file << text;
+        file.close();
+        if (!file) {
+            return fail(ec::backend_failure,
+                        path.string() + " cannot be written: " + std::strerror(errno));
+        }
+        return path.string();
     }
     verdict settled(replica::sequence last, const error& problem) override {
         settled_ = std::max(settled_, last);
@@ -67,7 +187,34 @@ class lmdb_disk final : public store_disk {
     }
 
   private:
+    /// On the committer's thread.
+    error replace(const replica::snapshot_image& image,
+                  const std::vector<replica::item_ptr>& values) {
+        constexpr std::size_t values_at_once = 1000;
+        auto problem = store_->replace_begin();
+        std::vector<replica::stored_value> part;
+        for (std::size_t at = 0; !problem && at < values.size();) {
+            part.clear();
+            for (; at < values.size() && part.size() < values_at_once; ++at) {
+                const auto& each = *values[at];
+                part.push_back({each.key(), each.value(), each.expiry(), each.revision()});
+            }
+            problem = store_->replace_put(part, {});
+        }
+        if (!problem) {
+            problem = store_->replace_put({}, image.writers);
+        }
+        if (!problem) {
+            problem = store_->replace_finish(image.who, image.last, image.chain, image.behind);
+        }
+        if (problem) {
+            static_cast<void>(store_->replace_abort());  // The next one begins with that as well.
+        }
+        return problem;
+    }
+
     std::unique_ptr<storage::lmdb_store> store_;
+    done_fn done_;
     std::unique_ptr<storage::committer> committer_;
     replica::sequence submitted_;
     replica::sequence settled_;
@@ -76,10 +223,8 @@ class lmdb_disk final : public store_disk {
 
 }  // namespace
 
-expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& options,
-                                                     replica::table& values,
-                                                     replica::master::start& from, lmdb_tail& tail,
-                                                     const endpoint_id& by) {
+expected<opened_disk> open_lmdb_disk(const master_options& options, replica::table& values,
+                                     std::optional<endpoint_id> begun_by) {
     if (options.path.empty()) {
         return fail(ec::invalid_configuration, "an LMDB store needs a path");
     }
@@ -93,18 +238,29 @@ expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& optio
         return tl::unexpected{std::move(opened.error())};
     }
     auto& store = **opened;
+    opened_disk out;
+    auto& from = out.from;
     from.who = store.identity();
     from.last = store.last();
     from.chain = store.chain();
-    // Whatever it orders from now on is told apart from what a run before may have ordered.
-    from.who.epochs.push_back(
-        {replica::epoch_after_start(from.who.epoch(), by), from.last + 1});
-    if (from.who.epochs.size() > replica::epochs_max) {
-        from.who.epochs.erase(from.who.epochs.begin());
+    if (begun_by) {
+        // Whatever it orders from now on is told apart from what a run before may have ordered.
+        from.who.epochs.push_back(
+            {replica::epoch_after_start(from.who.epoch(), *begun_by), from.last + 1});
+        if (from.who.epochs.size() > replica::epochs_max) {
+            from.who.epochs.erase(from.who.epochs.begin());
+        }
+        if (auto problem = store.begin_epoch(from.who)) {
+            return tl::unexpected{std::move(problem)};
+        }
+    } else if (from.who.epochs.empty()) {
+        from.who = {};  // A new file: a copy of nothing yet.
     }
-    if (auto problem = store.begin_epoch(from.who)) {
-        return tl::unexpected{std::move(problem)};
+    auto promised = load_vote(store);
+    if (!promised) {
+        return tl::unexpected{std::move(promised.error())};
     }
+    out.promised = std::move(*promised);
     auto problem = store.for_each_value([&](const replica::stored_value& each) {
         values.put(replica::item_ptr::make(each.key, each.value, each.expiry, each.revision));
         return true;
@@ -118,14 +274,15 @@ expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& optio
     if (!problem && store.log_first() <= store.last()) {
         problem = store.read_log(store.log_first(), [&](replica::sequence number,
                                                         const storage::log_record& record) {
-            tail.entries.push_back({number, record.chain, {record.entry.begin(), record.entry.end()}});
+            out.tail.entries.push_back({number, record.chain, {record.entry.begin(), record.entry.end()}});
             return true;
         });
     }
     if (problem) {
         return tl::unexpected{std::move(problem)};
     }
-    return std::make_unique<lmdb_disk>(std::move(*opened));
+    out.disk = std::make_unique<lmdb_disk>(std::move(*opened));
+    return out;
 }
 
 }  // namespace bzmq

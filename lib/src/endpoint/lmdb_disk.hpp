@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bzmq/error.hpp"
@@ -19,11 +20,16 @@ struct lmdb_tail {
     std::vector<entry> entries;
 };
 
-/// Opens an LMDB store to be the disk of a master: fills `values`, `from` and `tail`, and begins a
-/// new epoch, which `by`, anything random, tells from those that others begin.
-expected<std::unique_ptr<store_disk>> open_lmdb_disk(const master_options& options,
-                                                     replica::table& values,
-                                                     replica::master::start& from, lmdb_tail& tail,
-                                                     const endpoint_id& by);
+struct opened_disk {
+    std::unique_ptr<store_disk> disk;
+    replica::master::start from;
+    lmdb_tail tail;
+    replica::vote_record promised;  ///< of a standby
+};
+
+/// Opens an LMDB store, makes it where there is none, and fills `values`. For a master it begins a new
+/// epoch, which `begun_by`, anything random, tells from those that others begin.
+expected<opened_disk> open_lmdb_disk(const master_options& options, replica::table& values,
+                                     std::optional<endpoint_id> begun_by);
 
 }  // namespace bzmq

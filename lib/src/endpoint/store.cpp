@@ -244,6 +244,11 @@ void store::follow() {
     }
 }
 
+expected<void> store::promote(timespan timeout) {
+    auto problem = state_ ? state_->core().promote_store(*state_, timeout) : no_store();
+    return problem ? expected<void>{tl::unexpected{std::move(problem)}} : expected<void>{};
+}
+
 void store::detach() {
     if (state_) {
         state_->core().detach_store(state_->id());

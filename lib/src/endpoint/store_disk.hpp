@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "bzmq/error.hpp"
 #include "bzmq/store.hpp"
@@ -14,23 +17,37 @@ namespace bzmq {
 /// Where the entries of a durable store go.
 class store_disk {
   public:
-    /// Entries up to `last` are on disk; or, with an error, none behind those reported before.
+    struct outcome {
+        enum class kind : std::uint8_t { entries, snapshot, vote };
+        kind what = kind::entries;
+        /// Entries up to here are on disk; or, with an error, none behind those reported before.
+        replica::sequence last = 0;
+        error problem;
+    };
     /// Called on a thread of the disk's.
-    using done_fn = std::function<void(replica::sequence last, const error& problem)>;
+    using done_fn = std::function<void(const outcome&)>;
 
     virtual ~store_disk() = default;
     /// From the core's thread. After a failure it swallows batches until `recover`.
     virtual void persist(replica::persist_batch batch) = 0;
-    /// On the core's thread, for each `done`: what the master is to be told, if anything.
+    /// A standby's: see replica::store_output. From the core's thread.
+    virtual void persist_snapshot(replica::snapshot_image image) = 0;
+    virtual void persist_vote(replica::vote_record what) = 0;
+    /// On the core's thread, for each outcome about entries: what the master is to be told, if anything.
     struct verdict {
         bool tell = false;
         replica::sequence last = 0;
         error problem;
     };
     virtual verdict settled(replica::sequence last, const error& problem) = 0;
+    /// The same for each outcome about a snapshot.
+    virtual void snapshot_settled() = 0;
     [[nodiscard]] virtual bool idle() const = 0;
     /// Writes what waits and ends.
     virtual void close() = 0;
+    /// Keeps entries that a new master does not have where an operator finds them: the file's name.
+    virtual expected<std::string> keep_orphans(replica::sequence first, replica::sequence last,
+                                               const std::vector<shared_bytes>& entries) = 0;
     virtual void start(done_fn done) = 0;
 };
 

@@ -180,8 +180,12 @@ void store_room::call_back() {
 
 /// Lets readers that have written go on.
 void store_room::note_settled() {
-    for (const auto& [id, each] : stores_) {
+    for (auto& [id, each] : stores_) {
         if (auto* machine = host_.master_of(id)) {
+            if (each.master_from && machine->committed() >= *each.master_from) {
+                each.master_from.reset();
+                each.state->set_role(true);
+            }
             if (machine->committed() == machine->last()) {
                 each.state->settle(each.state->handed);
             } else {
@@ -240,56 +244,82 @@ bool store_room::drained() const {
 // -- Coming and going -----------------------------------------------------------------------------
 
 error store_room::attach_master(instant now, const std::shared_ptr<store_state>& store,
-                                replica::master_options options, replica::master::start from,
-                                std::unique_ptr<store_disk> disk) {
+                                replica::master_options options, opened_disk from,
+                                replica::clone_options fenced) {
     if (closed_) {
         return gone();
     }
     now_ = now;
     auto& place = stores_[store->id()];
     place.state = store;
+    place.disk = std::move(from.disk);
     auto problem = host_.attach_master(now, wall_now(), store->id(), std::move(options),
-                                       std::move(from), store->values(), store->gate(), *this);
+                                       std::move(from.from), store->values(), store->gate(), *this,
+                                       std::move(fenced));
     if (problem) {
+        close(std::move(place.disk));
         stores_.erase(store->id());
         return problem;
     }
-    place.disk = std::move(disk);
+    auto* machine = host_.master_of(store->id());
+    for (const auto& each : from.tail.entries) {
+        machine->load_log(each.number, each.chain, each.bytes);
+    }
     return {};
 }
 
-void store_room::persisted(std::uint32_t id, replica::sequence last, const error& why) {
-    const auto at = stores_.find(id);
-    if (at == stores_.end() || !at->second.disk) {
-        return;
-    }
-    const auto verdict = at->second.disk->settled(last, why);
-    if (verdict.tell) {
-        host_.persisted(now_, wall_now(), id, verdict.last, verdict.problem);
-    }
-}
-
-void store_room::load_log(std::uint32_t id, const lmdb_tail& tail) {
-    if (auto* machine = host_.master_of(id)) {
-        for (const auto& each : tail.entries) {
-            machine->load_log(each.number, each.chain, each.bytes);
-        }
-    }
-}
-
 error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& store,
-                               replica::clone_options options) {
+                               replica::clone_options options, opened_disk from) {
     if (closed_) {
         return gone();
     }
     now_ = now;
-    stores_[store->id()].state = store;
+    auto& place = stores_[store->id()];
+    place.state = store;
+    place.disk = std::move(from.disk);
     auto problem = host_.attach_clone(now, store->id(), std::move(options), store->values(),
-                                      store->gate(), *this);
+                                      store->gate(), *this, std::move(from.from),
+                                      std::move(from.promised));
     if (problem) {
+        close(std::move(place.disk));
         stores_.erase(store->id());
+        return problem;
     }
-    return problem;
+    auto* machine = host_.clone_of(store->id());
+    for (const auto& each : from.tail.entries) {
+        machine->load_log(each.number, each.chain, each.bytes);
+    }
+    return {};
+}
+
+error store_room::promote(instant now, std::uint32_t id) {
+    if (host_.master_of(id) != nullptr) {
+        return {};
+    }
+    return host_.promote(now, wall_now(), id);
+}
+
+void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
+    const auto at = stores_.find(id);
+    if (at == stores_.end() || !at->second.disk) {
+        return;
+    }
+    auto& disk = *at->second.disk;
+    switch (what.what) {
+        case store_disk::outcome::kind::entries: {
+            const auto verdict = disk.settled(what.last, what.problem);
+            if (verdict.tell) {
+                host_.persisted(now_, wall_now(), id, verdict.last, verdict.problem);
+            }
+            break;
+        }
+        case store_disk::outcome::kind::snapshot:
+            disk.snapshot_settled();
+            host_.snapshot_persisted(now_, id, what.problem);
+            break;
+        case store_disk::outcome::kind::vote:
+            host_.vote_persisted(now_, id, what.problem);
+    }
 }
 
 std::unique_ptr<store_disk> store_room::detach(std::uint32_t id, const error& why) {
@@ -402,9 +432,10 @@ store_info store_room::info(std::uint32_t id) const {
         out.epoch = machine->who().epoch();
         out.synced = out.attached = true;
         for (const auto& each : machine->clones()) {
-            out.clones.push_back({each.at, each.in_snapshot, each.acknowledged});
+            out.clones.push_back({each.at, each.in_snapshot, each.standby, each.acknowledged, each.stored});
         }
     } else if (const auto* follower = host.clone_of(id)) {
+        out.standby = follower->options().standby;
         out.revision = follower->applied();
         out.hash = follower->chain();
         out.epoch = follower->who().epoch();
@@ -456,6 +487,48 @@ void store_room::status_changed(replica::store_id store, const replica::clone_st
 void store_room::services_changed(std::vector<std::string> services) {
     if (!silent_) {
         hub_.set_services(now_, std::move(services));
+    }
+}
+
+void store_room::persist_snapshot(replica::store_id store, replica::snapshot_image image) {
+    if (const auto at = stores_.find(store); at != stores_.end() && at->second.disk) {
+        at->second.disk->persist_snapshot(std::move(image));
+    }
+}
+
+void store_room::persist_vote(replica::store_id store, replica::vote_record what) {
+    if (const auto at = stores_.find(store); at != stores_.end() && at->second.disk) {
+        at->second.disk->persist_vote(std::move(what));
+    }
+}
+
+void store_room::orphaned(replica::store_id store, replica::sequence first,
+                          replica::sequence last, std::vector<shared_bytes> entries) {
+    const auto at = stores_.find(store);
+    if (at == stores_.end()) {
+        return;
+    }
+    auto text = "writes " + std::to_string(first) + " to " + std::to_string(last) + " of store "
+                + at->second.state->name() + " were only here: its new master does not have them. ";
+    if (!at->second.disk) {
+        report({ec::stale_data, text + "They are given up, since this store has no disk"});
+        return;
+    }
+    const auto file = at->second.disk->keep_orphans(first, last, entries);
+    report({ec::stale_data, text + (file ? "They are kept in " + *file : file.error().message())});
+}
+
+void store_room::promoted(replica::store_id store, const replica::identity&) {
+    if (const auto at = stores_.find(store); at != stores_.end()) {
+        at->second.master_from = host_.master_of(store)->last();
+    }
+}
+
+/// The host has reported why.
+void store_room::demoted(replica::store_id store, const error&) {
+    if (const auto at = stores_.find(store); at != stores_.end()) {
+        at->second.master_from.reset();
+        at->second.state->set_role(false);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,15 +40,18 @@ class store_room final : public replica::host_output, public replica::directory 
 
     // -- The core's thread ------------------------------------------------------------------------
 
+    /// Why this endpoint cannot have the master of this name, if so.
+    [[nodiscard]] error may_attach_master(std::string_view name) const {
+        return host_.may_attach_master(name, *this);
+    }
+    /// `fenced`: what it is when a newer master of the same store turns up.
     error attach_master(instant now, const std::shared_ptr<store_state>& store,
-                        replica::master_options options, replica::master::start from,
-                        std::unique_ptr<store_disk> disk);
-    /// Hands a master the log that its disk holds, right after it was attached.
-    /// As `store_disk::done_fn`.
-    void persisted(std::uint32_t id, replica::sequence last, const error& why);
-    void load_log(std::uint32_t id, const lmdb_tail& tail);
+                        replica::master_options options, opened_disk from,
+                        replica::clone_options fenced);
+    error promote(instant now, std::uint32_t id);
+    void persisted(std::uint32_t id, const store_disk::outcome& what);
     error attach_clone(instant now, const std::shared_ptr<store_state>& store,
-                       replica::clone_options options);
+                       replica::clone_options options, opened_disk from = {});
     /// The disk, if any, is the caller's to close: that takes as long as the disk does.
     std::unique_ptr<store_disk> detach(std::uint32_t id, const error& why);
     [[nodiscard]] std::shared_ptr<store_state> find(std::string_view name, bool master) const;
@@ -76,6 +80,9 @@ class store_room final : public replica::host_output, public replica::directory 
         command_queue::commands taken;  ///< of its queue, not decided from `next` on
         std::size_t next = 0, next_byte = 0;
         bool listed = false;            ///< in `busy_`
+        /// It was a clone, and is master as soon as this entry counts: then its table has all that
+        /// anybody was told of.
+        std::optional<replica::sequence> master_from;
     };
     enum class progress : std::uint8_t { done, held_up, more };
 
@@ -103,6 +110,12 @@ class store_room final : public replica::host_output, public replica::directory 
     void status_changed(replica::store_id store, const replica::clone_status& now) override;
     void services_changed(std::vector<std::string> services) override;
     void ended(replica::store_id store, const error& why) override;
+    void persist_snapshot(replica::store_id store, replica::snapshot_image image) override;
+    void persist_vote(replica::store_id store, replica::vote_record what) override;
+    void orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
+                  std::vector<shared_bytes> entries) override;
+    void promoted(replica::store_id store, const replica::identity& who) override;
+    void demoted(replica::store_id store, const error& why) override;
     // replica::directory
     [[nodiscard]] std::vector<endpoint_id> providers(std::string_view service) const override {
         return hub_.providers(service);

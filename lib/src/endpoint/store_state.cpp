@@ -157,8 +157,11 @@ error store_state::wait_for_own(std::uint64_t number) {
         return cannot_wait();
     }
     std::unique_lock lock{mutex_};
-    changed_.wait(lock, [&] { return settled_ >= number || ended_; });
-    return settled_ >= number ? error{} : ended_;
+    changed_.wait(lock, [&] { return settled_ >= number || ended_ || !master_; });
+    if (settled_ >= number) {
+        return {};
+    }
+    return ended_ ? ended_ : error{ec::stale_data, "the master of store " + name_ + " is elsewhere now"};
 }
 
 error store_state::submit(std::span<const std::byte> command, write_state* state) {
@@ -186,6 +189,21 @@ void store_state::set_status(const replica::clone_status& now) {
     status_ = now;
     readable_ = now.synced && !now.stale && !ended_;
     changed_.notify_all();
+}
+
+void store_state::set_role(bool master) {
+    {
+        const std::lock_guard lock{mutex_};
+        master_ = master;
+        settling_.clear();
+        if (master) {
+            clock_offset_ = 0;
+            status_ = {};
+        }
+        readable_ = master && !ended_;
+        changed_.notify_all();
+    }
+    serve_reads();
 }
 
 void store_state::end(error why) {

@@ -43,6 +43,8 @@ class store_state : public std::enable_shared_from_this<store_state> {
     [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] bool is_master() const noexcept { return master_; }
+    /// A standby becomes master, or a master a clone.
+    void set_role(bool master);
     [[nodiscard]] backend kind() const noexcept { return kind_; }
 
     /// Waits until there is something to read, and until this thread's own writes are in it. Then
@@ -99,7 +101,7 @@ class store_state : public std::enable_shared_from_this<store_state> {
     const std::shared_ptr<endpoint_core> core_;
     const std::uint32_t id_;
     const std::string name_;
-    const bool master_;
+    std::atomic<bool> master_;
     const backend kind_;
     const timespan get_delay_;
 

@@ -600,7 +600,7 @@ bool master::idle() const noexcept {
 std::vector<master::clone_view> master::clones() const {
     std::vector<clone_view> out;
     for (const auto& [id, clone] : clones_) {
-        out.push_back({id, clone.standby, clone.in_snapshot, clone.acked});
+        out.push_back({id, clone.standby, clone.in_snapshot, clone.acked, clone.stored});
     }
     return out;
 }

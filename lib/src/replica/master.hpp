@@ -115,6 +115,7 @@ class master {
         bool standby = false;
         bool in_snapshot = false;
         sequence acknowledged = 0;
+        sequence stored = 0;  ///< of a standby: on its disk
     };
     [[nodiscard]] std::vector<clone_view> clones() const;
 

@@ -50,6 +50,18 @@ bool committer::submit(replica::persist_batch&& batch) {
     return true;
 }
 
+bool committer::submit_job(std::function<void()> job) {
+    {
+        const std::lock_guard lock{mutex_};
+        if (closing_) {
+            return false;
+        }
+        jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+    return true;
+}
+
 void committer::resume() {
     const std::lock_guard lock{mutex_};
     ++round_;
@@ -77,6 +89,7 @@ void committer::run() {
     std::vector<replica::persist_batch> batches;
     error failed;
     while (take(batches, failed)) {
+        run_jobs();
         if (!batches.empty()) {
             commit(batches, failed);
         }
@@ -86,12 +99,23 @@ void committer::run() {
     sync_if_due();
 }
 
+void committer::run_jobs() {
+    std::deque<std::function<void()>> jobs;
+    {
+        const std::lock_guard lock{mutex_};
+        jobs.swap(jobs_);
+    }
+    for (const auto& each : jobs) {
+        each();
+    }
+}
+
 /// Waits for the next transaction's batches. False where none will come; without any where a sync
-/// is due.
+/// is due, or where there are jobs.
 bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
     out.clear();
     std::unique_lock lock{mutex_};
-    const auto something = [this] { return closing_ || !queue_.empty(); };
+    const auto something = [this] { return closing_ || !queue_.empty() || !jobs_.empty(); };
     if (unsynced_) {
         wake_.wait_until(lock, sync_due_, something);
     } else {
@@ -110,7 +134,7 @@ bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
         out.push_back(std::move(next.batch));
         queue_.pop_front();
     }
-    return !out.empty() || !closing_;
+    return !out.empty() || !jobs_.empty() || !closing_;
 }
 
 /// Waits for the writers that have just been told, see the class.

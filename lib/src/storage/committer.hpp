@@ -51,6 +51,9 @@ class committer {
     /// `done` has been called. Never waits for the disk. Any thread, but batches must come in
     /// order.
     bool submit(replica::persist_batch&& batch);
+    /// Runs `job` on its thread, between two transactions; before the batches that come later. False
+    /// where it is closed. Whatever the job has to tell it tells itself.
+    bool submit_job(std::function<void()> job);
     /// Takes batches again after a failure; those that were submitted before fail even so.
     void resume();
     /// Commits what waits, syncs, ends the thread. Afterwards `submit` refuses. Idempotent.
@@ -65,6 +68,7 @@ class committer {
         std::uint64_t round = 0;
     };
     void run();
+    void run_jobs();
     bool take(std::vector<replica::persist_batch>& out, error& failed);
     [[nodiscard]] bool fails(const waiting_batch& what) const noexcept {
         return failed_ && what.round <= failed_round_;
@@ -82,6 +86,7 @@ class committer {
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<waiting_batch> queue_;
+    std::deque<std::function<void()>> jobs_;
     std::size_t queue_bytes_ = 0;  ///< with what is being committed
     /// Batches of rounds up to `failed_round_` fail with this; `resume` begins another round.
     error failed_;

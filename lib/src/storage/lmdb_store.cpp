@@ -31,9 +31,10 @@ std::string note_key(std::string_view name) {
 /// committed.
 class lmdb_store::applier {
   public:
-    applier(MDB_txn* txn, const lmdb_store& store, const position& at)
+    applier(MDB_txn* txn, const lmdb_store& store, const position& at, const writers& known)
         : txn_(txn),
           store_(store),
+          known_(known),
           log_(store.env_->of(tree::log)),
           log_end_(std::in_place, txn, log_),
           tables_(txn, store.trees(at.generation)),
@@ -55,21 +56,26 @@ class lmdb_store::applier {
         why = std::move(problem_);
         return code;
     }
-    void adopt(lmdb_store& store) {
+    void adopt(writers& into) const {
         for (const auto& [index, writer] : writers_) {
             if (writer) {
-                store.writers_.insert_or_assign(index, *writer);
+                into.insert_or_assign(index, *writer);
             } else {
-                store.writers_.erase(index);
+                into.erase(index);
             }
         }
     }
+    /// The newest that a batch brought; empty where none did.
+    [[nodiscard]] const std::vector<replica::epoch_start>& epochs() const noexcept { return epochs_; }
 
   private:
     int add(const replica::persist_batch& batch) {
         if (batch.first != at_.last + 1) {
             return refuse("entries from " + std::to_string(batch.first) + " on do not follow entry "
                           + std::to_string(at_.last));
+        }
+        if (!batch.epochs.empty()) {
+            epochs_ = batch.epochs;
         }
         for (const auto& entry : batch.entries) {
             if (const int code = add_entry(entry.span()); code != MDB_SUCCESS) {
@@ -90,6 +96,13 @@ class lmdb_store::applier {
         }
         if (const int code = trim_log(); code != MDB_SUCCESS) {
             return code;
+        }
+        if (!epochs_.empty()) {
+            const auto record = identity_record({store_.identity().store, epochs_});
+            const int code = put_meta(txn_, store_.env_->of(tree::meta), identity_name, record);
+            if (code != MDB_SUCCESS) {
+                return code;
+            }
         }
         return put_meta(txn_, store_.env_->of(tree::meta), position_name, position_record(at_));
     }
@@ -154,8 +167,8 @@ class lmdb_store::applier {
         if (const auto own = writers_.find(index); own != writers_.end()) {
             return own->second ? &*own->second : nullptr;
         }
-        const auto found = store_.writers_.find(index);
-        return found == store_.writers_.end() ? nullptr : &found->second;
+        const auto found = known_.find(index);
+        return found == known_.end() ? nullptr : &found->second;
     }
     /// False where the entry is of a writer that never came: what it did could come twice.
     bool note_writer(const replica::entry_head& head, bool known_before) {
@@ -199,12 +212,14 @@ class lmdb_store::applier {
 
     MDB_txn* txn_;
     const lmdb_store& store_;
+    const writers& known_;
     MDB_dbi log_;
     std::optional<cursor> log_end_;  ///< kept, so that appending need not find the end anew
     table_writer tables_;
     position at_;
     /// Changed in this transaction; nothing: gone.
     std::unordered_map<replica::writer_index, std::optional<replica::stored_writer>> writers_;
+    std::vector<replica::epoch_start> epochs_;
     error problem_;
 };
 
@@ -265,15 +280,18 @@ error lmdb_store::commit(std::span<const replica::persist_batch> batches) {
         return {ec::invalid_data,
                 "store " + options_.folder.string() + ": a commit in the middle of a snapshot"};
     }
-    const auto before = snapshot().at;
+    const auto before = snapshot();
     std::optional<applier> applied;
     auto problem = env_->write([&](MDB_txn* txn, error& why) {
-        applied.emplace(txn, *this, before);
+        applied.emplace(txn, *this, before.at, writers_);
         return applied->run(batches, why);
     });
     if (!problem) {
-        applied->adopt(*this);
-        remember(applied->at());
+        applied->adopt(writers_);
+        remember(applied->at(), applied->epochs().empty()
+                                    ? std::nullopt
+                                    : std::optional{replica::identity{before.who.store,
+                                                                      applied->epochs()}});
     }
     return problem;
 }
@@ -322,7 +340,7 @@ error lmdb_store::replace_put(std::span<const replica::stored_value> values,
 }
 
 error lmdb_store::replace_finish(const replica::identity& next, replica::sequence last,
-                                 std::uint64_t chain) {
+                                 std::uint64_t chain, const replica::persist_batch& behind) {
     if (!replacing_) {
         return {ec::invalid_data, "store " + options_.folder.string() + ": no snapshot has begun"};
     }
@@ -333,7 +351,8 @@ error lmdb_store::replace_finish(const replica::identity& next, replica::sequenc
     if (auto problem = load_writers(at.generation, fresh)) {
         return problem;
     }
-    auto problem = write_synced([&](MDB_txn* txn, error&) {
+    std::optional<applier> applied;
+    auto problem = write_synced([&](MDB_txn* txn, error& why) {
         const auto meta = env_->of(tree::meta);
         int code = ::mdb_drop(txn, env_->of(tree::log), 0);
         if (code == MDB_SUCCESS) {
@@ -342,9 +361,18 @@ error lmdb_store::replace_finish(const replica::identity& next, replica::sequenc
         if (code == MDB_SUCCESS) {
             code = put_meta(txn, meta, identity_name, identity_record(next));
         }
-        return code != MDB_SUCCESS ? code : put_meta(txn, meta, position_name, position_record(at));
+        if (code != MDB_SUCCESS || behind.entries.empty()) {
+            return code != MDB_SUCCESS ? code
+                                       : put_meta(txn, meta, position_name, position_record(at));
+        }
+        applied.emplace(txn, *this, at, fresh);
+        return applied->run({&behind, 1}, why);
     });
     if (!problem) {
+        if (applied) {
+            applied->adopt(fresh);
+            at = applied->at();
+        }
         replacing_ = false;
         writers_ = std::move(fresh);
         remember(at, next);

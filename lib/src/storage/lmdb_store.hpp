@@ -106,7 +106,7 @@ class lmdb_store {
     /// chain. `told` gets how many of how many. Errors: the first flaw.
     error verify(const work_progress& told = {}) const;
 
-    /// All entries of all batches and their effects, or nothing. Errors beside the above:
+    /// All entries of all batches, their effects and epochs, or nothing. Errors beside the above:
     /// `ec::invalid_data` where a batch does not follow `last()`, or is not well formed.
     error commit(std::span<const replica::persist_batch> batches);
     error commit(const replica::persist_batch& batch) { return commit({&batch, 1}); }
@@ -120,9 +120,10 @@ class lmdb_store {
     error replace_begin();
     error replace_put(std::span<const replica::stored_value> values,
                       std::span<const replica::stored_writer> writers);
-    /// What has been put is the store's state up to entry `last`, and its log begins behind that.
+    /// What has been put is the store's state up to entry `last`, and its log begins behind that:
+    /// with `behind`, in the same transaction.
     error replace_finish(const replica::identity& next, replica::sequence last,
-                         std::uint64_t chain);
+                         std::uint64_t chain, const replica::persist_batch& behind = {});
     error replace_abort();
 
     /// A few bytes under a name of at most 64 bytes, synced. Nothing: as never written.
