@@ -300,6 +300,25 @@ struct reused_index {
             put_change(fresh, what);
         }
     }
+    /// A master that has all of it, and its own first entry, to settle, and does.
+    [[nodiscard]] std::unique_ptr<master> make_heir() {
+        handover from;
+        from.who = {store, {{epoch_after_start(0, store), 1}}};
+        from.log.reset(0, 0);
+        for (const auto& each : entries) {
+            from.log.append(shared_bytes::copy_of(each));
+        }
+        from.on_disk = from.handed_to_disk = entries.size();
+        from.who.epochs.push_back({epoch_after_promotion(from.who.epoch(), former),
+                                   entries.size() + 1});
+        auto options = cast::master_part(0);
+        options.name = "s";
+        auto heir = std::make_unique<master>(options, std::move(from), values, gate, box, now,
+                                             timestamp{});
+        heir->flush(now, {});
+        heir->persisted(now, {}, entries.size() + 1, {});
+        return heir;
+    }
     /// Attaches to it, so that it needs a snapshot.
     [[nodiscard]] std::optional<welcome_message> attach(master& to) {
         attach_message out;
@@ -315,27 +334,24 @@ struct reused_index {
 
 TEST(failover, an_heir_tells_writers_apart_that_had_one_index) {
     reused_index log;
-    handover from;
-    from.who = {log.store, {{epoch_after_start(0, log.store), 1}}};
-    from.log.reset(0, 0);
-    for (const auto& each : log.entries) {
-        from.log.append(shared_bytes::copy_of(each));
-    }
-    from.on_disk = from.handed_to_disk = 4;
-    from.who.epochs.push_back({epoch_after_promotion(from.who.epoch(), log.former), 5});
-    auto options = cast::master_part(0);
-    options.name = "s";
-    master heir{options, std::move(from), log.values, log.gate, log.box, log.now, {}};
-    heir.flush(log.now, {});
-    heir.persisted(log.now, {}, 5, {});
-    EXPECT_EQ(heir.committed(), 5U);
-    const auto welcome = log.attach(heir);
+    const auto heir = log.make_heir();
+    EXPECT_EQ(heir->committed(), 5U);
+    const auto welcome = log.attach(*heir);
     ASSERT_TRUE(welcome);
     EXPECT_EQ(welcome->number, 2U);
     ASSERT_EQ(welcome->writers.size(), 1U);
     EXPECT_EQ(welcome->writers[0].id, log.latter);
     EXPECT_EQ(welcome->writers[0].number, 2U);
     EXPECT_EQ(welcome->failures, (std::vector<failed_commands>{{1, 1, ec::backend_failure}}));
+}
+
+TEST(failover, an_heir_bears_a_log_with_a_writer_that_nobody_knows) {
+    reused_index log;
+    log.entries.erase(log.entries.begin());
+    log.entries.erase(log.entries.begin() + 1, log.entries.end());
+    const auto heir = log.make_heir();
+    EXPECT_EQ(heir->committed(), 2U);
+    ASSERT_TRUE(log.attach(*heir));
 }
 
 TEST(failover, a_master_that_starts_again_tells_writers_apart_that_had_one_index) {

@@ -95,6 +95,8 @@ void master::inherit(sequence number) {
         note_failures(writer, writer.without_entry,
                       {writer.number + 1, about.number - 1, ec::backend_failure});
         writer.number = about.number;
+    } else {
+        about.writer = own_writer;  // A log that makes no sense does no harm.
     }
     undecided_.push_back(std::move(about));
 }
