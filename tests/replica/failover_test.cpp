@@ -253,6 +253,132 @@ TEST(failover, a_former_heir_writes_under_a_name_that_it_never_had) {
     EXPECT_EQ(a.content(at_a), (std::map<data, data>{{"n", count{3}}}));
 }
 
+/// Keeps what a master sends.
+struct letter_box final : store_output {
+    std::vector<std::vector<std::byte>> sent;
+    void send(std::span<const endpoint_id>, std::vector<std::byte> message) override {
+        sent.push_back(std::move(message));
+    }
+    void persist(persist_batch) override {}
+    void persist_snapshot(snapshot_image) override {}
+    void persist_vote(vote_record) override {}
+    void orphaned(sequence, sequence, std::vector<shared_bytes>) override {}
+    void answered(ticket, const answer&) override {}
+    void changed(const effect&) override {}
+    [[nodiscard]] bool wants_changes() const override { return false; }
+    void report(error) override {}
+    void status_changed(const clone_status&) override {}
+
+    /// What the newest message says to a clone that attached.
+    [[nodiscard]] std::optional<welcome_message> welcome() const {
+        byte_reader in{sent.back()};
+        return read_head(in) ? read_welcome(in) : std::nullopt;
+    }
+};
+
+/// A log in which one writer's index goes to another one: entries 1 to 4.
+struct reused_index {
+    const endpoint_id store{{7}};
+    const writer_id former{{8}};
+    const writer_id latter{{9}};
+    std::vector<std::vector<std::byte>> entries;
+    no_gate gate;
+    table values;
+    letter_box box;
+    instant now{1h};
+
+    reused_index() {
+        entry({3, 1, ec::none}, {change_kind::open_writer, {}, {}, no_expiry, 3, former});
+        entry({3, 2, ec::type_clash}, {});
+        entry({own_writer, 0, ec::none}, {change_kind::close_writer, {}, {}, no_expiry, 3, {}});
+        entry({3, 2, ec::none}, {change_kind::open_writer, {}, {}, no_expiry, 3, latter});
+    }
+    void entry(const entry_head& head, const change& what) {
+        auto& fresh = entries.emplace_back();
+        put_head(fresh, head);
+        if (what.writer != own_writer) {
+            put_change(fresh, what);
+        }
+    }
+    /// A master that has all of it, and its own first entry, to settle, and does.
+    [[nodiscard]] std::unique_ptr<master> make_heir() {
+        handover from;
+        from.who = {store, {{epoch_after_start(0, store), 1}}};
+        from.log.reset(0, 0);
+        for (const auto& each : entries) {
+            from.log.append(shared_bytes::copy_of(each));
+        }
+        from.on_disk = from.handed_to_disk = entries.size();
+        from.who.epochs.push_back({epoch_after_promotion(from.who.epoch(), former),
+                                   entries.size() + 1});
+        auto options = cast::master_part(0);
+        options.name = "s";
+        auto heir = std::make_unique<master>(options, std::move(from), values, gate, box, now,
+                                             timestamp{});
+        heir->flush(now, {});
+        heir->persisted(now, {}, entries.size() + 1, {});
+        return heir;
+    }
+    /// Attaches to it, so that it needs a snapshot.
+    [[nodiscard]] std::optional<welcome_message> attach(master& to) {
+        attach_message out;
+        out.clone = latter;
+        out.attempt = 1;
+        const auto bytes = encode("s", out);
+        byte_reader in{bytes};
+        EXPECT_TRUE(read_head(in));
+        to.received(now, {}, endpoint_id{{5}}, message_type::attach, in);
+        return box.welcome();
+    }
+};
+
+TEST(failover, an_heir_tells_writers_apart_that_had_one_index) {
+    reused_index log;
+    const auto heir = log.make_heir();
+    EXPECT_EQ(heir->committed(), 5U);
+    const auto welcome = log.attach(*heir);
+    ASSERT_TRUE(welcome);
+    EXPECT_EQ(welcome->number, 2U);
+    ASSERT_EQ(welcome->writers.size(), 1U);
+    EXPECT_EQ(welcome->writers[0].id, log.latter);
+    EXPECT_EQ(welcome->writers[0].number, 2U);
+    EXPECT_EQ(welcome->failures, (std::vector<failed_commands>{{1, 1, ec::backend_failure}}));
+}
+
+TEST(failover, an_heir_bears_a_log_with_a_writer_that_nobody_knows) {
+    reused_index log;
+    log.entries.erase(log.entries.begin());
+    log.entries.erase(log.entries.begin() + 1, log.entries.end());
+    const auto heir = log.make_heir();
+    EXPECT_EQ(heir->committed(), 2U);
+    ASSERT_TRUE(log.attach(*heir));
+}
+
+TEST(failover, a_master_that_starts_again_tells_writers_apart_that_had_one_index) {
+    reused_index log;
+    master::start from;
+    from.who = {log.store, {{epoch_after_start(0, log.store), 1}}};
+    from.last = 4;
+    std::uint64_t chained = 0;
+    for (const auto& each : log.entries) {
+        chained = chain(chained, each);
+    }
+    from.chain = chained;
+    from.writers = {{3, log.latter, 2, ec::none}};
+    auto options = cast::master_part(0);
+    options.name = "s";
+    master again{options, from, log.values, log.gate, log.box, log.now, {}};
+    chained = 0;
+    for (std::size_t i = 0; i < log.entries.size(); ++i) {
+        chained = chain(chained, log.entries[i]);
+        again.load_log(i + 1, chained, log.entries[i]);
+    }
+    const auto welcome = log.attach(again);
+    ASSERT_TRUE(welcome);
+    EXPECT_EQ(welcome->number, 2U);
+    EXPECT_TRUE(welcome->failures.empty()) << "those were another writer's";
+}
+
 TEST(failover, one_disk_counts_once_although_its_standby_starts_again) {
     cast all{1, 2};
     auto& a = *all.at[0];

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "replica/command.hpp"
 #include "replica/messages.hpp"
 
 /// One message of each type, as docs/protocol.md shows them.
@@ -66,6 +67,37 @@ inline ask_vote_message sample_ask_vote() {
 }
 inline vote_message sample_vote() {
     return {sample_store, true, true, "e2", 0x100000000005, sample_epoch};
+}
+
+/// What entries and commands look like, and the hashes; by the names of their vectors.
+inline std::map<std::string, std::vector<std::byte>> sample_parts() {
+    std::vector<std::byte> put;
+    put_command(put, {operation::put, raw("k"), raw("v"), {}, 0, timespan{std::chrono::seconds{1}}, {}});
+    std::vector<std::byte> compare;
+    put_command(compare, {operation::compare_and_put, raw("k"), raw("v"), {}, 300, {}, {}});
+    std::vector<std::byte> pair;
+    put_command(pair, {operation::insert_pair, raw("k"), raw("v"), raw("i"), 0, {}, {}});
+    std::vector<std::byte> parts;
+    byte_writer to{parts};
+    for (const auto& each : {compare, pair}) {
+        to.varint(each.size());
+        to.bytes(each);
+    }
+    std::vector<std::byte> batch;
+    put_command(batch, {operation::batch, {}, {}, {}, 0, {}, parts});
+    std::vector<std::byte> hashes;
+    byte_writer numbers{hashes};
+    for (const std::string_view of : {"", "k", "12345678", "0123456789abcdefg"}) {
+        numbers.fixed(stable_hash(raw(of)));
+    }
+    const auto entry = sample_entry();
+    std::vector<std::byte> chained;
+    byte_writer{chained}.fixed(chain(0x0807060504030201, entry));
+    std::vector<std::byte> epochs;
+    byte_writer{epochs}.fixed(epoch_after_start(0, sample_store));
+    byte_writer{epochs}.fixed(epoch_after_promotion(sample_epoch, sample_clone));
+    return {{"store-entry", entry}, {"store-put", put},     {"store-batch", batch},
+            {"store-hash", hashes}, {"store-chain", chained}, {"store-epoch", epochs}};
 }
 
 /// By the names of their vectors.

@@ -77,17 +77,14 @@ void master::inherit(sequence number) {
     for (change each; in.next(each);) {
         if (each.kind == change_kind::open_writer) {
             about.opens = true;
-            auto& fresh = writers_[each.writer];
+            auto& fresh = writers_[each.writer] = {};
             fresh.id = each.id;
             fresh.opened = true;
             fresh.heard = now_;
             writer_by_id_[each.id] = each.writer;
             next_writer_ = std::max(next_writer_, each.writer + 1);
         } else if (each.kind == change_kind::close_writer) {
-            about.closes = each.writer;
-            if (const auto at = writers_.find(each.writer); at != writers_.end()) {
-                at->second.closing = true;
-            }
+            close_inherited(each.writer);
         } else if (auto what = effect_of(each, number, &view_)) {
             view_.add(*what, number);
             about.effects.push_back(std::move(*what));
@@ -98,8 +95,23 @@ void master::inherit(sequence number) {
         note_failures(writer, writer.without_entry,
                       {writer.number + 1, about.number - 1, ec::backend_failure});
         writer.number = about.number;
+    } else {
+        about.writer = own_writer;  // A log that makes no sense does no harm.
     }
     undecided_.push_back(std::move(about));
+}
+
+/// At once, as it is on disk: the next entry may give the index to another writer.
+void master::close_inherited(writer_index index) {
+    if (const auto at = writers_.find(index); at != writers_.end()) {
+        writer_by_id_.erase(at->second.id);
+        writers_.erase(at);
+    }
+    for (auto& each : undecided_) {
+        if (each.writer == index) {
+            each.writer = own_writer;  // Nobody asks for its results.
+        }
+    }
 }
 
 /// An entry without effect. What former masters left unsettled counts only when an entry of ours
@@ -139,6 +151,13 @@ void master::load_log(sequence number, std::uint64_t chain, std::span<const std:
 void master::note_loaded(std::span<const std::byte> entry) {
     entry_reader in{entry};
     if (const auto at = writers_.find(in.head().writer); at != writers_.end()) {
+        change first;
+        if (in.next(first) && first.kind == change_kind::open_writer) {
+            // What came before was another one's, whose index it was.
+            at->second.failures.clear();
+            at->second.without_entry.clear();
+            at->second.loaded = 0;
+        }
         // What it is told when it asks again. Numbers that the log skips never got into it.
         auto& writer = at->second;
         const auto head = in.head();

@@ -191,6 +191,7 @@ class master {
     /// Makes an entry of `effects_scratch_` and what `about` says.
     void append(undecided about);
     void inherit(sequence number);
+    void close_inherited(writer_index index);
     void begin_epoch();
     /// Its epoch is on disk, so that what it says counts.
     [[nodiscard]] bool established() const noexcept {
