@@ -109,10 +109,12 @@ std::unique_ptr<background_call> wait_later(std::function<bool(timespan)> step,
     const auto deadline = deadline_in(timeout);
     return std::make_unique<background_call>([step = std::move(step), deadline](auto given_up) {
         bool done = false;
-        for (bool late = false; !done && !late && !given_up();) {
-            const auto left = std::max(deadline - wait_clock::now(), wait_clock::duration{0});
-            late = left <= signal_slice;
-            done = step(timespan{std::min<wait_clock::duration>(left, signal_slice)});
+        for (bool over = false; !done && !over && !given_up();) {
+            const auto began = wait_clock::now();
+            const auto left = std::max(deadline - began, wait_clock::duration{0});
+            const auto slice = std::min<wait_clock::duration>(left, signal_slice);
+            done = step(timespan{slice});
+            over = left <= slice || gave_up(began, slice);
         }
         return [done]() -> py::object { return py::bool_{done}; };
     });

@@ -27,6 +27,12 @@ bool wait_readable(int fd, wait_clock::time_point deadline);
 /// Throws what a signal's handler raised.
 void check_signals();
 
+/// Did a wait that began then say no long before its slice was over? Then its endpoint or store has
+/// ended, and to ask again would be to spin.
+inline bool gave_up(wait_clock::time_point began, wait_clock::duration slice) {
+    return wait_clock::now() - began < slice / 2;
+}
+
 /// Calls `step(slice)`, which waits at most `slice` and says whether it is done, until it is or the
 /// deadline has come.
 template <class function>
@@ -35,6 +41,7 @@ bool wait_in_slices(std::optional<timespan> timeout, function&& step) {
     for (;;) {
         const auto left = std::max(deadline - wait_clock::now(), wait_clock::duration{0});
         const auto slice = std::min<wait_clock::duration>(left, signal_slice);
+        const auto began = wait_clock::now();
         bool done = false;
         {
             py::gil_scoped_release free;
@@ -44,7 +51,7 @@ bool wait_in_slices(std::optional<timespan> timeout, function&& step) {
             return true;
         }
         check_signals();
-        if (left <= slice) {
+        if (left <= slice || gave_up(began, slice)) {
             return false;
         }
     }
