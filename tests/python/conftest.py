@@ -14,6 +14,7 @@ bzmq = pytest.importorskip("bzmq", reason="the Python package is not built")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BZMQ_BUILD", SOURCE / "build/dev"))
 PATIENCE = 60
+sys.path.insert(0, str(SOURCE / "tools/dev"))
 
 
 def pytest_configure(config):
@@ -65,7 +66,6 @@ def program():
 @pytest.fixture
 def start():
     """Starts programs of the build tree by path."""
-    sys.path.insert(0, str(SOURCE / "tools/dev"))
     from cli_processes import Process
     running = []
 
