@@ -13,6 +13,7 @@ message is lost by that, and an attempt to connect ends. Objects belong to the l
 
 import asyncio
 import datetime
+import functools
 import weakref
 
 from . import _bzmq
@@ -239,11 +240,10 @@ class Store(_Store):
 def _begin(name):
     blocking = getattr(_Store, name)
 
+    @functools.wraps(blocking)
     def write(self, *args, **kwargs):
         return self._begun(blocking(self, *args, **kwargs))
 
-    write.__name__ = name
-    write.__doc__ = blocking.__doc__
     return write
 
 

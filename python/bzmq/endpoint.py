@@ -86,9 +86,6 @@ class _Base:
     def peer_url_nosync(self, url, server_key="", retry=None):
         self._own.peer_nosync(url, server_key, retry)
 
-    def unpeer_url_nosync(self, url):
-        return self._own.unpeer_url(url)
-
     def peers(self):
         """Direct peers and those that are being tried, a list of `PeerInfo`."""
         return self._own.peers()

@@ -9,12 +9,14 @@ import time
 
 import pytest
 
-bzmq = pytest.importorskip("bzmq", reason="the Python package is not built")
-
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BZMQ_BUILD", SOURCE / "build/dev"))
 PATIENCE = 60
-sys.path.insert(0, str(SOURCE / "tools/dev"))
+# The package of the build tree, here and in the programs that tests start.
+sys.path[:0] = [str(BUILD / "python"), str(SOURCE / "tools/dev")]
+os.environ["PYTHONPATH"] = str(BUILD / "python")
+
+import bzmq  # noqa: E402
 
 
 def pytest_configure(config):
