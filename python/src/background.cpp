@@ -2,6 +2,7 @@
 
 #include "bind.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "owned.hpp"
 #include "waiting.hpp"
 #include <sys/eventfd.h>
@@ -87,7 +88,7 @@ void background_call::cancel() {
         return;
     }
     if (give_up_) {
-        py::gil_scoped_release free;
+        const without_gil free;
         give_up_();
     }
 }

@@ -5,6 +5,7 @@
 #include "convert.hpp"
 #include "endpoint_views.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "owned.hpp"
 #include "publisher.hpp"
 #include "store.hpp"
@@ -22,7 +23,7 @@ using held_type = owned<endpoint>;
 
 std::unique_ptr<held_type> make_endpoint(const configuration& config) {
     try {
-        py::gil_scoped_release free;
+        const without_gil free;
         return std::make_unique<held_type>(std::make_shared<endpoint>(config));
     } catch (const endpoint_error& problem) {
         raise(problem.why());
@@ -55,7 +56,7 @@ std::uint16_t listen_url(held_type& self, const std::string& url) {
     auto& to = *self;
     expected<std::uint16_t> port;
     {
-        py::gil_scoped_release free;
+        const without_gil free;
         port = to.listen_url(url);
     }
     return value_or_raise(std::move(port));
@@ -87,7 +88,7 @@ void peer_nosync(held_type& self, const std::string& url, const std::string& ser
     const auto how = how_to_peer(server_key, retry, py::none());
     expected<void> begun;
     {
-        py::gil_scoped_release free;
+        const without_gil free;
         begun = to.peer_url_nosync(url, how);
     }
     value_or_raise(begun);
@@ -139,7 +140,7 @@ void bind_peerings(py::class_<held_type>& cls) {
         .def("unpeer_url",
              [](held_type& self, const std::string& url) {
                  auto& to = *self;
-                 py::gil_scoped_release free;
+                 const without_gil free;
                  return to.unpeer_url(url);
              })
         .def("peers",
@@ -194,7 +195,7 @@ void publish(held_type& self, const py::object& topic, const py::object& value, 
     auto& to = *self;
     auto problem = ec::none;
     {
-        py::gil_scoped_release free;
+        const without_gil free;
         problem = out.publish(
             [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); });
     }
@@ -209,7 +210,7 @@ void publish_to(held_type& self, const std::string& id, const py::object& topic,
     auto& from = *self;
     auto problem = ec::none;
     {
-        py::gil_scoped_release free;
+        const without_gil free;
         problem = from.publish(to, name, held, mode_of(reliable));
     }
     check(problem, "not published");
@@ -270,7 +271,7 @@ std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::it
     auto names = to_names(topics);
     auto& from = *self;
     auto made = [&] {
-        py::gil_scoped_release free;
+        const without_gil free;
         return from.make_subscriber(std::move(names), queue);
     }();
     if (const auto why = made.last_error(); made.ended() && why) {
@@ -299,7 +300,7 @@ void bind_messages(py::class_<held_type>& cls) {
             auto& to = *self;
             expected<void> done;
             {
-                py::gil_scoped_release free;
+                const without_gil free;
                 done = to.forward(std::move(names));
             }
             value_or_raise(done);
@@ -323,7 +324,7 @@ void bind_stores(py::class_<held_type>& cls) {
                 }
                 auto& at = *self;
                 auto made = [&] {
-                    py::gil_scoped_release free;
+                    const without_gil free;
                     return at.attach_master(name, static_cast<backend>(kind), given);
                 }();
                 return adopt(std::move(made));
@@ -332,7 +333,7 @@ void bind_stores(py::class_<held_type>& cls) {
             const auto given = to_clone_options(options);
             auto& at = *self;
             auto made = [&] {
-                py::gil_scoped_release free;
+                const without_gil free;
                 return at.attach_clone(name, given);
             }();
             return adopt(std::move(made));
@@ -349,7 +350,7 @@ void bind_endpoint(py::module_& module) {
         .def("shutdown",
              [](held_type& self) {
                  auto& at = *self;
-                 py::gil_scoped_release free;
+                 const without_gil free;
                  at.shutdown();
              })
         .def("is_shutdown", [](held_type& self) { return self->is_shutdown(); });

@@ -2,6 +2,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "gil.hpp"
+
 #include <memory>
 #include <utility>
 
@@ -33,7 +35,7 @@ class owned {
             return;
         }
         // May wait for the endpoint's thread.
-        py::gil_scoped_release free;
+        const without_gil free;
         held_.reset();
     }
 

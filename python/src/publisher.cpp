@@ -4,6 +4,7 @@
 
 #include "bind.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "owned.hpp"
 
 #include <vector>
@@ -31,7 +32,7 @@ void bind_publisher(py::module_& module) {
                  auto& to = *self;
                  auto problem = ec::none;
                  {
-                     py::gil_scoped_release free;
+                     const without_gil free;
                      problem = out.publish([&to](const auto& held) { return to.publish(held); });
                  }
                  check(problem, "not published");

@@ -6,6 +6,8 @@
 #include "convert.hpp"
 #include <pybind11/pybind11.h>
 
+#include "gil.hpp"
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,7 +65,7 @@ ec publish_stretches(const py::iterable& from, std::size_t& accepted, function&&
         if (items.empty()) {
             break;
         }
-        py::gil_scoped_release free;
+        const without_gil free;
         for (const auto& each : items) {
             problem = send(each);
             if (problem != ec::none) {

@@ -4,6 +4,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "waiting.hpp"
 #include <pybind11/stl.h>
 
@@ -58,7 +59,7 @@ template <class function>
 auto read(python_store& self, function&& how) {
     const auto& from = *self;
     auto got = [&] {
-        py::gil_scoped_release free;
+        const without_gil free;
         return how(from);
     }();
     return value_or_raise(std::move(got));
@@ -189,7 +190,7 @@ void bind_common_writes(cls_type& cls, submit_type submit) {
 void bind_writes(py::module_& module, py::class_<python_store>& cls) {
     const auto submit = [](python_store& self, const auto& write) {
         auto& to = *self;
-        py::gil_scoped_release free;
+        const without_gil free;
         return write(to);
     };
     bind_common_writes<decltype(cls), python_store>(cls, submit);
@@ -295,7 +296,7 @@ void bind_store(py::module_& module) {
         .def("follow", [](python_store& self) { self->follow(); })
         .def("detach", [](python_store& self) {
             auto& at = *self;
-            py::gil_scoped_release free;
+            const without_gil free;
             at.detach();
         });
     bind_reads(cls);

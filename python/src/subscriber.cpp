@@ -4,6 +4,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "subscriber.hpp"
 #include "waiting.hpp"
 #include <pybind11/stl.h>
@@ -21,7 +22,7 @@ void python_subscriber::take(std::vector<message>& out, std::size_t max) {
     }
     if (out.size() < max) {
         auto& from = *held_;
-        py::gil_scoped_release free;
+        const without_gil free;
         from.take(out, max - out.size(), timespan{0});
     }
 }
@@ -103,7 +104,7 @@ void bind_subscribers(py::module_& module) {
                  bool added = false;
                  {
                      auto& to = *self;
-                     py::gil_scoped_release free;
+                     const without_gil free;
                      added = to.add_topic(name, &why);
                  }
                  if (why) {
@@ -115,7 +116,7 @@ void bind_subscribers(py::module_& module) {
              [](self_type& self, const py::object& topic) {
                  const auto name = to_name(topic);
                  auto& from = *self;
-                 py::gil_scoped_release free;
+                 const without_gil free;
                  return from.remove_topic(name);
              })
         .def("topics",
@@ -147,7 +148,7 @@ void bind_subscribers(py::module_& module) {
              })
         .def("close", [](self_type& self) {
             auto& from = *self;
-            py::gil_scoped_release free;
+            const without_gil free;
             from.close();
         });
 }

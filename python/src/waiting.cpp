@@ -27,7 +27,7 @@ bool wait_readable(int fd, wait_clock::time_point deadline) {
         const auto slice = std::min<wait_clock::duration>(left, signal_slice);
         int ready = 0;
         {
-            py::gil_scoped_release free;
+            const without_gil free;
             timespec time{0, static_cast<long>(timespan{slice}.count())};
             pollfd one{fd, POLLIN, 0};
             if (fd >= 0) {

@@ -4,6 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "gil.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -44,7 +46,7 @@ bool wait_in_slices(std::optional<timespan> timeout, function&& step) {
         const auto began = wait_clock::now();
         bool done = false;
         {
-            py::gil_scoped_release free;
+            const without_gil free;
             done = step(timespan{slice});
         }
         if (done) {
