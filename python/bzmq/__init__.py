@@ -1,0 +1,64 @@
+"""bzmq: brokerless messaging on ZeroMQ.
+
+    import bzmq
+
+    with bzmq.Endpoint() as node:
+        node.listen("127.0.0.1", 9999)
+        messages = node.make_subscriber("/example/")
+        topic, value = messages.get()
+
+docs/python.md is the guide. `import bzmq as broker` runs programs for the traditional bindings.
+"""
+
+import datetime as _datetime
+import ipaddress as _ipaddress
+
+from . import errors, zeek
+from ._bzmq import Data, Message
+from ._types import Count, Enum, Port, Timespan, Timestamp, frozendict
+from .certificate import Certificate
+from .configuration import BrokerOptions, Configuration
+from .endpoint import Endpoint
+from .enums import (EC, SC, Backend, DataType, Frontend, OverflowPolicy, PeerFlags, PeerStatus)
+from .errors import Error, ForkError
+from .publisher import Publisher
+from .status import EndpointInfo, NetworkInfo, PeerInfo, Status, StatusSubscriber, TopologyNode
+from .store import Batch, Entry, Info, Outcome, Store, StoreEvent, StoreEvents, StoreProxy
+from .subscriber import SafeSubscriber, Subscriber
+from .topic import Topic
+
+__version__ = "0.1.0"
+
+utc = _datetime.timezone.utc
+
+# The tradition's names for what Python has types for.
+Address = _ipaddress.ip_address
+Subnet = _ipaddress.ip_network
+Set, Table, Vector = set, dict, list
+Data.Type = DataType
+
+
+class ImmutableData:
+    """`to_py` of a `Data`, with values that cannot change."""
+
+    @staticmethod
+    def to_py(data):
+        return Data.to_py(data, frozen=True)
+
+
+class Version:
+    MAJOR, MINOR, PATCH = map(int, __version__.split("."))
+
+    @staticmethod
+    def string():
+        return __version__
+
+    @staticmethod
+    def compatible(version):
+        """Does a program built for `version` run with this one?"""
+        return version[:2] == (Version.MAJOR, Version.MINOR)
+
+
+def now():
+    """The time in UTC."""
+    return _datetime.datetime.now(utc)

@@ -1,0 +1,368 @@
+#include "bzmq/endpoint.hpp"
+
+#include "background.hpp"
+#include "bind.hpp"
+#include "convert.hpp"
+#include "endpoint_views.hpp"
+#include "errors.hpp"
+#include "gil.hpp"
+#include "owned.hpp"
+#include "publisher.hpp"
+#include "store.hpp"
+#include "subscriber.hpp"
+#include "waiting.hpp"
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <vector>
+
+namespace bzmq::python {
+namespace {
+
+using held_type = owned<endpoint>;
+
+std::unique_ptr<held_type> make_endpoint(const configuration& config) {
+    try {
+        const without_gil free;
+        return std::make_unique<held_type>(std::make_shared<endpoint>(config));
+    } catch (const endpoint_error& problem) {
+        raise(problem.why());
+    }
+}
+
+delivery_mode mode_of(bool reliable) {
+    return reliable ? delivery_mode::reliable : delivery_mode::best_effort;
+}
+
+std::vector<std::string> to_names(const py::iterable& topics) {
+    std::vector<std::string> names;
+    for (const auto each : topics) {
+        names.push_back(to_name(each));
+    }
+    return names;
+}
+
+py::list to_list(const std::vector<std::string>& names) {
+    py::list all;
+    for (const auto& each : names) {
+        all.append(name_to_python(each));
+    }
+    return all;
+}
+
+// -- Peerings -------------------------------------------------------------------------------------
+
+std::uint16_t listen_url(held_type& self, const std::string& url) {
+    auto& to = *self;
+    expected<std::uint16_t> port;
+    {
+        const without_gil free;
+        port = to.listen_url(url);
+    }
+    return value_or_raise(std::move(port));
+}
+
+peering_options how_to_peer(const std::string& server_key, const py::object& retry,
+                            const py::object& timeout) {
+    return {server_key, to_timespan(retry), to_timespan(timeout)};
+}
+
+std::unique_ptr<background_call> peer_later(held_type& self, const std::string& url,
+                                            const std::string& server_key, const py::object& retry,
+                                            const py::object& timeout) {
+    auto held = self.shared();
+    auto how = how_to_peer(server_key, retry, timeout);
+    return std::make_unique<background_call>(
+        [held, url, how = std::move(how)](const auto&) -> background_call::finish {
+            auto reached = held->peer_url(url, how);
+            return [reached = std::move(reached)]() -> py::object {
+                return py::str{to_text(value_or_raise(reached))};
+            };
+        },
+        [held, url] { held->unpeer_url(url); });
+}
+
+void peer_nosync(held_type& self, const std::string& url, const std::string& server_key,
+                 const py::object& retry) {
+    auto& to = *self;
+    const auto how = how_to_peer(server_key, retry, py::none());
+    expected<void> begun;
+    {
+        const without_gil free;
+        begun = to.peer_url_nosync(url, how);
+    }
+    value_or_raise(begun);
+}
+
+std::unique_ptr<background_call> ping_later(held_type& self, const std::string& id,
+                                            const py::object& timeout) {
+    return std::make_unique<background_call>(
+        [held = self.shared(), to = to_id(id),
+         limit = to_timespan(timeout).value_or(std::chrono::seconds{5})](
+            const auto&) -> background_call::finish {
+            auto answer = held->ping(to, limit);
+            return [answer = std::move(answer)]() -> py::object {
+                const auto& got = value_or_raise(answer);
+                py::list path;
+                for (const auto& each : got.path) {
+                    path.append(to_text(each));
+                }
+                return py::make_tuple(timespan_to_python(got.round_trip), path);
+            };
+        });
+}
+
+/// A wait for something that an endpoint may come to: `now` in slices, `later` on a thread.
+template <class... arguments>
+class condition {
+  public:
+    using test = bool (*)(endpoint&, const arguments&..., timespan);
+    condition(py::class_<held_type>& to, const char* name, test what) {
+        to.def(name, [what](held_type& self, const arguments&... with, const py::object& timeout) {
+            auto& at = *self;
+            return wait_in_slices(to_timespan(timeout),
+                                  [&](timespan slice) { return what(at, with..., slice); });
+        });
+        to.def((std::string{name} + "_later").c_str(),
+               [what](held_type& self, const arguments&... with, const py::object& timeout) {
+                   return wait_later([held = self.shared(), what, with...](
+                                         timespan slice) { return what(*held, with..., slice); },
+                                     to_timespan(timeout));
+               });
+    }
+};
+
+void bind_peerings(py::class_<held_type>& cls) {
+    cls.def("listen_url", &listen_url)
+        .def("listeners", [](held_type& self) { return to_list(self->listeners()); })
+        .def("peer_later", &peer_later)
+        .def("peer_nosync", &peer_nosync)
+        .def("unpeer_url",
+             [](held_type& self, const std::string& url) {
+                 auto& to = *self;
+                 const without_gil free;
+                 return to.unpeer_url(url);
+             })
+        .def("peers",
+             [](held_type& self) {
+                 py::list all;
+                 for (const auto& each : self->peers()) {
+                     all.append(to_python(each));
+                 }
+                 return all;
+             })
+        .def("peer_subscriptions",
+             [](held_type& self) { return to_list(self->peer_subscriptions()); })
+        .def("subscriptions_of", [](held_type& self, const std::string& id) {
+            return to_list(self->subscriptions_of(to_id(id)));
+        });
+}
+
+void bind_overlay(py::class_<held_type>& cls) {
+    cls.def("topology",
+            [](held_type& self) {
+                py::list all;
+                for (const auto& each : self->topology()) {
+                    all.append(to_python(each));
+                }
+                return all;
+            })
+        .def("reachable",
+             [](held_type& self, const std::string& id) { return self->reachable(to_id(id)); })
+        .def("view_hash", [](held_type& self) { return self->view_hash(); })
+        .def("ping_later", &ping_later)
+        .def("metrics", [](held_type& self) { return to_python(self->metrics()); });
+    condition<std::string>{cls, "await_peer",
+                           [](endpoint& at, const std::string& id, timespan slice) {
+                               return at.await_peer(*endpoint_id::parse(id), slice);
+                           }};
+    condition<std::string>{cls, "await_filter_entry",
+                           [](endpoint& at, const std::string& topic, timespan slice) {
+                               return at.await_filter_entry(topic, slice);
+                           }};
+    condition<std::string, std::size_t>{
+        cls, "wait_for_subscriber",
+        [](endpoint& at, const std::string& topic, const std::size_t& count, timespan slice) {
+            return at.wait_for_subscriber(topic, count, slice);
+        }};
+}
+
+// -- Publishing -----------------------------------------------------------------------------------
+
+void publish(held_type& self, const py::object& topic, const py::object& value, bool reliable) {
+    const auto name = to_name(topic);
+    const outgoing_value out{value};
+    auto& to = *self;
+    auto problem = ec::none;
+    {
+        const without_gil free;
+        problem = out.publish(
+            [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); });
+    }
+    check(problem, "not published");
+}
+
+void publish_to(held_type& self, const std::string& id, const py::object& topic,
+                const py::object& value, bool reliable) {
+    const auto name = to_name(topic);
+    const auto to = to_id(id);
+    const auto held = to_data(value);
+    auto& from = *self;
+    auto problem = ec::none;
+    {
+        const without_gil free;
+        problem = from.publish(to, name, held, mode_of(reliable));
+    }
+    check(problem, "not published");
+}
+
+struct outgoing_pair {
+    explicit outgoing_pair(const py::object& from) : topic(name_of(from)), value(value_of(from)) {}
+
+    static std::string name_of(const py::object& from) {
+        if (!PyTuple_Check(from.ptr()) && !PyList_Check(from.ptr())) {
+            raise(PyExc_TypeError, "expected pairs of topic and value");
+        }
+        if (PySequence_Fast_GET_SIZE(from.ptr()) < 2) {
+            raise(PyExc_TypeError, "expected pairs of topic and value");
+        }
+        return to_name(PySequence_Fast_GET_ITEM(from.ptr(), 0));
+    }
+    static py::object value_of(const py::object& from) {
+        return py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(from.ptr(), 1));
+    }
+
+    std::string topic;
+    outgoing_value value;
+};
+
+std::size_t publish_many(held_type& self, const py::iterable& batch, bool reliable) {
+    auto& to = *self;
+    std::size_t accepted = 0;
+    const auto problem =
+        publish_stretches<outgoing_pair>(batch, accepted, [&](const outgoing_pair& each) {
+            return each.value.publish(
+                [&](const auto& held) { return to.publish(each.topic, held, mode_of(reliable)); });
+        });
+    if (problem != ec::none) {
+        raise_not_all(problem, accepted);
+    }
+    return accepted;
+}
+
+// -- Subscribing ----------------------------------------------------------------------------------
+
+form form_named(const std::string& name) {
+    return name == "frozen" ? form::frozen : name == "bytes" ? form::bytes : form::usual;
+}
+
+std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::iterable& topics,
+                                                   const std::string& how,
+                                                   std::optional<std::size_t> messages,
+                                                   std::optional<std::size_t> bytes,
+                                                   const std::optional<std::string>& overflow) {
+    queue_options queue{messages, bytes, {}};
+    if (overflow) {
+        queue.overflow = parse_overflow_policy(*overflow);
+        if (!queue.overflow) {
+            raise(PyExc_ValueError, "no such overflow policy: " + *overflow);
+        }
+    }
+    auto names = to_names(topics);
+    auto& from = *self;
+    auto made = [&] {
+        const without_gil free;
+        return from.make_subscriber(std::move(names), queue);
+    }();
+    if (const auto why = made.last_error(); made.ended() && why) {
+        raise(why);
+    }
+    return std::make_unique<python_subscriber>(std::move(made), form_named(how));
+}
+
+void bind_messages(py::class_<held_type>& cls) {
+    cls.def("publish", &publish)
+        .def("publish_to", &publish_to)
+        .def("publish_many", &publish_many)
+        .def("make_publisher",
+             [](held_type& self, const py::object& topic, bool reliable) {
+                 return std::make_unique<owned<publisher>>(std::make_shared<publisher>(
+                     self->make_publisher(to_name(topic), mode_of(reliable))));
+             })
+        .def("make_subscriber", &make_subscriber)
+        .def("make_status_subscriber",
+             [](held_type& self, bool statuses) {
+                 return std::make_unique<owned<status_subscriber>>(
+                     std::make_shared<status_subscriber>(self->make_status_subscriber(statuses)));
+             })
+        .def("forward", [](held_type& self, const py::iterable& topics) {
+            auto names = to_names(topics);
+            auto& to = *self;
+            expected<void> done;
+            {
+                const without_gil free;
+                done = to.forward(std::move(names));
+            }
+            value_or_raise(done);
+        });
+}
+
+// -- Stores ---------------------------------------------------------------------------------------
+
+std::unique_ptr<python_store> adopt(expected<store> made) {
+    return std::make_unique<python_store>(std::make_shared<store>(value_or_raise(std::move(made))));
+}
+
+void bind_stores(py::class_<held_type>& cls) {
+    cls.def("attach_master",
+            [](held_type& self, const std::string& name, int kind, const py::dict& options) {
+                backend_options given;
+                for (const auto& [key, value] : options) {
+                    given.emplace(to_name(key), PyLong_CheckExact(value.ptr())
+                                                    ? data{value.cast<std::uint64_t>()}
+                                                    : to_data(value));
+                }
+                auto& at = *self;
+                auto made = [&] {
+                    const without_gil free;
+                    return at.attach_master(name, static_cast<backend>(kind), given);
+                }();
+                return adopt(std::move(made));
+            })
+        .def("attach_clone", [](held_type& self, const std::string& name, const py::dict& options) {
+            const auto given = to_clone_options(options);
+            auto& at = *self;
+            auto made = [&] {
+                const without_gil free;
+                return at.attach_clone(name, given);
+            }();
+            return adopt(std::move(made));
+        });
+}
+
+}  // namespace
+
+void bind_endpoint(py::module_& module) {
+    py::class_<held_type> cls(module, "Endpoint");
+    cls.def(py::init(&make_endpoint))
+        .def("node_id", [](held_type& self) { return to_text(self->node_id()); })
+        .def_property_readonly("name", [](held_type& self) { return name_to_python(self->name()); })
+        .def("shutdown",
+             [](held_type& self) {
+                 auto& at = *self;
+                 const without_gil free;
+                 at.shutdown();
+             })
+        .def("is_shutdown", [](held_type& self) { return self->is_shutdown(); });
+    bind_peerings(cls);
+    bind_overlay(cls);
+    bind_messages(cls);
+    bind_stores(cls);
+    module.def("make_url", [](const std::string& address, std::uint16_t port) {
+        return value_or_raise(make_url(address, port));
+    });
+    module.def("normalise_url",
+               [](const std::string& url) { return value_or_raise(normalise_url(url)); });
+}
+
+}  // namespace bzmq::python

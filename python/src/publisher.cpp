@@ -1,0 +1,54 @@
+#include "publisher.hpp"
+
+#include "bzmq/publisher.hpp"
+
+#include "bind.hpp"
+#include "errors.hpp"
+#include "gil.hpp"
+#include "owned.hpp"
+
+#include <vector>
+
+namespace bzmq::python {
+
+void raise_not_all(ec problem, std::size_t accepted) {
+    auto made = to_exception(
+        error{problem, "publishing stopped after " + std::to_string(accepted) + " messages"});
+    made.attr("accepted") = accepted;
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+    throw py::error_already_set{};
+}
+
+void bind_publisher(py::module_& module) {
+    using held_type = owned<publisher>;
+    py::class_<held_type>(module, "Publisher")
+        .def_property_readonly("topic",
+                               [](held_type& self) { return name_to_python(self->topic()); })
+        .def_property_readonly(
+            "reliable", [](held_type& self) { return self->mode() == delivery_mode::reliable; })
+        .def("publish",
+             [](held_type& self, const py::object& value) {
+                 const outgoing_value out{value};
+                 auto& to = *self;
+                 auto problem = ec::none;
+                 {
+                     const without_gil free;
+                     problem = out.publish([&to](const auto& held) { return to.publish(held); });
+                 }
+                 check(problem, "not published");
+             })
+        .def("publish_many", [](held_type& self, const py::iterable& values) {
+            auto& to = *self;
+            std::size_t accepted = 0;
+            const auto problem = publish_stretches<outgoing_value>(
+                values, accepted, [&to](const outgoing_value& each) {
+                    return each.publish([&to](const auto& held) { return to.publish(held); });
+                });
+            if (problem != ec::none) {
+                raise_not_all(problem, accepted);
+            }
+            return accepted;
+        });
+}
+
+}  // namespace bzmq::python

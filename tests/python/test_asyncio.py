@@ -1,0 +1,210 @@
+"""bzmq.asyncio."""
+
+import asyncio
+import datetime
+import threading
+
+import pytest
+
+import bzmq
+import bzmq.asyncio
+from bzmq.asyncio import Endpoint
+
+from conftest import PATIENCE, run
+
+
+async def connect(one, two):
+    assert await two.peer("127.0.0.1", one.listen("127.0.0.1", 0), timeout=PATIENCE)
+
+
+def test_messages_come_by_async_for():
+    async def main():
+        async with Endpoint() as one, Endpoint() as two:
+            await connect(one, two)
+            subscriber = one.make_subscriber("/t")
+            assert await two.wait_for_subscriber("/t") and await subscriber.wait_ready()
+            two.publish_many(("/t", i) for i in range(1000))
+            found = []
+            async for topic, value in subscriber:
+                found.append(value)
+                if value == 999:
+                    break
+            assert found == list(range(1000))
+            two.publish_many(("/t", i) for i in range(5))
+            assert [m.value for m in await subscriber.get(5)] == list(range(5))
+            assert await subscriber.get(timeout=0.01) is None and await subscriber.get(2, 0.01) == []
+            two.publish("/t", "x")
+            assert await subscriber.get() == ("/t", "x")
+    run(main())
+
+
+def test_the_usual_subscriber_iterates_too():
+    async def main():
+        with bzmq.Endpoint() as node, node.make_subscriber("/t") as subscriber:
+            node.publish_many([("/t", 1), ("/t", 2)])
+            async for message in subscriber:
+                if message.value == 2:
+                    break
+    run(main())
+
+
+def test_a_cancelled_get_loses_nothing():
+    async def main():
+        async with Endpoint() as node:
+            subscriber = node.make_subscriber("/t")
+            task = asyncio.create_task(subscriber.get(5))
+            node.publish_many(("/t", i) for i in range(3))
+            while len(subscriber._ahead) or subscriber._own.available() or task.done():
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.02)  # lets the task take what is there; correct without it, too
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            node.publish("/t", 3)
+            found = []
+            for i in range(4):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await asyncio.sleep(0.001)
+                        await subscriber.get()
+                found.append((await subscriber.get()).value)
+            assert found == [0, 1, 2, 3]
+    run(main())
+
+
+def test_several_tasks_share_a_subscriber():
+    async def main():
+        async with Endpoint() as node:
+            subscriber = node.make_subscriber("/t")
+            tasks = [asyncio.create_task(subscriber.get()) for _ in range(10)]
+            await asyncio.sleep(0)
+            node.publish_many(("/t", i) for i in range(10))
+            assert sorted([(await task).value for task in tasks]) == list(range(10))
+    run(main())
+
+
+def test_no_subscriber_has_a_thread():
+    async def main():
+        async with Endpoint() as node:
+            with open("/proc/self/status") as status:
+                before = next(line for line in status if line.startswith("Threads"))
+            subscribers = [node.make_subscriber(f"/{i}/") for i in range(50)]
+            tasks = [asyncio.create_task(each.get()) for each in subscribers]
+            await asyncio.sleep(0)
+            with open("/proc/self/status") as status:
+                assert before == next(line for line in status if line.startswith("Threads"))
+            node.publish_many((f"/{i}/", i) for i in range(50))
+            assert [(await each).value for each in tasks] == list(range(50))
+    run(main())
+
+
+def test_dialling_can_be_cancelled():
+    async def main():
+        async with Endpoint(log_level="off") as node:
+            statuses = node.make_status_subscriber()
+            task = asyncio.create_task(node.peer("127.0.0.1", 1))
+            assert (await statuses.get()).code() == bzmq.EC.PeerUnavailable
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            while node.peers():
+                await asyncio.sleep(0.001)
+            assert not await node.peer("127.0.0.1", 1, retry=0)
+            assert node.last_error() == bzmq.EC.PeerUnavailable
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await node.wait_for_subscriber("/t", timeout=None)
+    run(main())
+
+
+def test_stores():
+    async def main():
+        async with Endpoint() as one, Endpoint() as two:
+            await connect(one, two)
+            master, clone = await one.attach_master("s"), await two.attach_clone("s")
+            assert await clone.await_sync(PATIENCE)
+            events = master.events()
+            assert (await clone.put("k", 1)).value == 1
+            assert await clone.get("k") == 1 and await clone.get("zz", None) is None
+            for _ in range(100):
+                clone.increment("n")  # begun, not awaited
+            assert await clone.get("n") == 100
+            assert (await events.__anext__()).key == "k"
+            assert await clone.put_unique("u", 1) and not await clone.put_unique("u", 1)
+            with pytest.raises(bzmq.errors.TypeClash):
+                await clone.push("k", 1)
+            with pytest.raises(KeyError):
+                await clone.get("zz")
+            write = clone.put("cancelled", 1)
+            write.cancel()
+            batch = bzmq.Batch()
+            batch.put("b", 1)
+            await clone.apply(batch)
+            assert await clone.keys() == {"k", "n", "u", "b", "cancelled"} and await clone.size() == 5
+            assert (await clone.snapshot())["b"] == 1 and await clone.exists("b")
+            assert [key for key, _ in await clone.range("b", "l")] == ["b", "cancelled", "k"]
+            proxy = clone.proxy()
+            asked = proxy.get("k")
+            response = await proxy.__anext__()
+            assert (response.id, response.answer) == (asked, 1)
+            assert await clone.await_idle(PATIENCE)
+    run(main())
+
+
+def test_a_read_waits_for_a_clones_first_state_without_the_loop():
+    async def main():
+        async with Endpoint() as one, Endpoint() as two:
+            clone = await two.attach_clone("s", get_delay=PATIENCE)
+            task = asyncio.create_task(clone.get("k"))
+            await asyncio.sleep(0.01)
+            assert not task.done()
+            master = await one.attach_master("s")
+            await master.put("k", 1)
+            await connect(one, two)
+            assert await task == 1
+    run(main())
+
+
+def test_the_end_of_an_endpoint_ends_async_for():
+    async def main():
+        node = Endpoint()
+        subscriber, statuses = node.make_subscriber("/t"), node.make_status_subscriber(True)
+        node.publish("/t", 1)
+
+        async def collect(source):
+            return [each async for each in source]
+
+        tasks = [asyncio.create_task(collect(each)) for each in (subscriber, statuses)]
+        await asyncio.sleep(0)
+        await node.shutdown()
+        assert await tasks[0] == [("/t", 1)]
+        await tasks[1]
+        with pytest.raises(bzmq.errors.ShuttingDown):
+            await subscriber.get()
+    run(main())
+
+
+def test_loops_of_several_threads_and_one_after_another():
+    async def main():
+        async with Endpoint() as node:
+            subscriber = node.make_subscriber("/t")
+            node.publish("/t", 1)
+            return (await subscriber.get()).value
+    threads = [threading.Thread(target=lambda: found.append(run(main()))) for _ in range(4)]
+    found = []
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert found == [1] * 4 and run(main()) == 1
+
+
+def test_ping():
+    async def main():
+        async with Endpoint() as one, Endpoint() as two:
+            await connect(one, two)
+            assert await one.await_peer(two.node_id())
+            round_trip, path = await one.ping(two.node_id())
+            assert round_trip > datetime.timedelta(0) and path == [two.node_id()]
+            assert await two.unpeer("127.0.0.1", int(one.listeners()[0].rpartition(":")[2]))
+    run(main())

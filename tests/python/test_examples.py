@@ -1,0 +1,64 @@
+"""Runs examples/python, beside each other and beside those in C++."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, SOURCE, finish
+
+EXAMPLES = SOURCE / "examples/python"
+CPP = {"store_master.py": "examples/example_store_master", "store_clone.py": "examples/example_store_clone"}
+
+
+@pytest.fixture
+def example():
+    running = []
+
+    def start(name, *arguments, cpp=False):
+        if cpp and not (BUILD / CPP[name]).exists():
+            pytest.skip("the C++ examples are not built")
+        command = [BUILD / CPP[name]] if cpp else [sys.executable, EXAMPLES / name]
+        running.append(subprocess.Popen([str(each) for each in (*command, *arguments)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_every_cpp_example_is_here_in_python():
+    for each in (SOURCE / "examples").glob("*.cpp"):
+        assert (EXAMPLES / f"{each.stem}.py").exists(), each.stem
+
+
+def test_pubsub_and_status(example):
+    status = example("status.py", "--bzmq.listen=tcp://127.0.0.1:0")
+    url = status.stdout.readline().split()[-1]
+    assert finish(example("pubsub.py", url)) == (
+        "/example/greeting = hello\n/example/answer = 42\n/example/list = (Count(1), 'two', 3.0)\n")
+    lines = [status.stdout.readline() for _ in range(2)]
+    assert lines[0].startswith("status EndpointDiscovered") and lines[1].startswith("status ")
+    status.send_signal(signal.SIGINT)
+    finish(status)
+
+
+@pytest.mark.parametrize("cpp_master, cpp_clone", [(0, 0), (1, 0), (0, 1)])
+def test_the_store_pair_twice_on_disk(example, tmp_path, cpp_master, cpp_clone):
+    for turn in (1, 2):
+        master = example("store_master.py", "tcp://127.0.0.1:0", tmp_path / "store", cpp=cpp_master)
+        url = master.stdout.readline().split()[-1]
+        lines = finish(example("store_clone.py", url, cpp=cpp_clone)).splitlines()
+        assert lines[:3] == ["apples = 3", "apples = 5", "pears = 6: written"]
+        assert f"starts = {turn}" in lines
+        assert "update apples 5\n" in finish(master)
+
+
+def test_asyncio_echo(example):
+    out = finish(example("asyncio_echo.py"))
+    assert sorted(out.splitlines()) == [f"{name} got HELLO FROM {name.upper()}"
+                                        for name in ("ann", "bob", "cid")]
