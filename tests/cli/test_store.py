@@ -344,3 +344,28 @@ def test_a_master_is_found_over_several_links(start):
     near.await_peers(["middle"])
     assert run("store", "s", "incr", "n", "--peer", near.url, *WAIT).stdout == b"1\n"
     assert run("store", "s", "get", "n", "--peer", far.url, *WAIT).stdout == b"1\n"
+
+
+# -- Failover -------------------------------------------------------------------------------------
+
+def test_a_standby_takes_over_when_it_is_told_to(start, tmp_path):
+    first = start("first", "--master", f"s={tmp_path}/a", "--sync-replicas", "1", kind=Node)
+    second = start("second", "--standby", f"s={tmp_path}/b", kind=Node, peers=[first.url])
+    put = run("store", "s", "put", "a", "1", "--peer", first.url, *WAIT)
+    assert put.returncode == OK, put.stderr
+    first.process.kill()
+    first.process.wait()
+    told = run("store", "s", "promote", "second", "--peer", second.url, "--json", *WAIT)
+    assert told.returncode == OK, told.stderr
+    assert json.loads(told.stdout)["store"] == "s"
+    assert run("store", "s", "get", "a", "--peer", second.url, *WAIT).stdout == b"1\n"
+    again = run("store", "s", "promote", "nobody", "--peer", second.url, "--timeout", "100ms")
+    assert again.returncode != OK and b"nobody" in again.stderr
+
+
+def test_a_standby_needs_a_folder_and_a_promotion_a_standby(start):
+    wrong = run("node", "--listen", "tcp://127.0.0.1:0", "--standby", "s")
+    assert wrong.returncode != OK and b"NAME=FOLDER" in wrong.stderr
+    hub = start("hub", kind=Node)
+    nobody = run("store", "s", "promote", "--peer", hub.url, "--timeout", "300ms")
+    assert nobody.returncode != OK and b"no standby" in nobody.stderr

@@ -141,6 +141,7 @@ inline std::map<std::string, std::vector<std::byte>> sample_messages() {
         {"store-failed", encode("s", sample_failed())},
         {"store-ask-vote", encode("s", sample_ask_vote())},
         {"store-vote", encode("s", sample_vote())},
+        {"store-promote", encode_promote("s")},
     };
 }
 
@@ -177,6 +178,8 @@ inline std::optional<std::vector<std::byte>> encode_again(std::span<const std::b
             return again(read_detach(in));
         case message_type::closing:
             return in.done() ? std::optional{encode_closing(head->store)} : std::nullopt;
+        case message_type::promote:
+            return in.done() ? std::optional{encode_promote(head->store)} : std::nullopt;
         case message_type::claim:
             return again(read_claim(in));
         case message_type::failed:

@@ -17,7 +17,7 @@ TEST(messages, there_is_a_sample_of_each_type) {
         EXPECT_EQ(head->store, "s");
         types.insert(head->type);
     }
-    EXPECT_EQ(types.size(), static_cast<std::size_t>(message_type::vote));
+    EXPECT_EQ(types.size(), static_cast<std::size_t>(message_type::promote));
 }
 
 TEST(messages, come_back_as_they_were_written) {

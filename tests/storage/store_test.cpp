@@ -356,6 +356,41 @@ TEST_F(replacing, takes_a_snapshot_in_place_of_everything) {
     expect_next();
 }
 
+TEST_F(replacing, takes_the_entries_behind_the_snapshot_with_it) {
+    put_half();
+    const replica::stored_writer writer{.index = 6, .id = id_of(6), .number = 66};
+    ASSERT_FALSE(store_->replace_put({}, {&writer, 1}));
+    model more;
+    more.jump(70, 4711);
+    more.put("later", 1).entry({.writer = 6, .number = 67});
+    const auto whole = more.batch();
+    auto torn = whole;
+    torn.chain_after ^= 1U;
+    EXPECT_EQ(store_->replace_finish(who_, 70, 4711, torn), ec::invalid_data);
+    EXPECT_EQ(store_->last(), 1U);  // All of it, or nothing.
+    ASSERT_FALSE(store_->replace_finish(who_, 70, 4711, whole));
+    for (int run = 0; run < 2; ++run) {
+        EXPECT_EQ(*store_->size(), 3U);
+        EXPECT_EQ(store_->last(), 71U);
+        EXPECT_EQ(store_->log_first(), 71U);
+        EXPECT_FALSE(store_->verify());
+        reopen();
+    }
+}
+
+TEST_F(replacing, a_batch_brings_its_epochs) {
+    old_.put("more", 1);
+    auto batch = old_.batch();
+    batch.epochs = {{7, 1}, {9, 2}};
+    const auto store = store_->identity().store;
+    ASSERT_FALSE(store_->commit(batch));
+    for (int run = 0; run < 2; ++run) {
+        EXPECT_EQ(store_->identity().store, store);
+        EXPECT_EQ(store_->identity().epochs, batch.epochs);
+        reopen();
+    }
+}
+
 TEST_F(replacing, goes_on_with_the_log_behind_the_snapshot) {
     put_half();
     finish();

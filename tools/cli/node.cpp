@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace bzmq::cli {
@@ -12,18 +13,39 @@ namespace {
 struct node_options {
     std::vector<std::string> masters;  ///< NAME or NAME=FOLDER
     std::vector<std::string> clones;
+    std::vector<std::string> standbys;  ///< NAME=FOLDER
+    unsigned sync_replicas = 0;
+    failover_options failover;
+    std::optional<timespan> failover_timeout;
     bzmq::durability durability = durability::group;
 };
 
-expected<store> attach_master(endpoint& node, const std::string& text, durability mode) {
+master_options on_disk(const std::string& folder, const node_options& how) {
+    master_options out;
+    out.path = folder;
+    out.durability = how.durability;
+    out.sync_replicas = how.sync_replicas;
+    out.failover = how.failover;
+    out.failover.timeout = how.failover_timeout.value_or(out.failover.timeout);
+    return out;
+}
+
+expected<store> attach_master(endpoint& node, const std::string& text, const node_options& how) {
     const auto at = text.find('=');
     if (at == std::string::npos) {
         return node.attach_master(text);
     }
-    master_options options;
-    options.path = text.substr(at + 1);
-    options.durability = mode;
-    return node.attach_master(text.substr(0, at), backend::lmdb, options);
+    return node.attach_master(text.substr(0, at), backend::lmdb, on_disk(text.substr(at + 1), how));
+}
+
+expected<store> attach_standby(endpoint& node, const std::string& text, const node_options& how) {
+    const auto at = text.find('=');
+    if (at == std::string::npos) {
+        return fail(ec::invalid_configuration, "a standby needs a folder: NAME=FOLDER");
+    }
+    clone_options options;
+    options.standby = on_disk(text.substr(at + 1), how);
+    return node.attach_clone(text.substr(0, at), options);
 }
 
 expected<void> attach_stores(endpoint& node, const node_options& how, std::vector<store>& out) {
@@ -36,12 +58,17 @@ expected<void> attach_stores(endpoint& node, const node_options& how, std::vecto
         return {};
     };
     for (const auto& text : how.masters) {
-        if (auto made = take(attach_master(node, text, how.durability), text); !made) {
+        if (auto made = take(attach_master(node, text, how), text); !made) {
             return made;
         }
     }
     for (const auto& name : how.clones) {
         if (auto made = take(node.attach_clone(name), name); !made) {
+            return made;
+        }
+    }
+    for (const auto& text : how.standbys) {
+        if (auto made = take(attach_standby(node, text, how), text); !made) {
             return made;
         }
     }
@@ -81,7 +108,10 @@ exit_code run(const node_options& how, const context& ctx) {
             return report(opened.error());
         }
         for (const auto& each : stores) {
-            out.announce(node, each, each.is_master() ? "master" : "clone");
+            const auto state = each.info();
+            out.announce(node, each, each.is_master()            ? "master"
+                                     : state && state->standby ? "standby"
+                                                               : "clone");
         }
         out.announce(node);
         if (const auto begun = start_peerings(node, peers); !begun) {
@@ -110,6 +140,28 @@ void add_stores(CLI::App& command, node_options& how) {
                     "Keep a copy of store NAME that follows its master; repeat for more")
         ->type_name("NAME")
         ->allow_extra_args(false);
+    command
+        .add_option("--standby", how.standbys,
+                    "Keep a copy of store NAME on disk that may take its master's place; repeat for "
+                    "more")
+        ->type_name("NAME=FOLDER")
+        ->allow_extra_args(false);
+    command
+        .add_option("--sync-replicas", how.sync_replicas,
+                    "Masters on disk: a write counts when N standbys have it on disk as well (0)")
+        ->type_name("N");
+    command
+        .add_option("--elector", how.failover.elector,
+                    "Standbys may elect a master; this node's name among --electors")
+        ->type_name("NAME");
+    command
+        .add_option("--electors", how.failover.electors,
+                    "The names of all nodes that elect, the first master's among them")
+        ->type_name("NAME,...")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+    add_duration(command, "--failover-timeout", how.failover_timeout,
+                 "Without a master for so long they elect one (10s)");
     command
         .add_option("--durability", how.durability,
                     "When a write to a store on disk counts: on disk on its own (sync), together "

@@ -54,6 +54,9 @@ exit_code run(const CLI::App& command, const store_options& how, const context& 
     if (name == "load") {
         return run_store_load(how, ctx);
     }
+    if (name == "promote") {
+        return run_store_promote(how, ctx);
+    }
     if (name == "get" || name == "keys" || name == "size" || name == "info") {
         return run_store_reads(how, ctx);
     }

@@ -92,6 +92,7 @@ void append_dump_line(std::string& line, const data& key, const store_entry& wha
 // -- The operations, a function for each kind -----------------------------------------------------
 
 exit_code run_store_reads(const store_options& how, const context& ctx);  ///< get keys size info
+exit_code run_store_promote(const store_options& how, const context& ctx);
 exit_code run_store_watch(const store_options& how, const context& ctx);
 exit_code run_store_writes(const store_options& how, const context& ctx);  ///< all that change keys
 exit_code run_store_dump(const store_options& how, const context& ctx);

@@ -9,7 +9,7 @@ namespace {
 constexpr auto any = static_cast<std::size_t>(-1);
 constexpr std::string_view write_options = " --format --key-format --expiry ";
 
-constexpr std::array<store_operation, 18> table{{
+constexpr std::array<store_operation, 19> table{{
     {"get", "KEY...", "print the values", 1, any, " --format --key-format --revision --index "},
     {"put", "[KEY VALUE]...", "write; without arguments, lines KEY TAB VALUE of standard input", 0,
      any, " --format --key-format --expiry --revision --atomic "},
@@ -36,6 +36,8 @@ constexpr std::array<store_operation, 18> table{{
      " --prefix --from --to --max --key-format "},
     {"load", "FILE", "put back what dump wrote; - is standard input", 1, 1, " --batch "},
     {"info", "", "print how the store stands", 0, 0, " "},
+    {"promote", "[ENDPOINT]", "make the standby at ENDPOINT, an id or name, the master; without, the "
+     "only one there is", 0, 1, " "},
 }};
 
 }  // namespace

@@ -226,6 +226,13 @@ class BZMQ_EXPORT endpoint {
         timespan stale_interval = std::chrono::minutes{5},
         timespan mutation_buffer_interval = std::chrono::minutes{2});
 
+    /// Makes the standby of a store at another endpoint its master, and waits until all know; nil:
+    /// the only standby that there is. Who it is. Errors: `request_timeout` (the standby's own
+    /// endpoint reports why), `invalid_configuration` (there are several).
+    [[nodiscard]] expected<endpoint_id> promote_store(
+        const std::string& name, const endpoint_id& at = {},
+        timespan timeout = std::chrono::seconds{15});
+
     // -- State ------------------------------------------------------------------------------------
 
     [[nodiscard]] endpoint_metrics metrics() const;

@@ -116,6 +116,9 @@ class endpoint_core final : public transport::events, public node::hub_output {
         const clone_options& options);
     void detach_store(std::uint32_t id);
     error promote_store(const store_state& store, timespan timeout);
+    /// The same for a standby of another endpoint; nil: the only one there is.
+    expected<endpoint_id> promote_store(const std::string& name, const endpoint_id& at,
+                                        timespan timeout);
     void follow_store(std::uint32_t id);
     expected<store_info> store_info_of(std::uint32_t id) const;
     /// Waits until the store has decided all commands queued so far and is idle.

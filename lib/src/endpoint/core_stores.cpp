@@ -1,4 +1,6 @@
 // What other threads ask of the core about stores.
+#include <algorithm>
+
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/gone.hpp"
@@ -195,6 +197,51 @@ error endpoint_core::promote_store(const store_state& store, timespan timeout) {
             return store.is_master() ? std::optional{error{}} : std::nullopt;
         },
         timeout);
+}
+
+expected<endpoint_id> endpoint_core::promote_store(const std::string& name, const endpoint_id& at,
+                                                   timespan timeout) {
+    static constexpr auto pause = std::chrono::milliseconds{500};
+    struct request {
+        endpoint_id to;
+        instant again{};
+    };
+    auto ask = std::make_shared<request>(request{at});
+    auto problem = wait(
+        [this, ask, name]() -> std::optional<error> {
+            const auto masters = stores_->masters(name);
+            if (ask->to && std::find(masters.begin(), masters.end(), ask->to) != masters.end()) {
+                return error{};
+            }
+            if (!ask->to) {
+                const auto standbys = stores_->standbys(name);
+                if (standbys.size() > 1) {
+                    std::string who;
+                    for (const auto& each : standbys) {
+                        who += (who.empty() ? "" : ", ") + to_string(each);
+                    }
+                    return error{ec::invalid_configuration,
+                                 "store " + name + " has several standbys, name one: " + who};
+                }
+                if (standbys.empty()) {
+                    return std::nullopt;
+                }
+                ask->to = standbys.front();
+            }
+            if (now_ >= ask->again) {
+                ask->again = now_ + pause;
+                stores_->ask_to_promote(now_, name, ask->to);
+            }
+            return std::nullopt;
+        },
+        timeout);
+    if (problem == ec::request_timeout) {
+        return fail(ec::request_timeout,
+                    ask->to ? "the standby of store " + name + " at endpoint " + to_string(ask->to)
+                                  + " has not become its master yet; its log may say why"
+                            : "there is no standby of store " + name);
+    }
+    return problem ? expected<endpoint_id>{tl::unexpected{std::move(problem)}} : ask->to;
 }
 
 void endpoint_core::detach_store(std::uint32_t id) {

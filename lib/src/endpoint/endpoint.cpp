@@ -346,6 +346,14 @@ expected<store> endpoint::attach_clone(const std::string& name, timespan resync_
     return attach_clone(name, how);
 }
 
+expected<endpoint_id> endpoint::promote_store(const std::string& name, const endpoint_id& at,
+                                             timespan timeout) {
+    if (auto problem = core_->usable()) {
+        return tl::unexpected{std::move(problem)};
+    }
+    return core_->promote_store(name, at, timeout);
+}
+
 // -- State ----------------------------------------------------------------------------------------
 
 endpoint_metrics endpoint::metrics() const { return core_->metrics(); }

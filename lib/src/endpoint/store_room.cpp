@@ -7,6 +7,7 @@
 
 #include "endpoint/clock.hpp"
 #include "endpoint/gone.hpp"
+#include "replica/messages.hpp"
 
 namespace bzmq {
 namespace {
@@ -297,6 +298,10 @@ error store_room::promote(instant now, std::uint32_t id) {
         return {};
     }
     return host_.promote(now, wall_now(), id);
+}
+
+void store_room::ask_to_promote(instant now, std::string_view store, const endpoint_id& at) {
+    hub_.send_to_stores(now, {&at, 1}, replica::encode_promote(store));
 }
 
 void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {

@@ -49,6 +49,14 @@ class store_room final : public replica::host_output, public replica::directory 
                         replica::master_options options, opened_disk from,
                         replica::clone_options fenced);
     error promote(instant now, std::uint32_t id);
+    /// Asks another endpoint's standby to become master; it may get lost.
+    void ask_to_promote(instant now, std::string_view store, const endpoint_id& at);
+    [[nodiscard]] std::vector<endpoint_id> masters(std::string_view store) const {
+        return hub_.providers(replica::service_of(store));
+    }
+    [[nodiscard]] std::vector<endpoint_id> standbys(std::string_view store) const {
+        return hub_.providers(replica::standby_service_of(store));
+    }
     void persisted(std::uint32_t id, const store_disk::outcome& what);
     error attach_clone(instant now, const std::shared_ptr<store_state>& store,
                        replica::clone_options options, opened_disk from = {});

@@ -226,6 +226,9 @@ error clone::promote(instant now) {
         return {ec::invalid_configuration, "the clone of store " + options_.name
                                                + " is no standby: it has nothing on disk"};
     }
+    if (promoting_ != 0) {
+        return {};  // It is on its way.
+    }
     if (who_.store.is_nil() || building_ || disk_.replace_due || !trusted_) {
         return {ec::stale_data, "the standby of store " + options_.name
                                     + " has no whole copy on its disk yet"};

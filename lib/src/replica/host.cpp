@@ -176,12 +176,12 @@ error host::attach_clone(instant now, store_id id, clone_options options, table&
     held.applied = held.on_disk = held.handed_to_disk = from.last;
     held.writers = std::move(from.writers);
     held.log.reset(from.last, from.chain);
-    const bool votes = !options.electors.empty();
+    const bool standby = options.standby;
     fresh->as_clone = std::make_unique<clone>(std::move(options), std::move(held),
                                               std::move(promised), state, gate, *fresh, now);
     clones_[fresh->name] = fresh.get();
     stores_[id] = std::move(fresh);
-    if (votes) {
+    if (standby) {
         tell_services();
     }
     view_changed(now, overlay);
@@ -200,7 +200,7 @@ bool host::detach(store_id id) {
         gone->as_clone->close();
         clones_.erase(gone->name);
     }
-    const bool had_service = gone->as_master || !gone->as_clone->options().electors.empty();
+    const bool had_service = gone->as_master || gone->as_clone->options().standby;
     stores_.erase(id);
     if (had_service) {
         tell_services();
@@ -223,7 +223,7 @@ void host::tell_services() {
         services.push_back(service_of(name));
     }
     for (const auto& [name, each] : clones_) {
-        if (!each->as_clone->options().electors.empty()) {
+        if (each->as_clone->options().standby) {
             services.push_back(standby_service_of(name));
         }
     }
@@ -429,6 +429,17 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
         case message_type::claim:
             if (auto* at = find(head->store, true)) {
                 handle_claim(now, wall, *at, from, in);
+            }
+            break;
+        case message_type::promote:
+            if (!in.done()) {
+                ++malformed_;
+            } else if (auto* at = find(head->store, false)) {
+                if (auto problem = promote(now, wall, at->id)) {
+                    output_.report({problem.code(), "endpoint " + to_string(from)
+                                                        + " asks us to take over: "
+                                                        + problem.message()});
+                }
             }
             break;
         default:

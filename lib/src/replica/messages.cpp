@@ -79,7 +79,7 @@ std::optional<message_head> read_head(byte_reader& in) {
     head.type = static_cast<message_type>(in.u8());
     head.store = in.string_up_to(store_name_bytes_max);
     if (in.failed() || head.store.empty() || head.type < message_type::attach
-        || head.type > message_type::vote) {
+        || head.type > message_type::promote) {
         return std::nullopt;
     }
     return head;
@@ -419,6 +419,10 @@ std::optional<detach_message> read_detach(byte_reader& in) {
 
 std::vector<std::byte> encode_closing(std::string_view store) {
     return std::move(builder{message_type::closing, store}.bytes);
+}
+
+std::vector<std::byte> encode_promote(std::string_view store) {
+    return std::move(builder{message_type::promote, store}.bytes);
 }
 
 std::vector<std::byte> encode(std::string_view store, const claim_message& what) {

@@ -39,6 +39,7 @@ enum class message_type : std::uint8_t {
     failed = 13,    ///< master to clone: commands that had no effect, and are in no log
     ask_vote = 14,  ///< standby to standbys: may I be master?
     vote = 15,      ///< standby to standby: yes or no
+    promote = 16,   ///< an operator's endpoint to a standby: become master
 };
 
 #pragma GCC diagnostic pop
@@ -199,6 +200,7 @@ std::vector<std::byte> encode(std::string_view store, const refuse_message& what
 std::vector<std::byte> encode(std::string_view store, const detach_message& what);
 std::vector<std::byte> encode(std::string_view store, const failed_message& what);
 std::vector<std::byte> encode_closing(std::string_view store);
+std::vector<std::byte> encode_promote(std::string_view store);
 std::vector<std::byte> encode(std::string_view store, const claim_message& what);
 std::vector<std::byte> encode(std::string_view store, const ask_vote_message& what);
 std::vector<std::byte> encode(std::string_view store, const vote_message& what);
