@@ -57,8 +57,8 @@ std::vector<message> python_subscriber::wait_for(std::size_t count,
     }
     const auto deadline = deadline_in(timeout);
     try {
-        // Answers come within a moment, and a condition variable is quicker than a descriptor, which
-        // a subscriber that is never idle never needs.
+        // Answers come within a moment, and a condition variable is quicker than a descriptor,
+        // which a subscriber that is never idle never needs.
         gather(out, count, deadline);
         if (out.size() >= count || wait_clock::now() >= deadline) {
             return out;
