@@ -68,23 +68,26 @@ class Waitable:
         """The next one, or None at the end. Cancelled, it has taken nothing."""
         from .asyncio import readable
         while not self._ahead:
-            fresh = self._now()
-            if fresh:
-                self._ahead.extend(fresh)
+            self._ahead.extend(self._now())
+            if self._ahead:
                 break
-            await readable(self._own.fileno())
-            fresh = self._now()
-            if not fresh and self._over():
+            # Another task may have taken what was there. In this order, what is readable with nothing
+            # there has ended.
+            if self._over() and not self._now_into_ahead():
                 return None
-            self._ahead.extend(fresh)
+            if not self._ahead:
+                await readable(self._own.fileno())
         return self._ahead.popleft()
+
+    def _now_into_ahead(self):
+        self._ahead.extend(self._now())
+        return bool(self._ahead)
 
     def _now(self):
         raise NotImplementedError
 
     def _over(self):
-        """Readable, and nothing there: by the descriptor's contract the end, unless another reader
-        was faster."""
+        """Is it readable? With nothing there it has ended."""
         import select
         poller = select.poll()
         poller.register(self._own.fileno(), select.POLLIN)

@@ -7,9 +7,9 @@ namespace bzmq::python {
 
 /// Gives the GIL to others for as long as it lives.
 ///
-/// As pybind11's `gil_scoped_release`, but for a daemon thread that comes back when the interpreter is
-/// ending: Python ends such threads by unwinding them, which no destructor survives. It sleeps here
-/// instead, until the process is gone.
+/// As pybind11's `gil_scoped_release`, but for a daemon thread that comes back when the interpreter
+/// is ending: Python ends such threads by unwinding them, which no destructor survives. It sleeps
+/// here instead, until the process is gone.
 class without_gil {
   public:
     without_gil() : state_(PyEval_SaveThread()) {}

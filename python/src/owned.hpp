@@ -1,8 +1,7 @@
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include "gil.hpp"
+#include <pybind11/pybind11.h>
 
 #include <memory>
 #include <utility>

@@ -4,9 +4,8 @@
 #include "bzmq/error.hpp"
 
 #include "convert.hpp"
-#include <pybind11/pybind11.h>
-
 #include "gil.hpp"
+#include <pybind11/pybind11.h>
 
 #include <optional>
 #include <string>

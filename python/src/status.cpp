@@ -16,23 +16,9 @@ namespace {
 using held_type = owned<status_subscriber>;
 
 py::object next(held_type& self, const py::object& timeout) {
-    const auto deadline = deadline_in(to_timespan(timeout));
-    const auto fd = self->fd();
-    for (;;) {
-        if (const auto got = self->get(timespan{0})) {
-            return to_python(*got);
-        }
-        // Readable and nothing there: the endpoint has shut down, or somebody else took it.
-        if (!wait_readable(fd, deadline)) {
-            return py::none();
-        }
-        if (const auto got = self->get(timespan{0})) {
-            return to_python(*got);
-        }
-        if (wait_readable(fd, wait_clock::now())) {
-            return py::none();
-        }
-    }
+    const auto got = wait_for_item(self->fd(), deadline_in(to_timespan(timeout)),
+                                   [&self] { return self->get(timespan{0}); });
+    return got ? to_python(*got) : py::none();
 }
 
 py::list poll(held_type& self) {

@@ -18,27 +18,6 @@
 namespace bzmq::python {
 namespace {
 
-/// Waits at `fd` until `look` finds something. None at the timeout, and where the descriptor says
-/// that something is there but nothing is: the end.
-template <class function>
-auto wait_for(int fd, const py::object& timeout, function&& look) -> decltype(look()) {
-    const auto deadline = deadline_in(to_timespan(timeout));
-    for (;;) {
-        if (auto got = look()) {
-            return got;
-        }
-        if (!wait_readable(fd, deadline)) {
-            return {};
-        }
-        if (auto got = look()) {
-            return got;
-        }
-        if (wait_readable(fd, wait_clock::now())) {
-            return {};
-        }
-    }
-}
-
 // -- Events ---------------------------------------------------------------------------------------
 
 using events_type = owned<store_event_subscriber>;
@@ -51,8 +30,8 @@ void bind_events(py::module_& module) {
         }))
         .def("next",
              [](events_type& self, const py::object& timeout) -> py::object {
-                 const auto got =
-                     wait_for(self->fd(), timeout, [&self] { return self->get(timespan{0}); });
+                 const auto got = wait_for_item(self->fd(), deadline_in(to_timespan(timeout)),
+                                                [&self] { return self->get(timespan{0}); });
                  return got ? to_python(*got) : py::none();
              })
         .def("poll",
@@ -106,8 +85,8 @@ void bind_proxy(py::module_& module) {
              })
         .def("receive",
              [](proxy_type& self, O timeout) -> py::object {
-                 const auto got =
-                     wait_for(self->fd(), timeout, [&self] { return self->receive(timespan{0}); });
+                 const auto got = wait_for_item(self->fd(), deadline_in(to_timespan(timeout)),
+                                                [&self] { return self->receive(timespan{0}); });
                  return got ? response_to_python(*got) : py::none();
              })
         .def("fileno", [](proxy_type& self) { return self->fd(); });

@@ -4,6 +4,7 @@
 
 #include "convert.hpp"
 #include "owned.hpp"
+#include "waiting.hpp"
 #include <pybind11/pybind11.h>
 
 #include <deque>
@@ -37,6 +38,8 @@ class python_subscriber {
 
   private:
     void take(std::vector<message>& out, std::size_t max);
+    /// Waits a moment for all that is missing.
+    void gather(std::vector<message>& out, std::size_t count, wait_clock::time_point deadline);
 
     owned<subscriber> held_;
     form how_;

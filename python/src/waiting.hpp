@@ -2,13 +2,13 @@
 
 #include "bzmq/time.hpp"
 
-#include <pybind11/pybind11.h>
-
 #include "gil.hpp"
+#include <pybind11/pybind11.h>
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <thread>
 
 /// Waiting with the GIL released and Ctrl-C heard.
 namespace bzmq::python {
@@ -55,6 +55,33 @@ bool wait_in_slices(std::optional<timespan> timeout, function&& step) {
         check_signals();
         if (left <= slice || gave_up(began, slice)) {
             return false;
+        }
+    }
+}
+
+/// Waits at `fd`, a level-triggered descriptor that is also readable at the end, until `look` finds
+/// something (no null). Null at the deadline and at the end.
+template <class function>
+auto wait_for_item(int fd, wait_clock::time_point deadline, function&& look) -> decltype(look()) {
+    // Readable, and nothing there: the end, or another thread was faster. The end stays.
+    constexpr int looks = 20;
+    for (;;) {
+        for (int i = 0; i < looks; ++i) {
+            const bool ready = wait_readable(fd, wait_clock::now());
+            if (auto got = look()) {
+                return got;
+            }
+            if (!ready) {
+                break;
+            }
+            if (i + 1 == looks) {
+                return {};
+            }
+            const without_gil free;
+            std::this_thread::sleep_for(std::chrono::microseconds{500});
+        }
+        if (!wait_readable(fd, deadline)) {
+            return {};
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import os
 import threading
 
 import pytest
@@ -86,13 +87,12 @@ def test_several_tasks_share_a_subscriber():
 def test_no_subscriber_has_a_thread():
     async def main():
         async with Endpoint() as node:
-            with open("/proc/self/status") as status:
-                before = next(line for line in status if line.startswith("Threads"))
+            before = len(os.listdir("/proc/self/task"))
             subscribers = [node.make_subscriber(f"/{i}/") for i in range(50)]
             tasks = [asyncio.create_task(each.get()) for each in subscribers]
             await asyncio.sleep(0)
-            with open("/proc/self/status") as status:
-                assert before == next(line for line in status if line.startswith("Threads"))
+            # The endpoint's own may still be starting.
+            assert len(os.listdir("/proc/self/task")) < before + 10
             node.publish_many((f"/{i}/", i) for i in range(50))
             assert [(await each).value for each in tasks] == list(range(50))
     run(main())
