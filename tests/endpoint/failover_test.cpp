@@ -195,6 +195,16 @@ TEST_F(failover, electors_choose_a_master_by_themselves) {
     EXPECT_EQ(heir.size(), 50U);
     EXPECT_TRUE(heir.put("x", 1).wait(patience));
     EXPECT_TRUE(eventually([&] { return other.get("x") == data{1}; }));
+    // Who was an elector comes back as one: a start as master is refused and leaves its disk alone.
+    first = make("first again");
+    EXPECT_EQ(first.attach_master("s", backend::lmdb, elector("a")).error(),
+              ec::invalid_configuration);
+    how.standby = elector("a");
+    auto back = first.attach_clone("s", how);
+    ASSERT_TRUE(back) << to_string(back.error());
+    join(first, second);
+    EXPECT_TRUE(eventually([&] { return back->get("x") == data{1}; }));
+    EXPECT_TRUE(heir.is_master());
     auto bad = elector("d");
     how.standby = bad;
     EXPECT_EQ(third.attach_clone("t", how).error(), ec::invalid_configuration);

@@ -85,6 +85,8 @@ std::string body(message_type type, byte_reader& in) {
                                    what->rank.last);
             }
             break;
+        case message_type::promote:
+            return "promote";
         case message_type::vote:
             if (const auto what = read_vote(in)) {
                 return fmt::format("{} says {} to epoch {:x}{}, promised {:x}", what->voter,

@@ -107,6 +107,11 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
     if (!durable && !options.failover.electors.empty()) {
         return fail(ec::invalid_configuration, "electors need a master on disk");
     }
+    const auto how = options_of_master(name, durable, options);
+    const auto fenced = options_of_clone(name, {}, durable ? &options : nullptr);
+    if (auto problem = replica::check_failover(fenced)) {
+        return tl::unexpected{std::move(problem)};
+    }
     auto store = std::make_shared<store_state>(self, at.id, name, true, kind, clone_options{}.get_delay);
     // Shared, since what crosses to the core's thread must be copyable.
     auto from = std::make_shared<opened_disk>();
@@ -121,8 +126,6 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
         who.store = random_id();
         who.epochs = {{replica::epoch_after_start(0, who.store), 1}};
     }
-    const auto how = options_of_master(name, durable, options);
-    const auto fenced = options_of_clone(name, {}, durable ? &options : nullptr);
     return call<result>([this, store, how, fenced, from](bool alive) -> result {
         if (!alive) {
             return tl::unexpected{gone()};
@@ -149,8 +152,16 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
         std::shared_ptr<store_state> store;
         std::uint32_t id = 0;
     };
-    const auto at = call<known>([this, name](bool alive) {
-        return alive ? known{stores_->find(name, false), ++last_store_} : known{};
+    const bool standby_wanted = options.standby.has_value();
+    const auto at = call<known>([this, name, standby = standby_wanted](bool alive) {
+        if (!alive) {
+            return known{};
+        }
+        auto found = stores_->find(name, false);
+        if (!found && standby) {
+            found = stores_->find(name, true);  // It has been promoted since.
+        }
+        return known{std::move(found), ++last_store_};
     });
     if (at.store) {
         return at.store;

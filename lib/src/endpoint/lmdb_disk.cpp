@@ -1,11 +1,14 @@
 #include "endpoint/lmdb_disk.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <string_view>
 
 #include "base/bytes.hpp"
 #include "data/msgpack_codec.hpp"
@@ -54,6 +57,27 @@ expected<replica::vote_record> load_vote(const storage::lmdb_store& from) {
         return fail(ec::backend_failure, "the standby's vote on disk is damaged");
     }
     return out;
+}
+
+bool write_all(int file, std::string_view rest) {
+    while (!rest.empty()) {
+        const auto written = ::write(file, rest.data(), rest.size());
+        if (written >= 0) {
+            rest.remove_prefix(static_cast<std::size_t>(written));
+        } else if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sync_folder(const std::filesystem::path& folder) {
+    const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool done = handle >= 0 && ::fsync(handle) == 0;
+    if (handle >= 0) {
+        ::close(handle);
+    }
+    return done;
 }
 
 /// One line for each effect, such as `bzmq-cli store NAME dump` writes them, with what happened.
@@ -150,16 +174,23 @@ class lmdb_disk final : public store_disk {
             }
         }
         const auto stem = "orphaned-" + std::to_string(first) + '-' + std::to_string(last);
-        auto path = store_->options().folder / (stem + ".jsonl");
-        for (int copy = 2; std::filesystem::exists(path); ++copy) {
-            path = store_->options().folder / (stem + '.' + std::to_string(copy) + ".jsonl");
+        const auto& folder = store_->options().folder;
+        auto path = folder / (stem + ".jsonl");
+        int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        for (int copy = 2; file < 0 && errno == EEXIST; ++copy) {
+            path = folder / (stem + '.' + std::to_string(copy) + ".jsonl");
+            file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         }
-        std::ofstream file{path};
-        file << text;
-        file.close();
-        if (!file) {
+        // On disk before the snapshot of the new master takes the place of what is there.
+        const bool kept = file >= 0 && write_all(file, text) && ::fsync(file) == 0
+                          && sync_folder(folder);
+        const int why = errno;
+        if (file >= 0) {
+            ::close(file);
+        }
+        if (!kept) {
             return fail(ec::backend_failure,
-                        path.string() + " cannot be written: " + std::strerror(errno));
+                        path.string() + " cannot be written: " + std::strerror(why));
         }
         return path.string();
     }
@@ -243,17 +274,12 @@ expected<opened_disk> open_lmdb_disk(const master_options& options, replica::tab
     from.who = store.identity();
     from.last = store.last();
     from.chain = store.chain();
-    if (begun_by) {
-        // Whatever it orders from now on is told apart from what a run before may have ordered.
-        from.who.epochs.push_back(
-            {replica::epoch_after_start(from.who.epoch(), *begun_by), from.last + 1});
-        if (from.who.epochs.size() > replica::epochs_max) {
-            from.who.epochs.erase(from.who.epochs.begin());
-        }
-        if (auto problem = store.begin_epoch(from.who)) {
-            return tl::unexpected{std::move(problem)};
-        }
-    } else if (from.who.epochs.empty()) {
+    if (begun_by && !options.failover.electors.empty() && from.last > 0) {
+        return fail(ec::invalid_configuration,
+                    options.path + " has entries, and electors: a master begins an empty store with "
+                                   "them, and from then on each of them attaches as a standby");
+    }
+    if (!begun_by && from.who.epochs.empty()) {
         from.who = {};  // A new file: a copy of nothing yet.
     }
     auto promised = load_vote(store);
@@ -280,6 +306,18 @@ expected<opened_disk> open_lmdb_disk(const master_options& options, replica::tab
     }
     if (problem) {
         return tl::unexpected{std::move(problem)};
+    }
+    if (begun_by) {
+        // Whatever it orders from now on is told apart from what a run before may have ordered. Last,
+        // so that an attempt that fails leaves the store as it was.
+        from.who.epochs.push_back(
+            {replica::epoch_after_start(from.who.epoch(), *begun_by), from.last + 1});
+        if (from.who.epochs.size() > replica::epochs_max) {
+            from.who.epochs.erase(from.who.epochs.begin());
+        }
+        if (auto failed = store.begin_epoch(from.who)) {
+            return tl::unexpected{std::move(failed)};
+        }
     }
     out.disk = std::make_unique<lmdb_disk>(std::move(*opened));
     return out;

@@ -340,8 +340,9 @@ std::unique_ptr<store_disk> store_room::release(std::uint32_t id, const error& w
     }
     auto gone = std::move(at->second);
     stores_.erase(at);
+    gone.state->queue().close(why);
+    end_commands(gone, why);  // Takes no memory: whatever else fails, nobody waits for these.
     gone.state->end(why);
-    end_commands(gone, why);
     return std::move(gone.disk);
 }
 

@@ -70,7 +70,7 @@ bool store_state::must_wait(const waiting_read& read, instant now) const {
     if (ended_) {
         return false;
     }
-    return readable_ ? settled_ < read.own : !status_.stale && now < read.deadline;
+    return readable_ ? master_ && settled_ < read.own : !status_.stale && now < read.deadline;
 }
 
 void store_state::note_reads() {
@@ -170,7 +170,7 @@ error store_state::submit(std::span<const std::byte> command, write_state* state
     }
     std::uint64_t number = 0;
     bool first = false;
-    if (auto problem = queue_.push(command, state, !core_thread::of(core_.get()), number, first)) {
+    if (auto problem = queue_.push(command, state, !core_thread::any(), number, first)) {
         return problem;
     }
     if (first) {
