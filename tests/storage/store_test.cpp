@@ -379,7 +379,7 @@ TEST_F(replacing, takes_the_entries_behind_the_snapshot_with_it) {
 }
 
 TEST_F(replacing, a_batch_brings_its_epochs) {
-    old_.put("more", 1);
+    old_.put("more", 1).entry();
     auto batch = old_.batch();
     batch.epochs = {{7, 1}, {9, 2}};
     const auto store = store_->identity().store;
