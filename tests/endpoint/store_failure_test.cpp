@@ -1,12 +1,21 @@
 // What goes wrong around stores: an end in order, everybody who waits is told, nobody else is held up.
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <new>
 
+#include "data/msgpack_codec.hpp"
+#include "data/ordered_codec.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
+#include "endpoint/lmdb_disk.hpp"
+#include "endpoint/random.hpp"
 #include "endpoint/scratch.hpp"
 #include "endpoint/store_disk.hpp"
 #include "endpoint/store_room.hpp"
@@ -156,6 +165,82 @@ TEST(store_failure, one_name_attached_by_many_threads_is_one_store) {
     EXPECT_EQ(ep.attach_master("s", backend::lmdb, durable)->get("x"), data{count{8}});
 }
 
+/// No file grows while it lives.
+struct full_disk {
+    full_disk() {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before);
+        auto none = before;
+        none.rlim_cur = 1;
+        ::setrlimit(RLIMIT_FSIZE, &none);
+    }
+    ~full_disk() { ::setrlimit(RLIMIT_FSIZE, &before); }
+    ::rlimit before{};
+};
+
+TEST(store_failure, what_only_a_fenced_master_had_outlives_a_full_disk) {
+    const scratch folder;
+    master_options options;
+    options.path = folder.path + "/s";
+    replica::table values;
+    auto opened = open_lmdb_disk(options, values, std::nullopt);
+    ASSERT_TRUE(opened) << to_string(opened.error());
+    std::mutex mutex;
+    std::condition_variable came;
+    std::vector<store_disk::outcome> outcomes;
+    opened->disk->start([&](const store_disk::outcome& what) {
+        const std::lock_guard lock{mutex};
+        outcomes.push_back(what);
+        came.notify_all();
+    });
+    auto next_outcome = [&, seen = std::size_t{0}]() mutable {
+        std::unique_lock lock{mutex};
+        EXPECT_TRUE(came.wait_for(lock, patience, [&] { return outcomes.size() > seen; }));
+        return outcomes.at(seen++).problem;
+    };
+    replica::table snapshot;
+    const auto image = [&] {
+        replica::snapshot_image out;
+        out.who = {random_id(), {{5, 1}}};
+        out.values = &snapshot;
+        out.behind.first = 1;
+        return out;
+    };
+    std::vector<std::byte> entry;
+    replica::put_head(entry, {});
+    replica::change put;
+    put.kind = replica::change_kind::put;
+    std::vector<std::byte> key;
+    std::vector<std::byte> value;
+    ASSERT_TRUE(encode_ordered(data{"lonely"}, key) && encode(data{"kept"}, value));
+    put.key = key;
+    put.value = value;
+    replica::put_change(entry, put);
+    const auto path = options.path + "/orphaned-7-7.jsonl";
+    {
+        const full_disk full;
+        const auto file = opened->disk->keep_orphans(
+            7, 7, {shared_bytes::copy_of(std::span<const std::byte>{entry})});
+        ASSERT_FALSE(file);
+        EXPECT_EQ(file.error(), ec::backend_failure);
+        opened->disk->persist_snapshot(image());
+        const auto problem = next_outcome();
+        EXPECT_EQ(problem, ec::backend_failure);
+        EXPECT_NE(problem.message().find("orphaned-7-7"), std::string::npos) << problem.message();
+        opened->disk->snapshot_settled(problem);
+        EXPECT_FALSE(std::filesystem::exists(path));
+    }
+    opened->disk->persist_snapshot(image());
+    const auto problem = next_outcome();
+    EXPECT_FALSE(problem) << to_string(problem);
+    opened->disk->snapshot_settled(problem);
+    std::ifstream in{path};
+    const std::string text{std::istreambuf_iterator<char>{in}, {}};
+    EXPECT_NE(text.find("lonely"), std::string::npos) << text;
+    EXPECT_NE(text.find("kept"), std::string::npos) << text;
+    opened->disk->close();
+}
+
 /// A room of its own, with disks that do nothing by themselves.
 struct room : ::testing::Test, node::hub_output {
     struct still_disk final : store_disk {
@@ -169,8 +254,8 @@ struct room : ::testing::Test, node::hub_output {
             return {true, last, problem};
         }
         void persist_snapshot(replica::snapshot_image) override {}
+        void snapshot_settled(const error&) override {}
         void persist_vote(replica::vote_record) override {}
-        void snapshot_settled() override {}
         expected<std::string> keep_orphans(replica::sequence, replica::sequence,
                                            const std::vector<shared_bytes>&) override {
             return std::string{};

@@ -80,6 +80,34 @@ bool sync_folder(const std::filesystem::path& folder) {
     return done;
 }
 
+struct orphans {
+    std::string stem;  ///< of the file's name
+    std::string text;
+};
+
+/// A new file beside the store, on disk when this returns.
+expected<std::string> write_orphans(const std::filesystem::path& folder, const orphans& what) {
+    auto path = folder / (what.stem + ".jsonl");
+    int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    for (int copy = 2; file < 0 && errno == EEXIST; ++copy) {
+        path = folder / (what.stem + '.' + std::to_string(copy) + ".jsonl");
+        file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    const bool kept = file >= 0 && write_all(file, what.text) && ::fsync(file) == 0
+                      && sync_folder(folder);
+    const int why = errno;
+    if (file >= 0) {
+        ::close(file);
+    }
+    if (kept) {
+        return path.string();
+    }
+    if (file >= 0) {
+        ::unlink(path.c_str());  // No half of it.
+    }
+    return fail(ec::backend_failure, path.string() + " cannot be written: " + std::strerror(why));
+}
+
 /// One line for each effect, such as `bzmq-cli store NAME dump` writes them, with what happened.
 void append_orphan(std::string& out, replica::sequence number, const replica::change& what) {
     const auto begin = [&](const char* kind) {
@@ -149,11 +177,20 @@ class lmdb_disk final : public store_disk {
             values->push_back(replica::item_ptr::share(&each));
         });
         image.values = nullptr;
-        committer_->submit_job([this, values, image = std::move(image)] {
-            done_({outcome::kind::snapshot, 0, replace(image, *values)});
+        committer_->submit_job([this, values, image = std::move(image), owed = unwritten_] {
+            error problem;
+            for (auto each = owed.begin(); each != owed.end() && !problem; ++each) {
+                if (const auto file = write_orphans(store_->options().folder, *each); !file) {
+                    problem = file.error();
+                }
+            }
+            done_({outcome::kind::snapshot, 0, problem ? problem : replace(image, *values)});
         });
     }
-    void snapshot_settled() override {
+    void snapshot_settled(const error& problem) override {
+        if (!problem) {
+            unwritten_.clear();
+        }
         failed_ = {};
         submitted_ = settled_ = store_->last();
     }
@@ -173,26 +210,13 @@ class lmdb_disk final : public store_disk {
                 append_orphan(text, number, each);
             }
         }
-        const auto stem = "orphaned-" + std::to_string(first) + '-' + std::to_string(last);
-        const auto& folder = store_->options().folder;
-        auto path = folder / (stem + ".jsonl");
-        int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        for (int copy = 2; file < 0 && errno == EEXIST; ++copy) {
-            path = folder / (stem + '.' + std::to_string(copy) + ".jsonl");
-            file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        orphans what{"orphaned-" + std::to_string(first) + '-' + std::to_string(last),
+                     std::move(text)};
+        auto file = write_orphans(store_->options().folder, what);
+        if (!file) {
+            unwritten_.push_back(std::move(what));
         }
-        // On disk before the snapshot of the new master takes the place of what is there.
-        const bool kept = file >= 0 && write_all(file, text) && ::fsync(file) == 0
-                          && sync_folder(folder);
-        const int why = errno;
-        if (file >= 0) {
-            ::close(file);
-        }
-        if (!kept) {
-            return fail(ec::backend_failure,
-                        path.string() + " cannot be written: " + std::strerror(why));
-        }
-        return path.string();
+        return file;
     }
     verdict settled(replica::sequence last, const error& problem) override {
         settled_ = std::max(settled_, last);
@@ -250,6 +274,7 @@ class lmdb_disk final : public store_disk {
     replica::sequence submitted_;
     replica::sequence settled_;
     error failed_;
+    std::vector<orphans> unwritten_;  // a new snapshot is held up until they are
 };
 
 }  // namespace

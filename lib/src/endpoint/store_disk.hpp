@@ -41,11 +41,12 @@ class store_disk {
     };
     virtual verdict settled(replica::sequence last, const error& problem) = 0;
     /// The same for each outcome about a snapshot.
-    virtual void snapshot_settled() = 0;
+    virtual void snapshot_settled(const error& problem) = 0;
     [[nodiscard]] virtual bool idle() const = 0;
     /// Writes what waits and ends.
     virtual void close() = 0;
     /// Keeps entries that a new master does not have where an operator finds them: the file's name.
+    /// Where that fails, no snapshot takes the place of what the disk has before it succeeds.
     virtual expected<std::string> keep_orphans(replica::sequence first, replica::sequence last,
                                                const std::vector<shared_bytes>& entries) = 0;
     virtual void start(done_fn done) = 0;

@@ -319,7 +319,7 @@ void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
             break;
         }
         case store_disk::outcome::kind::snapshot:
-            disk.snapshot_settled();
+            disk.snapshot_settled(what.problem);
             host_.snapshot_persisted(now_, id, what.problem);
             break;
         case store_disk::outcome::kind::vote:
