@@ -421,9 +421,10 @@ void endpoint_core::let_go(const error& why) noexcept {
             }
         });
     }
-    for (auto& [id, each] : subscribers_) {
-        attempt([&] { each.queue->end(why); });
-        attempt([&] { each.queue->end(why.code()); });  // Takes no memory.
+    for (auto& each : subscribers_) {
+        auto& queue = *each.second.queue;
+        attempt([&] { queue.end(why); });
+        attempt([&] { queue.end(why.code()); });  // Takes no memory.
     }
     subscribers_.clear();
     for (auto& each : status_queues_) {

@@ -41,7 +41,8 @@ void path_table::run(const link_state_db& db) {
     heap.assign(1, heap_item{0, self_});
     while (!heap.empty()) {
         std::pop_heap(heap.begin(), heap.end(), farther);
-        const auto [length, node] = heap.back();
+        const auto length = heap.back().length;
+        const auto node = heap.back().node;
         heap.pop_back();
         const packed_entry here = entries_[node];
         if (here.length != length) {

@@ -311,7 +311,8 @@ error lmdb_store::refresh() {
     }
     writers found;
     if (!options_.read_only) {
-        if (problem = load_writers(now.at.generation, found)) {
+        problem = load_writers(now.at.generation, found);
+        if (problem) {
             return problem;
         }
     }

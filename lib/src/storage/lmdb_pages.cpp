@@ -328,7 +328,6 @@ expected<std::array<file_state, 2>> read_states(std::span<const std::byte> file)
     if (file.size() < 2 * page_bytes_min) {
         return no_lmdb("too short for a file of LMDB");
     }
-    std::array<file_state, 2> out;
     auto first = read_state(file);
     if (!first) {
         return unexpected{std::move(first.error())};
