@@ -43,6 +43,26 @@ expected<std::vector<topology_node>> settled_topology(const endpoint& node, cons
     }
 }
 
+expected<std::vector<topology_node>> await_nodes(const endpoint& node, const std::string& wanted,
+                                                 clock::time_point deadline, const context& ctx) {
+    const auto id = endpoint_id::parse(wanted);
+    for (;;) {
+        auto nodes = node.topology();
+        std::erase_if(nodes, [&](const topology_node& each) {
+            return each.name != wanted && !(id && each.id == *id);
+        });
+        if (!nodes.empty()) {
+            return nodes;
+        }
+        if (clock::now() >= deadline) {
+            return fail(ec::no_path_to_peer, "no endpoint within reach is called " + wanted);
+        }
+        if (ctx.interrupt->wait_for(poll_interval)) {
+            return fail(ec::cancelled);
+        }
+    }
+}
+
 std::string label_in(const std::vector<topology_node>& nodes, const endpoint_id& id) {
     for (const auto& node : nodes) {
         if (node.id == id) {

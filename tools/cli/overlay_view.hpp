@@ -4,6 +4,7 @@
 
 #include "context.hpp"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@ namespace bzmq::cli {
 /// least `nodes_min` endpoints. Fails with `ec::request_timeout`, `ec::cancelled`.
 expected<std::vector<topology_node>> settled_topology(const endpoint& node, const context& ctx,
                                                       std::size_t nodes_min);
+
+/// The endpoints that `wanted`, an id or a name, means, as soon as there is one.
+/// Fails with `ec::no_path_to_peer`, `ec::cancelled`.
+expected<std::vector<topology_node>> await_nodes(const endpoint& node, const std::string& wanted,
+                                                 std::chrono::steady_clock::time_point deadline,
+                                                 const context& ctx);
 
 /// The name of `id` in `nodes`, else its short id.
 std::string label_in(const std::vector<topology_node>& nodes, const endpoint_id& id);

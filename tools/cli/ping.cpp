@@ -11,9 +11,6 @@ namespace {
 
 using node_list = std::vector<topology_node>;
 using clock = std::chrono::steady_clock;
-using namespace std::chrono_literals;
-
-constexpr timespan poll_interval = 10ms;
 
 struct options {
     std::string node;
@@ -35,40 +32,25 @@ struct result {
     [[nodiscard]] timespan mean() const { return received == 0 ? timespan{0} : sum / received; }
 };
 
-/// The endpoints that `wanted` means: an id, a name, or all but ourselves where it is empty.
-node_list targets(const node_list& nodes, const std::string& wanted) {
-    node_list out;
-    const auto id = endpoint_id::parse(wanted);
-    for (const auto& node : nodes) {
-        const bool meant =
-            wanted.empty() ? node.distance > 0 : node.name == wanted || (id && node.id == *id);
-        if (meant) {
-            out.push_back(node);
-        }
-    }
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+/// The nearest first.
+void sort(node_list& nodes) {
+    std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) {
         return std::tie(a.distance, a.name, a.id) < std::tie(b.distance, b.name, b.id);
     });
-    return out;
 }
 
+/// The endpoints to ping: those that are named, or all but ourselves.
 expected<node_list> find(const endpoint& node, const options& how, const context& ctx) {
     auto nodes = settled_topology(node, ctx, how.nodes);
-    if (!nodes || how.node.empty()) {
-        return nodes.map([](const node_list& all) { return targets(all, {}); });
+    if (nodes && !how.node.empty()) {
+        nodes = await_nodes(node, how.node, clock::now() + ctx.common.timeout_or_default(), ctx);
+    } else if (nodes) {
+        std::erase_if(*nodes, [](const topology_node& each) { return each.distance == 0; });
     }
-    const auto deadline = clock::now() + ctx.common.timeout_or_default();
-    for (;;) {
-        if (auto found = targets(node.topology(), how.node); !found.empty()) {
-            return found;
-        }
-        if (clock::now() >= deadline) {
-            return fail(ec::no_path_to_peer, "no endpoint within reach is called " + how.node);
-        }
-        if (ctx.interrupt->wait_for(poll_interval)) {
-            return fail(ec::cancelled);
-        }
+    if (nodes) {
+        sort(*nodes);
     }
+    return nodes;
 }
 
 result ping(endpoint& node, const topology_node& target, unsigned count, const context& ctx) {

@@ -2,16 +2,12 @@
 #include "store_command.hpp"
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 
 namespace bzmq::cli {
 namespace {
 
-using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
-
-constexpr timespan look_interval = 10ms;
 
 /// The endpoint that `wanted`, an id or a name, means; nil where that is empty.
 expected<endpoint_id> find_endpoint(const endpoint& node, const std::string& wanted,
@@ -19,28 +15,15 @@ expected<endpoint_id> find_endpoint(const endpoint& node, const std::string& wan
     if (wanted.empty()) {
         return endpoint_id{};
     }
-    const auto id = endpoint_id::parse(wanted);
-    for (;;) {
-        std::vector<endpoint_id> found;
-        for (const auto& each : node.topology()) {
-            if (each.name == wanted || (id && each.id == *id)) {
-                found.push_back(each.id);
-            }
-        }
-        if (found.size() > 1) {
-            return fail(ec::invalid_configuration,
-                        "several endpoints are called " + wanted + ": name one by its id");
-        }
-        if (!found.empty()) {
-            return found.front();
-        }
-        if (clock::now() >= deadline) {
-            return fail(ec::no_path_to_peer, "no endpoint within reach is called " + wanted);
-        }
-        if (ctx.interrupt->wait_for(look_interval)) {
-            return fail(ec::cancelled);
-        }
+    const auto found = await_nodes(node, wanted, deadline, ctx);
+    if (!found) {
+        return tl::unexpected{found.error()};
     }
+    if (found->size() > 1) {
+        return fail(ec::invalid_configuration,
+                    "several endpoints are called " + wanted + ": name one by its id");
+    }
+    return found->front().id;
 }
 
 }  // namespace

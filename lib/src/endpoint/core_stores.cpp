@@ -152,13 +152,13 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
         std::shared_ptr<store_state> store;
         std::uint32_t id = 0;
     };
-    const bool standby_wanted = options.standby.has_value();
-    const auto at = call<known>([this, name, standby = standby_wanted](bool alive) {
+    const auto* standby = options.standby ? &*options.standby : nullptr;
+    const auto at = call<known>([this, name, standby](bool alive) {
         if (!alive) {
             return known{};
         }
         auto found = stores_->find(name, false);
-        if (!found && standby) {
+        if (!found && standby != nullptr) {
             found = stores_->find(name, true);  // It has been promoted since.
         }
         return known{std::move(found), ++last_store_};
@@ -166,7 +166,6 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
     if (at.store) {
         return at.store;
     }
-    const auto* standby = options.standby ? &*options.standby : nullptr;
     const auto how = options_of_clone(name, options, standby);
     if (auto problem = replica::check_failover(how)) {
         return tl::unexpected{std::move(problem)};

@@ -1,19 +1,16 @@
 #include "endpoint/lmdb_disk.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "base/bytes.hpp"
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
 #include "storage/committer.hpp"
+#include "storage/env_copy.hpp"
 #include "storage/lmdb_store.hpp"
 
 namespace bzmq {
@@ -59,27 +56,6 @@ expected<replica::vote_record> load_vote(const storage::lmdb_store& from) {
     return out;
 }
 
-bool write_all(int file, std::string_view rest) {
-    while (!rest.empty()) {
-        const auto written = ::write(file, rest.data(), rest.size());
-        if (written >= 0) {
-            rest.remove_prefix(static_cast<std::size_t>(written));
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool sync_folder(const std::filesystem::path& folder) {
-    const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool done = handle >= 0 && ::fsync(handle) == 0;
-    if (handle >= 0) {
-        ::close(handle);
-    }
-    return done;
-}
-
 struct orphans {
     std::string stem;  ///< of the file's name
     std::string text;
@@ -88,24 +64,14 @@ struct orphans {
 /// A new file beside the store, on disk when this returns.
 expected<std::string> write_orphans(const std::filesystem::path& folder, const orphans& what) {
     auto path = folder / (what.stem + ".jsonl");
-    int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    for (int copy = 2; file < 0 && errno == EEXIST; ++copy) {
+    std::error_code unknown;  // Then writing tells.
+    for (int copy = 2; std::filesystem::exists(path, unknown); ++copy) {
         path = folder / (what.stem + '.' + std::to_string(copy) + ".jsonl");
-        file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     }
-    const bool kept = file >= 0 && write_all(file, what.text) && ::fsync(file) == 0
-                      && sync_folder(folder);
-    const int why = errno;
-    if (file >= 0) {
-        ::close(file);
+    if (const auto problem = storage::write_new_file(path, what.text)) {
+        return fail(ec::backend_failure, problem.message());
     }
-    if (kept) {
-        return path.string();
-    }
-    if (file >= 0) {
-        ::unlink(path.c_str());  // No half of it.
-    }
-    return fail(ec::backend_failure, path.string() + " cannot be written: " + std::strerror(why));
+    return path.string();
 }
 
 /// One line for each effect, such as `bzmq-cli store NAME dump` writes them, with what happened.

@@ -23,6 +23,14 @@ write_state* state_of(replica::ticket ticket) {
     return reinterpret_cast<write_state*>(static_cast<std::uintptr_t>(ticket));
 }
 
+/// Hands a machine the log that its disk has.
+template <class T>
+void load_log(T& machine, const lmdb_tail& tail) {
+    for (const auto& each : tail.entries) {
+        machine.load_log(each.number, each.chain, each.bytes);
+    }
+}
+
 }  // namespace
 
 store_room::store_room(const endpoint_id& self, node::hub& hub, outside around)
@@ -262,10 +270,7 @@ error store_room::attach_master(instant now, const std::shared_ptr<store_state>&
         stores_.erase(store->id());
         return problem;
     }
-    auto* machine = host_.master_of(store->id());
-    for (const auto& each : from.tail.entries) {
-        machine->load_log(each.number, each.chain, each.bytes);
-    }
+    load_log(*host_.master_of(store->id()), from.tail);
     return {};
 }
 
@@ -286,10 +291,7 @@ error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& 
         stores_.erase(store->id());
         return problem;
     }
-    auto* machine = host_.clone_of(store->id());
-    for (const auto& each : from.tail.entries) {
-        machine->load_log(each.number, each.chain, each.bytes);
-    }
+    load_log(*host_.clone_of(store->id()), from.tail);
     return {};
 }
 

@@ -117,12 +117,32 @@ error copy_env(lmdb_store& from, const std::filesystem::path& file, const work_p
     return problem;
 }
 
+namespace {
+
+error sync_folder_of(const std::filesystem::path& file) {
+    const descriptor folder{::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return folder.get() >= 0 && ::fsync(folder.get()) == 0 ? error{} : cannot_write(file, errno);
+}
+
+}  // namespace
+
 error move_file(const std::filesystem::path& from, const std::filesystem::path& to) {
-    if (::rename(from.c_str(), to.c_str()) != 0) {
-        return cannot_write(to, errno);
+    return ::rename(from.c_str(), to.c_str()) == 0 ? sync_folder_of(to) : cannot_write(to, errno);
+}
+
+error write_new_file(const std::filesystem::path& file, std::string_view content) {
+    const descriptor to{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+    if (to.get() < 0) {
+        return cannot_write(file, errno);
     }
-    const descriptor folder{::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    return folder.get() >= 0 && ::fsync(folder.get()) == 0 ? error{} : cannot_write(to, errno);
+    const auto* bytes = reinterpret_cast<const std::byte*>(content.data());
+    auto problem = write_all(to.get(), bytes, content.size()) && ::fsync(to.get()) == 0
+                       ? sync_folder_of(file)
+                       : cannot_write(file, errno);
+    if (problem) {
+        ::unlink(file.c_str());  // No half of it.
+    }
+    return problem;
 }
 
 }  // namespace bzmq::storage

@@ -3,6 +3,7 @@
 #include "storage/lmdb_store.hpp"
 
 #include <filesystem>
+#include <string_view>
 
 namespace bzmq::storage {
 
@@ -13,5 +14,8 @@ namespace bzmq::storage {
 
 /// Renames within a folder or into another one such that it survives a power loss.
 [[nodiscard]] error move_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Makes a file that must not exist, and syncs it and its folder. Errors: `ec::cannot_write_file`.
+[[nodiscard]] error write_new_file(const std::filesystem::path& file, std::string_view content);
 
 }  // namespace bzmq::storage
