@@ -243,6 +243,7 @@ class Configuration:
     retry_max: _Time
     link_cost: int
     forwarding: bool
+    hide_peers: bool
     forget_after: _Time
     frame_bytes: int
     link_window_bytes: int

@@ -142,6 +142,7 @@ void bind_configuration(py::module_& module) {
         .time("retry_max", &options::retry_max)
         .plain("link_cost", &options::link_cost)
         .plain("forwarding", &options::forwarding)
+        .plain("hide_peers", &options::hide_peers)
         .time("forget_after", &options::forget_after)
         .plain("frame_bytes", &options::frame_bytes)
         .plain("link_window_bytes", &options::link_window_bytes)

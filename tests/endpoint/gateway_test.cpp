@@ -54,6 +54,39 @@ TEST(gateway, passes_messages_both_ways_and_hides_either_side) {
     EXPECT_TRUE(gate.active());
 }
 
+TEST(gateway, hides_agents_from_each_other) {
+    endpoint manager{in_domain("east", "manager")};
+    const auto port = manager.listen("127.0.0.1", 0);
+    auto outside = in_domain("west", "gate");
+    outside.options().hide_peers = true;
+    gateway gate{{in_domain("east", "gate"), std::move(outside)}};
+    ASSERT_TRUE(gate.one().peer("127.0.0.1", port, 1s, 20s));
+    const auto agents_port = gate.other().listen("127.0.0.1", 0);
+    auto up = manager.make_subscriber({"/up/"});
+    std::vector<std::unique_ptr<endpoint>> agents;
+    std::vector<subscriber> inboxes;
+    for (int i = 0; i < 8; ++i) {
+        agents.push_back(std::make_unique<endpoint>(in_domain("west", "agent")));
+        inboxes.push_back(agents.back()->make_subscriber({"/down/"}));
+        ASSERT_TRUE(agents.back()->peer("127.0.0.1", agents_port, 1s, 20s));
+        ASSERT_TRUE(agents.back()->wait_for_subscriber("/up/x", 1, 20s));
+    }
+    ASSERT_TRUE(gate.other().wait_for_subscriber("/down/x", 8, 20s));
+    ASSERT_TRUE(manager.wait_for_subscriber("/down/x", 1, 20s));
+    EXPECT_EQ(manager.publish("/down/x", data{7}, delivery_mode::reliable), ec::none);
+    for (auto& each : inboxes) {
+        const auto got = each.get(20s);
+        ASSERT_TRUE(got);
+        EXPECT_EQ(got->value(), data{7});
+    }
+    for (auto& each : agents) {
+        EXPECT_EQ(each->topology().size(), 2U);
+        EXPECT_EQ(each->publish("/up/x", data{1}, delivery_mode::reliable), ec::none);
+        EXPECT_EQ(each->receiver_count("/down/x"), 1U);  // Its own.
+    }
+    EXPECT_EQ(up.get(std::size_t{8}, 20s).size(), 8U);
+}
+
 TEST(gateway, lets_only_the_allowed_topics_pass) {
     two_domains net;
     gateway_options options{in_domain("east", "gate"), in_domain("west", "gate")};

@@ -667,6 +667,49 @@ TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {
     EXPECT_TRUE(net.hosts[1]->received.empty());
 }
 
+TEST(hub, hides_its_peers_from_each_other_at_no_cost_to_them) {
+    pipes net{5, [](hub_options& options) { options.hide_peers = options.self == pipes::id(0); }};
+    net.at(0).add_subscriber(net.now, 1, {"/up"});
+    for (std::size_t agent : {1U, 2U, 3U}) {
+        net.at(agent).add_subscriber(net.now, 1, {"/down/" + std::to_string(agent)});
+        net.peer(agent, 0);
+    }
+    net.run(5s);
+    const auto bytes_of = [&](std::size_t at) { return net.at(at).counters().control_bytes; };
+    const auto before = bytes_of(0);
+    net.peer(4, 0);
+    const auto one_more = bytes_of(0) - before;
+    net.run(5s);
+    EXPECT_EQ(bytes_of(0), before + one_more);  // Views that differ by design are not compared.
+    EXPECT_EQ(net.at(0).topology().size(), 5U);
+    for (std::size_t agent : {1U, 2U, 3U, 4U}) {
+        EXPECT_EQ(net.at(agent).topology().size(), 2U);
+        EXPECT_TRUE(net.at(agent).reachable(pipes::id(0)));
+    }
+    EXPECT_LT(one_more, 400U);  // For the one that came; nothing for the three others.
+
+    net.publish(0, "/down/2", "x");
+    net.publish(1, "/up", "y", delivery_mode::reliable);
+    net.publish(1, "/down/3", "of no concern");
+    net.run();
+    EXPECT_EQ(net.hosts[2]->received, std::vector<std::string>{"/down/2=x"});
+    EXPECT_EQ(net.hosts[0]->received, std::vector<std::string>{"/up=y"});
+    EXPECT_TRUE(net.hosts[3]->received.empty());
+
+    net.at(0).add_subscriber(net.now, 1, {"/higher"});
+    net.run();
+    for (std::size_t agent : {1U, 2U, 3U, 4U}) {
+        EXPECT_EQ(net.at(agent).filter_of(pipes::id(0)), std::vector<std::string>{"/higher"});
+    }
+    net.cut(0, 1);
+    net.run(5s);  // It dials again.
+    EXPECT_EQ(net.at(0).topology().size(), 5U);
+    EXPECT_EQ(net.at(1).topology().size(), 2U);
+    net.publish(0, "/down/1", "z");
+    net.run();
+    EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"/down/1=z"});
+}
+
 TEST(hub, shuts_down_with_a_goodbye_after_its_data) {
     pipes net{2};
     net.at(1).add_subscriber(net.now, 1, {"t"});

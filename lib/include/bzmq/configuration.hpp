@@ -53,6 +53,7 @@ struct endpoint_options {
 
     std::uint32_t link_cost = 0;
     bool forwarding = true;
+    bool hide_peers = false;
     timespan forget_after = std::chrono::minutes{1};
 
     std::size_t frame_bytes = std::size_t{64} << 10;

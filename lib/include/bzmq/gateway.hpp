@@ -30,6 +30,10 @@ struct gateway_options {
 /// reliable ones that the old gateway had accepted may be lost or come twice. The graph of domains
 /// must be a tree (parallel gateways aside).
 ///
+/// For a side with thousands of agents, set its option `hide_peers`: each agent then knows of the
+/// gateway alone, and what one of them does costs the others nothing. Agents do not reach each other
+/// there, and each must peer with one gateway only.
+///
 /// Thread-safe. Four threads of its own, beside those of its two endpoints.
 class BZMQ_EXPORT gateway {
   public:

@@ -61,6 +61,8 @@ constexpr option option_table[] = {
     {"link_cost", &o::link_cost, unit::none, 0, million,
      "cost of this endpoint's links for the choice of paths; 0 measures the round trip"},
     {"forwarding", &o::forwarding, unit::none, 0, 0, "relay messages of others"},
+    {"hide_peers", &o::hide_peers, unit::none, 0, 0,
+     "tell peers of this endpoint only, not of each other: for a gateway's side with many agents"},
     {"forget_after", &o::forget_after, unit::none, s, 24 * h,
      "how long the map keeps an endpoint that nobody reaches any more"},
 

@@ -100,6 +100,7 @@ node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id
     to.forget_after = from.forget_after;
     to.local_delivery = from.local_delivery;
     to.forwarding = from.forwarding;
+    to.hide_peers = from.hide_peers;
     return to;
 }
 

@@ -167,7 +167,7 @@ class gateway::impl {
             const auto& tag = sides_[1 - at].ep.options().domain;
             const auto self = sides_[at].ep.node_id();
             const auto look = sides_[at].core().ask([&](const node::hub& hub) {
-                return std::pair{hub.gateways_to(tag), hub.topology().size() > 1};
+                return std::pair{hub.gateways_to(tag), !hub.alone()};
             });
             connected[at] = look.second;
             first = first && (look.first.empty() || self <= look.first.front());

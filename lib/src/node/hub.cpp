@@ -33,7 +33,7 @@ void hub_impl::flush(instant now) {
         }
     }
     // After a change of the topology the hash costs a look at all of it: not on each turn.
-    const auto hash = beat ? db_.digest_hash() : 0;
+    const auto hash = beat && !options_.hide_peers ? db_.digest_hash() : 0;
     for (auto* link : up) {
         if (!link->ended) {
             link->channel->flush(now, hash, *link);
@@ -382,6 +382,8 @@ std::vector<topology_node> hub::topology() const {
     }
     return out;
 }
+
+bool hub::alone() const { return impl_->db_.connected_nodes().size() <= 1; }
 
 bool hub::reachable(const endpoint_id& id) const {
     const auto index = impl_->db_.find(id);

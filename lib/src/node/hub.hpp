@@ -57,6 +57,7 @@ struct hub_options {
     std::size_t peers_max = overlay::neighbours_max;  ///< as many as one record can name
     bool local_delivery = true;  ///< local publishes reach local subscribers
     bool forwarding = true;      ///< relays for others
+    bool hide_peers = false;     ///< peers are told of this endpoint only, not of each other
 };
 
 /// What the hub wants done. Called only from inside a hub call. Implementations must not call back
@@ -239,6 +240,8 @@ class hub {
 
     [[nodiscard]] std::vector<peer_view> peers() const;
     [[nodiscard]] std::vector<topology_node> topology() const;
+    /// Has it a link to nobody, not even over others?
+    [[nodiscard]] bool alone() const;
     [[nodiscard]] bool reachable(const endpoint_id& id) const;
     /// How many reachable endpoints other than this one would receive `topic`.
     [[nodiscard]] std::size_t receiver_count(std::string_view topic) const;

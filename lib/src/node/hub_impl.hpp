@@ -85,6 +85,7 @@ struct link_record final : session::channel_events {
     std::set<subscriber_id> blockers;  ///< local subscribers that hold its credit
     bool came_late = false;        ///< a subscriber here has been full ever since before it came up
     std::uint32_t cost = 0;
+    std::uint32_t told_cost = 0;   ///< where peers are hidden: in the record that the peer has
     instant digest_sent_at{std::chrono::hours{-1}};
     instant view_differs_since = never;
     std::uint64_t dropped_messages = 0;
@@ -220,6 +221,8 @@ class hub_impl {
 
     // Link state (hub_overlay.cpp).
     void own_topology_changed(instant now);
+    [[nodiscard]] overlay::topology_record own_topology_for(const link_record& link) const;
+    void tell_hidden_peers();
     void own_filter_changed(instant now);
     void flood(wire::item_tag tag, std::span<const std::byte> record, const link_record* except);
     void control_received(link_record& link, wire::item_tag tag, std::span<const std::byte> body);

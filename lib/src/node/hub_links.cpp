@@ -134,7 +134,7 @@ void hub_impl::send_hello(instant now, link_record& link, wire::frame_type type)
     hello.id = options_.self;
     hello.domain = options_.domain;
     hello.name = options_.name;
-    hello.topology = overlay::encode(own_topology_);
+    hello.topology = overlay::encode(own_topology_for(link));
     hello.filter = overlay::encode(own_filter_);
     link.send_frame(shared_bytes::copy_of(wire::encode(type, hello)));
     if (type == wire::frame_type::hello) {

@@ -37,8 +37,34 @@ void hub_impl::own_topology_changed(instant now) {
               [](const auto& a, const auto& b) { return a.id < b.id; });
     ++own_topology_.sequence;
     db_.apply(own_topology_, now);
-    flood(wire::item_tag::topology, overlay::encode(own_topology_), nullptr);
+    if (options_.hide_peers) {
+        tell_hidden_peers();
+    } else {
+        flood(wire::item_tag::topology, overlay::encode(own_topology_), nullptr);
+    }
     paths_dirty_ = true;
+}
+
+/// What a peer may know of us: where peers are hidden from each other, of our links its own only.
+overlay::topology_record hub_impl::own_topology_for(const link_record& link) const {
+    auto out = own_topology_;
+    if (options_.hide_peers) {
+        std::erase_if(out.neighbours, [&](const auto& each) { return each.id != link.peer; });
+    }
+    return out;
+}
+
+/// Each has a record of its own, and most changes are none to it: a thousand peers that come in a
+/// crowd cost each of them nothing.
+void hub_impl::tell_hidden_peers() {
+    for (const auto& [id, link] : links_) {
+        if (link->up() && link_to(link->peer) == link.get() && link->told_cost != link->cost) {
+            link->told_cost = link->cost;
+            const auto bytes = overlay::encode(own_topology_for(*link));
+            counters_.control_bytes += bytes.size();
+            link->channel->push_control(wire::item_tag::topology, bytes);
+        }
+    }
 }
 
 void hub_impl::own_filter_changed(instant now) {
@@ -105,14 +131,23 @@ bool hub_impl::apply_record(instant now, wire::item_tag tag, std::span<const std
             // Somebody remembers more of us than we do; outbid it.
             if (record->sequence > own.sequence) {
                 own.sequence = record->sequence + 1;
-                db_.apply(own, now);
-                flood(tag, overlay::encode(own), nullptr);
+                if (options_.hide_peers && tag == wire::item_tag::topology) {
+                    for (const auto& [id, link] : links_) {
+                        link->told_cost = 0;
+                    }
+                    own_topology_changed(now);
+                } else {
+                    db_.apply(own, now);
+                    flood(tag, overlay::encode(own), nullptr);
+                }
             }
             return true;
         }
         const auto origin = record->origin;
         if (db_.apply(std::move(*record), now) == overlay::freshness::newer) {
-            flood(tag, body, from);
+            if (!options_.hide_peers) {
+                flood(tag, body, from);
+            }
             if (tag == wire::item_tag::topology) {
                 paths_dirty_ = true;
             } else {
@@ -131,7 +166,9 @@ bool hub_impl::apply_record(instant now, wire::item_tag tag, std::span<const std
 
 void hub_impl::send_digest(instant now, link_record& link) {
     link.digest_sent_at = now;
-    const auto bytes = overlay::encode(db_.digest());
+    // Who hides its peers asks for all: what it has of others is nobody's to know.
+    const auto bytes =
+        overlay::encode(options_.hide_peers ? std::vector<overlay::digest_entry>{} : db_.digest());
     counters_.control_bytes += bytes.size();
     link.channel->push_control(wire::item_tag::digest, bytes);
 }
@@ -145,12 +182,16 @@ void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body)
     if (link.channel->queued_control_bytes() > answer_backlog_max) {
         return;  // What the last answers brought is still on its way; views that differ ask again.
     }
-    const auto missing = db_.newer_than(*digest);
     const auto send = [&](wire::item_tag tag, const std::vector<std::byte>& bytes) {
         counters_.control_bytes += bytes.size();
         link.channel->push_control(tag, bytes);
     };
-    for (const auto& item : missing) {
+    if (options_.hide_peers) {
+        send(wire::item_tag::topology, overlay::encode(own_topology_for(link)));
+        send(wire::item_tag::filter, overlay::encode(own_filter_));
+        return;
+    }
+    for (const auto& item : db_.newer_than(*digest)) {
         if (item.topology) {
             send(wire::item_tag::topology, overlay::encode(*db_.topology(item.node)));
         }
@@ -162,6 +203,9 @@ void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body)
 
 /// Floods and digests leave no difference unless something went wrong; then this heals it.
 void hub_impl::check_views(instant now) {
+    if (options_.hide_peers) {
+        return;  // No peer has our view.
+    }
     // While the topology changes there is nothing to compare, and the hash would cost much.
     const auto mine = paths_dirty_ ? 0 : db_.digest_hash();
     for (const auto& [id, link] : links_) {
