@@ -79,6 +79,11 @@ class _Base:
         """The URLs at which it listens, with their real ports."""
         return self._own.listeners()
 
+    def stop_listening(self, url):
+        """Ends a listener, one of `listeners()`, and the links that came in by it. False where there is
+        none with this URL."""
+        return self._own.stop_listening(url)
+
     def peer_nosync(self, address, port, retry=None):
         """Begins to connect and returns; progress shows at status subscribers and in `peers`."""
         self._own.peer_nosync(_bzmq.make_url(address, port), "", retry)

@@ -135,6 +135,12 @@ class condition {
 void bind_peerings(py::class_<held_type>& cls) {
     cls.def("listen_url", &listen_url)
         .def("listeners", [](held_type& self) { return to_list(self->listeners()); })
+        .def("stop_listening",
+             [](held_type& self, const std::string& url) {
+                 auto& at = *self;
+                 const without_gil free;
+                 return at.stop_listening(url);
+             })
         .def("peer_later", &peer_later)
         .def("peer_nosync", &peer_nosync)
         .def("unpeer_url",
@@ -180,6 +186,11 @@ void bind_overlay(py::class_<held_type>& cls) {
                            [](endpoint& at, const std::string& topic, timespan slice) {
                                return at.await_filter_entry(topic, slice);
                            }};
+    condition<std::vector<std::string>>{
+        cls, "await_subscriptions",
+        [](endpoint& at, const std::vector<std::string>& known, timespan slice) {
+            return at.await_subscriptions(known, slice);
+        }};
     condition<std::string, std::size_t>{
         cls, "wait_for_subscriber",
         [](endpoint& at, const std::string& topic, const std::size_t& count, timespan slice) {
