@@ -17,8 +17,8 @@ ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _CURVE = 2  # zmq.CURVE
 
 # Contexts with a ZAP handler, by their libzmq address, and what it was told by bzmq.zmq.auth: the folder
-# of keys that may connect, or ANY. Without a word from it nobody can say whom it lets in.
-ANY = object()
+# of keys that may connect, or zmq.auth.CURVE_ALLOW_ANY. Without a word nobody can say whom it lets in.
+_ANY = "*"
 _handlers = {}
 
 
@@ -81,7 +81,9 @@ def _who_may_connect(context):
     if context not in _handlers:
         return {"allow_any_client": True}  # As libzmq without a ZAP handler.
     told = _handlers[context]
+    if told == _ANY:
+        return {"allow_any_client": True}
     if told is None:
         raise refuse("CURVE_SERVER with a ZAP handler",
                      "the overlay cannot ask it; name the allowed keys in BZMQ_ALLOW, or use bzmq.zmq.auth")
-    return {"allow_any_client": True} if told is ANY else {"allow": told}
+    return {"allow": os.path.abspath(told)}
