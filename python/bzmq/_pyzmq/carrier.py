@@ -23,7 +23,7 @@ from . import addresses
 from .errors import Again, ZMQError, as_zmq_error, refuse
 from .messages import decode, encode
 from .options import check_set, endpoint_options, retry_of
-from .security import curve_options, role
+from .security import curve_options, role, who_may_connect
 from .signal import Signal
 from .subscriptions import Heard, Wanted
 
@@ -214,16 +214,15 @@ class Carrier:
             return
         for option, value in self.was_set.items():
             check_set(option, value, self.type_name)
-        configuration = _configured()
+        options = endpoint_options(socket, self.was_set, self.type_name)
         if not overlay:
-            configuration.forwarding = False
-        for name, value in endpoint_options(socket, self.was_set, self.type_name).items():
-            setattr(configuration, name, value)
+            options["forwarding"] = False
         try:
-            with curve_options(socket, socket.context.underlying, self.was_set,
-                               configuration.allow) as keys:
-                for name, value in keys.items():
-                    setattr(configuration, name, value)
+            with curve_options(socket, self.was_set) as keys:
+                configuration = _configured({**options, **keys})
+                if role(socket) == "server" and not configuration.allow:
+                    for name, value in who_may_connect(socket.context.underlying).items():
+                        setattr(configuration, name, value)
                 self.endpoint = Endpoint(configuration)
             self._overlay, self.active = overlay, True
             self._open_queues()
@@ -384,15 +383,12 @@ class Carrier:
         self._publish = self._subscriber = self._subscriber_fd = None
 
 
-def _configured():
-    """What the environment says of endpoints; what belongs to sockets comes from those."""
-    made = Configuration()
+def _configured(options):
+    """What the environment says of endpoints, and what follows from the socket's own options, which win."""
+    made = Configuration(options)
     if "BZMQ_LOG_LEVEL" not in os.environ:
         made.log_level = "off"
-    try:
-        made.init([])
-    except Error as problem:
-        raise as_zmq_error(problem) from problem
+    made.init([])
     made.listen, made.peers = [], []
     # An address that the program itself names is meant, as in libzmq.
     made.allow_insecure_listen = True

@@ -11,7 +11,7 @@ from zmq.utils import z85
 
 from .errors import ZMQError, refuse
 
-__all__ = ["Allowed", "ZAP_ADDRESS", "curve_options", "role"]
+__all__ = ["Allowed", "ZAP_ADDRESS", "curve_options", "role", "who_may_connect"]
 
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _CURVE = 2  # zmq.CURVE
@@ -46,7 +46,7 @@ def role(socket):
 
 
 @contextlib.contextmanager
-def curve_options(socket, context, keys, configured_allow):
+def curve_options(socket, keys):
     """The endpoint's options for a socket's keys; the files that they name live as long as this.
 
     `keys`: options that the program has set, by their numbers; libzmq does not let pyzmq read keys
@@ -67,8 +67,6 @@ def curve_options(socket, context, keys, configured_allow):
         made = {"cert": path}
         if who == "client":
             made["server_key"] = _z85(keys[SocketOption.CURVE_SERVERKEY]).decode()
-        elif not configured_allow:
-            made.update(_who_may_connect(context))
         yield made
 
 
@@ -77,7 +75,8 @@ def _z85(key):
     return z85.encode(key) if key is not None and len(key) == 32 else key
 
 
-def _who_may_connect(context):
+def who_may_connect(context):
+    """The endpoint's options for the peers of a CURVE server for which no list of keys is configured."""
     if context not in _handlers:
         return {"allow_any_client": True}  # As libzmq without a ZAP handler.
     told = _handlers[context]
