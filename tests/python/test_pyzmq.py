@@ -385,6 +385,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+def test_times_become_the_endpoints():
+    from bzmq._pyzmq.options import _heartbeats
+    assert _heartbeats(0, -1) == {}
+    assert _heartbeats(1, -1) == {"heartbeat_interval": 0.01, "peer_timeout": 0.03}
+    assert _heartbeats(0, 600) == {"heartbeat_interval": 0.2, "peer_timeout": 0.6}
+    assert _heartbeats(500, 100) == {"heartbeat_interval": 0.09, "peer_timeout": 0.1}
+    for interval, silence in ((1, 1), (10 ** 9, -1), (10 ** 6, 1), (0, 1), (5000, 10 ** 8)):
+        bzmq.Endpoint(log_level="off", **_heartbeats(interval, silence)).shutdown()
+
+
 def test_a_forked_child_is_refused(program):
     out, err = program(CHILD).communicate(timeout=PATIENCE)
     assert out.strip() == "7", err

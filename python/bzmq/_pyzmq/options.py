@@ -4,12 +4,10 @@ libzmq's own socket, which lies under every carried one, checks and keeps all va
 and errors are libzmq's. This table says what becomes of them. docs/pyzmq.md shows it, and a test compares.
 """
 
-import errno
-
 from zmq.backend.cython import Socket as LibzmqSocket
 from zmq.constants import SocketOption
 
-from .errors import ZMQError, refuse
+from .errors import refuse
 
 __all__ = ["KEPT", "MAPPED", "REFUSED", "TABLE", "check_set", "endpoint_options"]
 
@@ -141,6 +139,7 @@ _DEFAULTS = {SocketOption.AFFINITY: 0, SocketOption.TOS: 0, SocketOption.USE_FD:
              SocketOption.XPUB_WELCOME_MSG: b"", SocketOption.BINDTODEVICE: b"",
              SocketOption.SOCKS_PROXY: b""}
 _PUBLISHING = ("PUB", "XPUB")
+_HOUR = 3_600_000  # milliseconds; an endpoint's longest times
 
 
 def check_set(option, value, type_name):
@@ -150,13 +149,6 @@ def check_set(option, value, type_name):
         raise refuse(row[0], row[1])
     if option == SocketOption.CONFLATE and value and type_name in _PUBLISHING:
         raise refuse("CONFLATE", "on the side that publishes; set it on the SUB")
-    if option in (SocketOption.HEARTBEAT_IVL, SocketOption.HEARTBEAT_TIMEOUT) and value \
-            and value < _HEARTBEAT_MIN[option]:
-        raise ZMQError(errno.EINVAL, f"{SocketOption(option).name}: at least {_HEARTBEAT_MIN[option]} ms "
-                                     "over the overlay")
-
-
-_HEARTBEAT_MIN = {SocketOption.HEARTBEAT_IVL: 10, SocketOption.HEARTBEAT_TIMEOUT: 20}
 
 
 def endpoint_options(socket, was_set, type_name):
@@ -170,17 +162,25 @@ def endpoint_options(socket, was_set, type_name):
     if value(SocketOption.MAXMSGSIZE) > 0:
         made["max_message_bytes"] = min(max(value(SocketOption.MAXMSGSIZE), 1024), 64 << 20)
     if value(SocketOption.CONNECT_TIMEOUT) > 0:
-        made["connect_timeout"] = max(value(SocketOption.CONNECT_TIMEOUT), 10) / 1000
+        made["connect_timeout"] = min(max(value(SocketOption.CONNECT_TIMEOUT), 10), _HOUR) / 1000
     if SocketOption.HANDSHAKE_IVL in was_set and value(SocketOption.HANDSHAKE_IVL) > 0:
-        made["handshake_timeout"] = max(value(SocketOption.HANDSHAKE_IVL), 10) / 1000
-    interval = value(SocketOption.HEARTBEAT_IVL)
-    silence = value(SocketOption.HEARTBEAT_TIMEOUT)
-    if interval > 0:
-        made["heartbeat_interval"] = interval / 1000
-        made["peer_timeout"] = max(silence if silence > 0 else 3 * interval, interval + 10) / 1000
+        made["handshake_timeout"] = min(max(value(SocketOption.HANDSHAKE_IVL), 10), _HOUR) / 1000
+    made.update(_heartbeats(value(SocketOption.HEARTBEAT_IVL), value(SocketOption.HEARTBEAT_TIMEOUT)))
     if type_name in _PUBLISHING and SocketOption.XPUB_NODROP in was_set:
         made["peer_overflow"] = "block"
     return made
+
+
+def _heartbeats(interval, silence):
+    """Milliseconds, 0 or -1 where unset, as the endpoint's options. Those want silence to be longer than the
+    interval."""
+    if interval <= 0 and silence <= 0:
+        return {}
+    silence = max(silence, 20) if silence > 0 else 3 * max(interval, 10)
+    silence = min(silence, _HOUR)
+    interval = min(max(interval, 10), 60_000) if interval > 0 else min(1000, silence // 3)
+    interval = max(10, min(interval, silence - 10))
+    return {"heartbeat_interval": interval / 1000, "peer_timeout": max(silence, interval + 10) / 1000}
 
 
 def retry_of(socket):
