@@ -200,17 +200,15 @@ void bind_overlay(py::class_<held_type>& cls) {
 
 // -- Publishing -----------------------------------------------------------------------------------
 
-void publish(held_type& self, const py::object& topic, const py::object& value, bool reliable) {
+/// `longest`: None, or the most that it waits, besides what the endpoint says.
+void publish(held_type& self, const py::object& topic, const py::object& value, bool reliable,
+             const py::object& longest) {
     const auto name = to_name(topic);
     const outgoing_value out{value};
     auto& to = *self;
-    auto problem = ec::none;
-    {
-        const without_gil free;
-        problem = out.publish(
-            [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); });
-    }
-    check(problem, "not published");
+    const auto send = [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); };
+    check(publish_interruptibly(to_timespan(longest), [&](auto&) { return out.publish(send); }),
+          "not published");
 }
 
 void publish_to(held_type& self, const std::string& id, const py::object& topic,
@@ -292,7 +290,8 @@ std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::it
 }
 
 void bind_messages(py::class_<held_type>& cls) {
-    cls.def("publish", &publish)
+    cls.def("publish", &publish, py::arg("topic"), py::arg("value"), py::arg("reliable"),
+            py::arg("longest") = py::none())
         .def("publish_to", &publish_to)
         .def("publish_many", &publish_many)
         .def("make_publisher",

@@ -206,6 +206,11 @@ def test_ports_are_free_after_unbind_and_close(context):
     with pytest.raises(zmq.ZMQError) as why:
         other.bind(at)
     assert why.value.errno == zmq.EADDRINUSE
+    for _ in range(10):
+        pub.unbind(at)
+        other.bind(at)
+        other.unbind(at)
+        pub.bind(at)
     pub.unbind(at)
     other.bind(at)
     known(other)                            # It has connected again.
@@ -282,14 +287,107 @@ def test_high_water_marks_and_conflate(context):
     known(pub, count=2)
     for i in range(100):
         pub.send(b"%d" % i)
-    eventually(lambda: few._carrier._subscriber.dropped() == 90)
     eventually(lambda: last._carrier._subscriber.dropped() == 99)
-    assert [few.recv() for _ in range(10)] == [b"%d" % i for i in range(10)]
+    # As in libzmq: a full SUB holds its messages up at the PUB, which has room for them.
+    assert [few.recv() for _ in range(100)] == [b"%d" % i for i in range(100)]
     nothing(few)
     assert last.recv() == b"99"
     nothing(last)
     with pytest.raises(zmq.ZMQError, match="CONFLATE"):
         pub.conflate = 1
+
+
+def test_a_full_subscriber_of_the_overlay_drops_itself(context):
+    pub, at = bound(context, address="bzmq://127.0.0.1")
+    few = context.socket(zmq.SUB)
+    few.rcvhwm = 10
+    few.subscribe("")
+    few.connect(at)
+    known(pub)
+    for i in range(100):
+        pub.send(b"%d" % i)
+    eventually(lambda: few._carrier._subscriber.dropped() == 90)
+    assert [few.recv() for _ in range(10)] == [b"%d" % i for i in range(10)]
+    nothing(few)
+
+
+def test_a_publisher_drops_what_a_subscriber_does_not_read(context):
+    pub, sub = context.socket(zmq.PUB), context.socket(zmq.SUB)
+    pub.sndhwm, sub.rcvhwm = 10, 10
+    sub.subscribe("")
+    sub.connect(f"{LOCAL}:{pub.bind_to_random_port(LOCAL)}")
+    known(pub)
+    payload = b"x" * 1_000_000
+    for _ in range(100):
+        pub.send(payload)                    # Never waits.
+    got = 0
+    while sub.poll(200):
+        sub.recv()
+        got += 1
+    assert 10 <= got < 100
+
+
+def test_close_waits_for_a_slow_reader(context):
+    pub, sub = context.socket(zmq.PUB), context.socket(zmq.SUB)
+    sub.rcvhwm = 10
+    sub.subscribe("")
+    sub.connect(f"{LOCAL}:{pub.bind_to_random_port(LOCAL)}")
+    known(pub)
+    count, payload = 300, b"x" * 100_000
+    got = []
+
+    def read():
+        for _ in range(count):
+            got.append(len(sub.recv()))
+            time.sleep(0.008)
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(count):
+        pub.send(payload)
+    pub.setsockopt(zmq.LINGER, -1)
+    pub.close()                              # More than the two seconds of an endpoint's shutdown.
+    reader.join(PATIENCE)
+    assert len(got) == count
+    stuck, deaf = context.socket(zmq.PUB), context.socket(zmq.SUB)
+    deaf.rcvhwm = 1
+    deaf.subscribe("")
+    deaf.connect(f"{LOCAL}:{stuck.bind_to_random_port(LOCAL)}")
+    known(stuck)
+    for _ in range(count):
+        stuck.send(payload)
+    began = time.monotonic()
+    stuck.close(linger=100)
+    assert time.monotonic() - began < PATIENCE / 4
+
+
+def test_an_xpub_that_drops_nothing_waits_or_says_again(context):
+    pub, sub = context.socket(zmq.XPUB), context.socket(zmq.SUB)
+    pub.setsockopt(zmq.XPUB_NODROP, 1)
+    pub.sndhwm = 10
+    sub.subscribe("")
+    port = pub.bind_to_random_port(LOCAL)
+    sub.connect(f"{LOCAL}:{port}")
+    known(pub)
+    payload = b"x" * 100_000
+    sent = 0
+    with pytest.raises(zmq.Again):
+        while sent < 10_000:
+            pub.send(payload, zmq.NOBLOCK)
+            sent += 1
+        pytest.fail("1 GB found room")
+    pub.sndtimeo = 100
+    began = time.monotonic()
+    with pytest.raises(zmq.Again):
+        while True:
+            pub.send(payload)
+            sent += 1
+    assert time.monotonic() - began >= 0.1
+    reader = threading.Thread(target=lambda: [sub.recv() for _ in range(sent + 1)])
+    reader.start()
+    pub.sndtimeo = MS
+    pub.send(b"last")
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
 
 
 def test_an_xpub_hears_who_subscribes(context):

@@ -158,7 +158,8 @@ class BZMQ_EXPORT endpoint {
     //   ec::message_too_big  larger than the option max_message_bytes
     //   ec::queue_full       not published: no room within the option publish_timeout
     //   ec::shutting_down    not published
-    // Where the policy `block` or a reliable receiver holds it up, a call waits.
+    // Where the policy `block` or a reliable receiver holds it up, a call waits; `publish_limit` bounds
+    // that for one thread.
 
     ec publish(std::string_view topic, const data& value,
                delivery_mode mode = delivery_mode::best_effort);

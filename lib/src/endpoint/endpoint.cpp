@@ -1,6 +1,7 @@
 #include "bzmq/endpoint.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "endpoint/core.hpp"
@@ -162,9 +163,14 @@ std::vector<std::string> endpoint::peer_subscriptions() const {
 }
 
 bool endpoint::await_subscriptions(const std::vector<std::string>& known, timespan timeout) {
-    return core_->await([self = node_id(), known](
-                            const node::hub& hub) { return wanted_by_others(hub, self) != known; },
-                        timeout);
+    // Asked in each turn of the core; only a change of the view is worth a closer look.
+    return core_->await(
+        [self = node_id(), known, seen = std::optional<std::uint64_t>{}](
+            const node::hub& hub) mutable {
+            const auto view = hub.view_hash();
+            return std::exchange(seen, view) != view && wanted_by_others(hub, self) != known;
+        },
+        timeout);
 }
 
 std::vector<std::string> endpoint::subscriptions_of(const endpoint_id& id) const {

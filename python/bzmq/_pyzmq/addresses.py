@@ -8,12 +8,13 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 
 from zmq.backend.cython import IPC_PATH_MAX_LEN, strerror
 
 from .errors import ZMQError, refuse
 
-__all__ = ["SCHEMES", "Place", "inproc_bind", "inproc_connect", "inproc_forget", "inproc_unbind",
+__all__ = ["SCHEMES", "Place", "await_closed", "inproc_bind", "inproc_connect", "inproc_forget", "inproc_unbind",
            "parse", "scheme_of"]
 
 SCHEMES = ("tcp", "ipc", "inproc", "bzmq")
@@ -94,6 +95,29 @@ def _ipc(path, binding):
     if binding and folder and not path.startswith("@") and not os.path.isdir(folder):
         raise ZMQError(errno.ENOENT, f"{strerror(errno.ENOENT)} for ipc path \"{path}\".")
     return Place("ipc", f"ipc://{path}", f"ipc://{path}")
+
+
+def await_closed(url, patience=1.0):
+    """Waits until nobody listens at an endpoint's URL any more: libzmq closes listeners in a thread of its
+    own, and takes the file of an ipc one away then."""
+    end = time.monotonic() + patience
+    while not _closed(url) and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _closed(url):
+    scheme, _, rest = url.partition("://")
+    if scheme == "ipc":
+        return not os.path.exists(rest)
+    host, _, port = rest.rpartition(":")
+    host = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if host == "*" else host, int(port)))
+        except OSError as problem:
+            return problem.errno != errno.EADDRINUSE
+    return True
 
 
 # -- inproc ---------------------------------------------------------------------------------------

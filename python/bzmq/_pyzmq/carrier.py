@@ -13,7 +13,7 @@ import select
 import time
 
 from zmq.backend.cython import Socket as LibzmqSocket
-from zmq.constants import SNDMORE, POLLIN, POLLOUT, SocketOption, SocketType
+from zmq.constants import NOBLOCK, POLLIN, POLLOUT, SNDMORE, SocketOption, SocketType
 
 from ..configuration import Configuration
 from ..endpoint import Endpoint
@@ -32,6 +32,8 @@ __all__ = ["CARRIED_TYPES", "Carrier"]
 CARRIED_TYPES = {int(SocketType.PUB), int(SocketType.SUB), int(SocketType.XPUB), int(SocketType.XSUB)}
 _SENDING = {int(SocketType.PUB), int(SocketType.XPUB)}
 _INPROC_PATIENCE = 5.0
+_STALLED = 2.0      # So long close waits without any progress.
+_LOOK_EVERY = 0.005
 _BATCH = 1000  # messages that one look takes out of the overlay's queue
 
 
@@ -63,6 +65,7 @@ class Carrier:
         self._inbox = collections.deque()
         self._rest = None         # frames that follow what recv gave
         self._conflate = False
+        self._nodrop = False
         self._batch = _BATCH
         self._closed = False
         self.terminating = False  # Does its context end? Then the next look at libzmq raises.
@@ -194,6 +197,7 @@ class Carrier:
         for each in [each for each, (its, _) in self._bound.items() if its == url]:
             del self._bound[each]
         self.endpoint.stop_listening(url)
+        addresses.await_closed(url)
         clean_up()
 
     def disconnect(self, address):
@@ -232,11 +236,14 @@ class Carrier:
     def _open_queues(self):
         if self.publishes:
             self._publish = self.endpoint._own.publish
+            self._nodrop = bool(self.was_set.get(int(SocketOption.XPUB_NODROP)))
             if self.type == SocketType.XPUB:
                 self._heard = Heard(self.endpoint)
         else:
             most = self.was_set.get(int(SocketOption.RCVHWM)) or None
-            overflow = None
+            # As in libzmq a full SUB holds up its links, and the PUB drops. An endpoint that relays must
+            # not hold up others for its own reader's sake.
+            overflow = None if self._overlay else "block"
             self._conflate = bool(self.was_set.get(int(SocketOption.CONFLATE)))
             if self._conflate:
                 most, overflow = 1, "drop_oldest"
@@ -297,7 +304,7 @@ class Carrier:
     def _wait(self, socket, flags):
         if self._fill():
             return
-        timeout = 0 if flags & 1 else LibzmqSocket.get(socket, SocketOption.RCVTIMEO)
+        timeout = 0 if flags & NOBLOCK else LibzmqSocket.get(socket, SocketOption.RCVTIMEO)
         if timeout == 0:
             LibzmqSocket.get(socket, SocketOption.EVENTS)  # Says whether the context has ended.
             raise Again()
@@ -334,11 +341,19 @@ class Carrier:
         elif self._publish is not None:
             topic, value = encode(parts)
             try:
-                self._publish(topic, value, False)
+                self._publish(topic, value, False, self._send_patience(socket, flags))
             except QueueFull:
-                pass  # As libzmq's PUB: what does not fit is dropped.
+                if self._nodrop:
+                    raise Again() from None  # Else as libzmq's PUB: what does not fit is dropped.
             except Error as problem:
                 raise as_zmq_error(problem) from problem
+
+    def _send_patience(self, socket, flags):
+        """Seconds that a send may wait, None for ever."""
+        if not self._nodrop:
+            return None
+        timeout = 0 if flags & NOBLOCK else LibzmqSocket.get(socket, SocketOption.SNDTIMEO)
+        return None if timeout < 0 else timeout / 1000
 
     def _send_upstream(self, socket, parts):
         """An XSUB's subscriptions."""
@@ -371,6 +386,8 @@ class Carrier:
                 target()
         if self.endpoint is not None:
             try:
+                if self.publishes:
+                    self._hand_on()
                 self.endpoint.shutdown()
             except ForkError:
                 return  # The parent's; it ends it itself.
@@ -381,6 +398,23 @@ class Carrier:
         if self.signal is not None:
             self.signal.close()
         self._publish = self._subscriber = self._subscriber_fd = None
+
+
+    def _hand_on(self):
+        """Waits until peers have what was sent: as long as LINGER says, and something leaves."""
+        linger = self.was_set.get(int(SocketOption.LINGER), -1)
+        end = None if linger < 0 else time.monotonic() + linger / 1000
+        last, since = None, time.monotonic()
+        while end is None or time.monotonic() < end:
+            waiting = self.endpoint.metrics()["publish_queue_bytes"] + sum(
+                each.queue_bytes for each in self.endpoint.peers())
+            if not waiting:
+                return
+            if waiting != last:
+                last, since = waiting, time.monotonic()
+            elif time.monotonic() - since > _STALLED:
+                return
+            time.sleep(_LOOK_EVERY)
 
 
 def _configured(options):

@@ -28,12 +28,12 @@ _ROWS = [
     ("LAST_ENDPOINT", MAPPED, "the last address bound, with its real port, or connected"),
     ("RCVTIMEO", MAPPED, "longest wait of recv"),
     ("SNDTIMEO", MAPPED, "longest wait of send; only XPUB_NODROP lets it wait"),
-    ("RCVHWM", MAPPED, "messages that may wait in the receiver; unset: a million, 64 MiB"),
-    ("SNDHWM", MAPPED, "messages that may wait for one peer; unset: a million, 64 MiB"),
+    ("RCVHWM", MAPPED, "messages that may wait in the receiver; unset or 0: a million; 64 MiB in any case"),
+    ("SNDHWM", MAPPED, "messages that may wait for one peer; unset or 0: a million; 64 MiB in any case"),
     ("HWM", MAPPED, "both"),
     ("CONFLATE", MAPPED, "keeps the newest message only; on a PUB, refused"),
     ("MAXMSGSIZE", MAPPED, "longest message to accept; at most 64 MiB in any case"),
-    ("LINGER", MAPPED, "close hands on what was sent, at most two seconds, whatever the value"),
+    ("LINGER", MAPPED, "close waits so long for what was sent to leave; two seconds after the last that did it gives up"),
     # -- Peers
     ("RECONNECT_IVL", MAPPED, "pause between attempts to connect; -1: one attempt only"),
     ("RECONNECT_IVL_MAX", MAPPED, "the pause grows up to this"),
@@ -166,7 +166,7 @@ def endpoint_options(socket, was_set, type_name):
     if SocketOption.HANDSHAKE_IVL in was_set and value(SocketOption.HANDSHAKE_IVL) > 0:
         made["handshake_timeout"] = min(max(value(SocketOption.HANDSHAKE_IVL), 10), _HOUR) / 1000
     made.update(_heartbeats(value(SocketOption.HEARTBEAT_IVL), value(SocketOption.HEARTBEAT_TIMEOUT)))
-    if type_name in _PUBLISHING and SocketOption.XPUB_NODROP in was_set:
+    if type_name in _PUBLISHING and was_set.get(SocketOption.XPUB_NODROP):
         made["peer_overflow"] = "block"
     return made
 

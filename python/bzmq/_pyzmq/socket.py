@@ -202,6 +202,8 @@ class Socket(LibzmqSocket):
         super().close(linger)
         if self._carrier is not None:
             _carriers.pop(address, None)
+            if linger is not None:
+                self._carrier.was_set[int(SocketOption.LINGER)] = linger
             self._carrier.close()
 
 
