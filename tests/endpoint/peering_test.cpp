@@ -284,7 +284,7 @@ TEST_F(keys, an_endpoint_without_keys_does_not_get_in) {
 TEST(peering, a_listener_ends_with_its_links_and_its_port_is_free) {
     auto a = make("a");
     auto b = make("b");
-    join(a, b);
+    join(b, a);
     ASSERT_TRUE(a.await_peer(b.node_id(), patience));
     const auto url = a.listeners().at(0);
     EXPECT_FALSE(a.stop_listening("tcp://127.0.0.1:1"));

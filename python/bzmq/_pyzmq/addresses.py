@@ -142,7 +142,10 @@ def inproc_bind(context, name, binder, listen):
         os.rmdir(os.path.dirname(url[len("ipc://"):]))
         raise ZMQError(errno.EADDRINUSE)
     for each in callbacks:
-        each(url, binder)
+        try:
+            each(url, binder)
+        except ZMQError:
+            pass  # Who waited has closed meanwhile, or has other keys: no failure of this bind.
     return url
 
 

@@ -13,7 +13,7 @@ import select
 import time
 
 from zmq.backend.cython import Socket as LibzmqSocket
-from zmq.constants import NOBLOCK, POLLIN, POLLOUT, SNDMORE, SocketOption, SocketType
+from zmq.constants import Event, NOBLOCK, POLLIN, POLLOUT, SNDMORE, SocketOption, SocketType
 
 from ..configuration import Configuration
 from ..endpoint import Endpoint
@@ -31,6 +31,7 @@ __all__ = ["CARRIED_TYPES", "Carrier"]
 
 CARRIED_TYPES = {int(SocketType.PUB), int(SocketType.SUB), int(SocketType.XPUB), int(SocketType.XSUB)}
 _SENDING = {int(SocketType.PUB), int(SocketType.XPUB)}
+_SNDMORE, _NOBLOCK, _SNDTIMEO = int(SNDMORE), int(NOBLOCK), int(SocketOption.SNDTIMEO)
 _INPROC_PATIENCE = 5.0
 _STALLED = 2.0      # So long close waits without any progress.
 _LOOK_EVERY = 0.005
@@ -48,6 +49,8 @@ class Carrier:
         self.everything = everything  # Carried whatever it binds or connects?
         self.active = everything      # From the first bzmq:// otherwise.
         self.publishes = type_number in _SENDING
+        self.sends = type_number != SocketType.SUB
+        self.receives = type_number != SocketType.PUB
         self.wanted = Wanted()
         self.was_set = {}
         self.endpoint = None
@@ -63,7 +66,7 @@ class Carrier:
         self._connected = {}      # address -> URL, or an inproc callback
         self._outgoing = []       # frames before the last
         self._inbox = collections.deque()
-        self._rest = None         # frames that follow what recv gave
+        self.rest = ()            # frames that follow what recv gave, the last first
         self._conflate = False
         self._nodrop = False
         self._batch = _BATCH
@@ -102,7 +105,7 @@ class Carrier:
         if option == SocketOption.EVENTS:
             return self.events(socket)
         if option == SocketOption.RCVMORE:
-            return int(bool(self._rest))
+            return int(bool(self.rest))
         if option == SocketOption.LAST_ENDPOINT:
             return self.shown
         return None
@@ -144,7 +147,8 @@ class Carrier:
         except Error as problem:
             raise as_zmq_error(problem) from problem
 
-    def connect(self, socket, address):
+    def connect(self, socket, address, tell):
+        """`tell(event)`: what the monitor hears before anything that comes of it."""
         scheme = addresses.scheme_of(address)
         if role(socket) == "server":
             raise refuse("CURVE_SERVER", "on the side that connects; the CURVE server must bind")
@@ -153,18 +157,17 @@ class Carrier:
         self.shown = address.encode()
         if address in self._connected:
             return
+        tell(Event.CONNECT_DELAYED)
         retry = retry_of(socket)
         endpoint = self.endpoint
 
-        def dial(url):
-            try:
-                endpoint.peer_url_nosync(url, retry=retry)
-            except Error as problem:
-                raise as_zmq_error(problem) from problem
-            return url
-
         if place:
-            self._connected[address] = dial(place.url)
+            self._connected[address] = place.url  # Before the monitor can ask.
+            try:
+                endpoint.peer_url_nosync(place.url, retry=retry)
+            except Error as problem:
+                del self._connected[address]
+                raise as_zmq_error(problem) from problem
         else:
             context, name = socket.context.underlying, address.partition("://")[2]
 
@@ -283,28 +286,33 @@ class Carrier:
     def events(self, socket):
         self.clear_signal(socket)
         found = POLLOUT if self.type != SocketType.SUB else 0
-        if self._rest or self._fill():
+        if self.rest or self._fill():
             found |= POLLIN
         return int(found)
 
     def next_frame(self, socket, flags):
         """The next frame, and whether more follow."""
-        if self._rest:
-            return self._rest.pop(0), bool(self._rest)
+        if self.rest:
+            return self.rest.pop(), bool(self.rest)
+        parts = self.next_message(socket, flags)
+        if len(parts) == 1:
+            return parts[0], False
+        parts.reverse()
+        self.rest = parts
+        return parts.pop(), True
+
+    def next_message(self, socket, flags):
+        """All frames of the next message."""
         if self.signal is not None:
             self.clear_signal(socket)
         if not self._inbox or self._conflate:
             self._wait(socket, flags)
-        parts = self._inbox.popleft()
-        if len(parts) == 1:
-            return parts[0], False
-        self._rest = parts
-        return parts.pop(0), True
+        return self._inbox.popleft()
 
     def _wait(self, socket, flags):
         if self._fill():
             return
-        timeout = 0 if flags & NOBLOCK else LibzmqSocket.get(socket, SocketOption.RCVTIMEO)
+        timeout = 0 if int(flags) & _NOBLOCK else LibzmqSocket.get(socket, SocketOption.RCVTIMEO)
         if timeout == 0:
             LibzmqSocket.get(socket, SocketOption.EVENTS)  # Says whether the context has ended.
             raise Again()
@@ -327,32 +335,40 @@ class Carrier:
     # -- Sending ----------------------------------------------------------------------------------
 
     def send(self, socket, frame, flags):
-        if self.signal is not None or self.terminating:
-            self.clear_signal(socket)
-        if flags & SNDMORE:
+        # pyzmq's flags are enums, whose arithmetic takes longer than all the rest here.
+        flags = int(flags)
+        if flags & _SNDMORE:
             self._outgoing.append(frame)
             return
         if self._outgoing:
             parts, self._outgoing = [*self._outgoing, frame], []
         else:
             parts = [frame]
+        self.send_message(socket, parts, flags)
+
+    def in_message(self):
+        """Have frames been sent that wait for the last one?"""
+        return bool(self._outgoing)
+
+    def send_message(self, socket, parts, flags):
+        if self.signal is not None or self.terminating:
+            self.clear_signal(socket)
         if not self.publishes:
             self._send_upstream(socket, parts)
         elif self._publish is not None:
             topic, value = encode(parts)
             try:
-                self._publish(topic, value, False, self._send_patience(socket, flags))
+                self._publish(topic, value, False,
+                              self._send_patience(flags) if self._nodrop else None)
             except QueueFull:
                 if self._nodrop:
                     raise Again() from None  # Else as libzmq's PUB: what does not fit is dropped.
             except Error as problem:
                 raise as_zmq_error(problem) from problem
 
-    def _send_patience(self, socket, flags):
+    def _send_patience(self, flags):
         """Seconds that a send may wait, None for ever."""
-        if not self._nodrop:
-            return None
-        timeout = 0 if flags & NOBLOCK else LibzmqSocket.get(socket, SocketOption.SNDTIMEO)
+        timeout = 0 if int(flags) & _NOBLOCK else self.was_set.get(_SNDTIMEO, -1)
         return None if timeout < 0 else timeout / 1000
 
     def _send_upstream(self, socket, parts):

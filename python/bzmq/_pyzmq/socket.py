@@ -15,6 +15,8 @@ from .security import ZAP_ADDRESS, Allowed
 
 __all__ = ["Context", "Socket", "carrier_of", "carry_all_from_environment"]
 
+_FD, _RCVMORE = int(SocketOption.FD), int(SocketOption.RCVMORE)
+
 # Sockets' states by their libzmq address: a socket and its shadows share one.
 _carriers = weakref.WeakValueDictionary()
 
@@ -79,8 +81,7 @@ class Socket(LibzmqSocket):
         if carrier is None:
             super().connect(addr)
         else:
-            carrier.connect(self, _text(addr))
-            self._tell_monitor(Event.CONNECT_DELAYED)
+            carrier.connect(self, _text(addr), self._tell_monitor)
 
     def unbind(self, addr):
         carrier = self._taking(addr)
@@ -130,7 +131,9 @@ class Socket(LibzmqSocket):
         carrier = self._carrier
         if carrier is None:
             return super().get(option)
-        if option == SocketOption.FD:
+        if option == _RCVMORE and carrier.active and not self._closed:
+            return 1 if carrier.rest else 0
+        if option == _FD:
             self._alive()
             return carrier.descriptor(self)
         if carrier.active:
@@ -151,7 +154,7 @@ class Socket(LibzmqSocket):
 
     def send(self, data, flags=0, copy=True, track=False):
         carrier = self._carrier
-        if carrier is None or not carrier.active or not (carrier.publishes or carrier.type == _XSUB):
+        if carrier is None or not carrier.active or not carrier.sends:
             return super().send(data, flags, copy, track)
         if self._closed:
             raise ZMQError(errno.ENOTSOCK)
@@ -166,7 +169,7 @@ class Socket(LibzmqSocket):
 
     def recv(self, flags=0, copy=True, track=False):
         carrier = self._carrier
-        if carrier is None or not carrier.active or carrier.type == _PUB:
+        if carrier is None or not carrier.active or not carrier.receives:
             return super().recv(flags, copy, track)
         if self._closed:
             raise ZMQError(errno.ENOTSOCK)
@@ -218,7 +221,6 @@ class Context(LibzmqContext):
         super().term()
 
 
-_PUB, _XSUB = 1, 10
 
 
 def _text(addr):

@@ -37,6 +37,28 @@ class Socket(_socket.Socket, OnOverlay):
     setsockopt = OnOverlay.setsockopt
     getsockopt = OnOverlay.getsockopt
 
+    # The same as pyzmq's, without a step for each frame.
+
+    def send_multipart(self, msg_parts, flags=0, copy=True, track=False, **options):
+        """Sends a message of several frames."""
+        carrier = self._carrier
+        if (carrier is None or not carrier.active or not carrier.sends or self._closed or track or options
+                or not msg_parts or int(flags) & _SNDMORE or carrier.in_message()
+                or any(type(each) is not bytes for each in msg_parts)):
+            return super().send_multipart(msg_parts, flags, copy, track, **options)
+        return carrier.send_message(self, msg_parts, flags)
+
+    def recv_multipart(self, flags=0, copy=True, track=False):
+        """All frames of the next message."""
+        carrier = self._carrier
+        if (carrier is None or not carrier.active or not carrier.receives or self._closed or not copy
+                or carrier.rest):
+            return super().recv_multipart(flags, copy, track)
+        return carrier.next_message(self, flags)
+
+
+_SNDMORE = int(zmq.SNDMORE)
+
 
 class Context(_context.Context, _own.Context):
     __doc__ = _context.Context.__doc__
