@@ -8,7 +8,8 @@ One implementation under two faces: `bzmq.pyzmq_backend` and `bzmq.zmq`. docs/py
     security      CURVE keys for an endpoint
     signal        the edge-triggered descriptor
     subscriptions what a SUB wants, what an XPUB hears
-    carrier       one carried socket: its endpoint, queues, attachments
+    attachments   bind and connect, and the endpoint behind them
+    carrier       one carried socket: its options, queues, descriptor
     monitor       socket events
     socket        the classes that pyzmq's own build on
     polling       zmq_poll, proxy, device

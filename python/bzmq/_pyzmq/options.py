@@ -165,6 +165,9 @@ def endpoint_options(socket, was_set, type_name):
         made["connect_timeout"] = min(max(value(SocketOption.CONNECT_TIMEOUT), 10), _HOUR) / 1000
     if SocketOption.HANDSHAKE_IVL in was_set and value(SocketOption.HANDSHAKE_IVL) > 0:
         made["handshake_timeout"] = min(max(value(SocketOption.HANDSHAKE_IVL), 10), _HOUR) / 1000
+    first, most = value(SocketOption.RECONNECT_IVL), value(SocketOption.RECONNECT_IVL_MAX)
+    if most > first > 0:
+        made["retry_min"], made["retry_max"] = first / 1000, min(most, 24 * _HOUR) / 1000
     made.update(_heartbeats(value(SocketOption.HEARTBEAT_IVL), value(SocketOption.HEARTBEAT_TIMEOUT)))
     if type_name in _PUBLISHING and was_set.get(SocketOption.XPUB_NODROP):
         made["peer_overflow"] = "block"

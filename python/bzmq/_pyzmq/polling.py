@@ -29,12 +29,10 @@ def zmq_poll(sockets, timeout=-1):
                  if (found := carrier.events(each) & flags)]
         left = 0 if ready else -1 if end is None else max(0, _milliseconds(end - time.monotonic()))
         waited = others if ready else others + [pair for one in carried for pair in _stand_ins(one)]
-        if waited:
+        if waited:  # Else a PUB is ready.
             own = {carrier.level_fd() for _, _, carrier in carried} - theirs
             ready += [(each, found) for each, found in libzmq.zmq_poll(waited, left)
                       if not (isinstance(each, int) and each in own)]
-        elif not ready and left:
-            time.sleep(left / 1000 if left > 0 else 3600)
         if ready:
             return ready
         if left == 0:
@@ -49,10 +47,8 @@ def _milliseconds(seconds):
 
 def _stand_ins(one):
     socket, flags, carrier = one
-    if not flags & POLLIN:
-        return
-    yield socket, POLLIN
-    if carrier.level_fd() is not None:
+    yield socket, POLLIN  # Never so; raises once the context ends.
+    if flags & POLLIN and carrier.level_fd() is not None:
         yield carrier.level_fd(), POLLIN
 
 

@@ -24,12 +24,6 @@ class Signal:
         """From now on each time that `fd` becomes readable is a signal; also if it is so already."""
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
 
-    def unwatch(self, fd):
-        try:
-            self._epoll.unregister(fd)
-        except OSError:
-            pass  # Closed, and so gone already.
-
     def clear(self):
         """Takes signals back. To be called before a look at what there is, so that none is lost."""
         self._epoll.poll(0, 4)

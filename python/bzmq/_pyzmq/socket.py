@@ -51,7 +51,7 @@ class Socket(LibzmqSocket):
         kind = LibzmqSocket.get(self, SocketOption.TYPE)
         if kind not in CARRIED_TYPES:
             return
-        address = LibzmqSocket.underlying.__get__(self)
+        address = self.underlying
         shadow = bool(options.get("shadow"))
         self._carrier = _carriers.get(address) if shadow else None
         if self._carrier is None:
@@ -123,7 +123,6 @@ class Socket(LibzmqSocket):
     def set(self, option, optval):
         if self._carrier is None:
             return super().set(option, optval)
-        # An XSUB subscribes by messages only.
         super().set(option, optval)
         self._carrier.set(self, option, optval)
 
@@ -219,8 +218,6 @@ class Context(LibzmqContext):
             for each in list(_carriers.values()):
                 each.terminating = each.terminating or each.context == address
         super().term()
-
-
 
 
 def _text(addr):

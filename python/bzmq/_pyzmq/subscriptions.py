@@ -14,45 +14,51 @@ class Wanted:
     subscriber, once there is one."""
 
     def __init__(self):
-        self._counts = collections.Counter()
+        self._counts = collections.Counter()   # by prefix
+        self._topics = collections.Counter()   # the same as the overlay knows them
+        self._long = 0                         # those that do not fit in a topic
         self._subscriber = None
-        self.exact = True  # Does the overlay's own filter do?
+
+    @property
+    def exact(self):
+        """Does the overlay's own filter do?"""
+        return not self._long
 
     def topics(self):
-        return {topic_of(each) for each in self._counts}
+        return list(self._topics)
 
     def attach(self, subscriber):
         self._subscriber = subscriber
 
     def add(self, prefix):
-        before = self.topics()
         self._counts[prefix] += 1
-        self._changed(before)
+        if self._counts[prefix] > 1:
+            return
+        topic = topic_of(prefix)
+        self._long += len(prefix) > HEAD_MAX
+        self._topics[topic] += 1
+        if self._subscriber is not None and self._topics[topic] == 1:
+            self._subscriber.add_topic(topic)
 
     def remove(self, prefix):
         """False where it was not there, or stays, since it was subscribed to more than once."""
         if prefix not in self._counts:
             return False
-        before = self.topics()
         self._counts[prefix] -= 1
         if self._counts[prefix]:
             return False
         del self._counts[prefix]
-        self._changed(before)
+        topic = topic_of(prefix)
+        self._long -= len(prefix) > HEAD_MAX
+        self._topics[topic] -= 1
+        if not self._topics[topic]:
+            del self._topics[topic]
+            if self._subscriber is not None:
+                self._subscriber.remove_topic(topic)
         return True
 
     def matches(self, frame):
         return any(frame.startswith(each) for each in self._counts)
-
-    def _changed(self, before):
-        self.exact = all(len(each) <= HEAD_MAX for each in self._counts)
-        if self._subscriber is None:
-            return
-        now = self.topics()
-        for each in now - before:
-            self._subscriber.add_topic(each)
-        for each in before - now:
-            self._subscriber.remove_topic(each)
 
 
 class Heard:
