@@ -323,15 +323,25 @@ std::unique_ptr<python_store> adopt(expected<store> made) {
     return std::make_unique<python_store>(std::make_shared<store>(value_or_raise(std::move(made))));
 }
 
+std::unique_ptr<background_call> promote_later(held_type& self, const std::string& name,
+                                               const std::optional<std::string>& node,
+                                               const py::object& timeout) {
+    return std::make_unique<background_call>(
+        [held = self.shared(), name, at = node ? to_id(*node) : endpoint_id{},
+         limit = to_timespan(timeout).value_or(std::chrono::hours{24})](
+            const auto&) -> background_call::finish {
+            auto who = held->promote_store(name, at, limit);
+            return [who = std::move(who)]() -> py::object {
+                return py::str{to_text(value_or_raise(who))};
+            };
+        });
+}
+
 void bind_stores(py::class_<held_type>& cls) {
+    cls.def("promote_later", &promote_later);
     cls.def("attach_master",
             [](held_type& self, const std::string& name, int kind, const py::dict& options) {
-                backend_options given;
-                for (const auto& [key, value] : options) {
-                    given.emplace(to_name(key), PyLong_CheckExact(value.ptr())
-                                                    ? data{value.cast<std::uint64_t>()}
-                                                    : to_data(value));
-                }
+                const auto given = to_master_options(options);
                 auto& at = *self;
                 auto made = [&] {
                     const without_gil free;
