@@ -22,7 +22,8 @@ from .security import curve_options, role, who_may_connect
 
 __all__ = ["INPROC_PATIENCE", "Attachments"]
 
-INPROC_PATIENCE = 5.0
+INPROC_PATIENCE = 10.0  # So long inproc waits; then it goes on by itself, as tcp does.
+_INPROC_RETRY = 0.1
 _STALLED = 2.0      # So long close waits without any progress.
 _LOOK_EVERY = 0.005
 
@@ -102,7 +103,8 @@ class Attachments:
                 # In libzmq two inproc sockets are connected when bind and connect have returned.
                 self._connected[address] = url
                 try:
-                    endpoint.peer_url(url, retry=0, timeout=INPROC_PATIENCE)
+                    endpoint.peer_url_nosync(url, retry=_INPROC_RETRY)
+                    endpoint.await_peer(binder.endpoint.node_id(), INPROC_PATIENCE)
                 except Error as problem:
                     raise as_zmq_error(problem) from problem
                 self._settle()
