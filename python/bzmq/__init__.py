@@ -26,6 +26,7 @@ from .status import EndpointInfo, NetworkInfo, PeerInfo, Status, StatusSubscribe
 from .store import Batch, Entry, Info, Outcome, Store, StoreEvent, StoreEvents, StoreProxy
 from .subscriber import SafeSubscriber, Subscriber
 from .topic import Topic
+from .worker import Worker
 
 __version__ = "0.1.0"
 

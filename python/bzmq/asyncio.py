@@ -287,6 +287,9 @@ class Endpoint(_Base):
         return await _finished(
             self._own.wait_for_subscriber_later(topic_text(topic), count, timeout))
 
+    async def promote_store(self, name, node=None, timeout=15.0):
+        return await _finished(self._own.promote_later(name, node, timeout))
+
     async def ping(self, node, timeout=5.0):
         return await _finished(self._own.ping_later(node, timeout))
 

@@ -13,6 +13,7 @@ from .store import Store
 from .subscriber import SafeSubscriber, Subscriber
 from .topic import topic_list, topic_text
 from .waiting import Deadline
+from .worker import Worker
 
 __all__ = ["Endpoint"]
 
@@ -78,6 +79,11 @@ class _Base:
     def listeners(self):
         """The URLs at which it listens, with their real ports."""
         return self._own.listeners()
+
+    def stop_listening(self, url):
+        """Ends a listener, one of `listeners()`, and the links that came in by it. False where there is
+        none with this URL."""
+        return self._own.stop_listening(url)
 
     def peer_nosync(self, address, port, retry=None):
         """Begins to connect and returns; progress shows at status subscribers and in `peers`."""
@@ -235,19 +241,35 @@ class Endpoint(_Base):
         """Receives what happens in the overlay; without `receive_statuses` errors only."""
         return StatusSubscriber(self._own.make_status_subscriber(receive_statuses))
 
+    def subscribe(self, topics, on_next, on_init=None, on_end=None, *, queue_messages=None,
+                  queue_bytes=None, overflow=None):
+        """Calls `on_next(message)` for each message, on a thread of its own; a `Worker`.
+
+        `on_init()` comes first, `on_end(why)` last: an `Error`, what a callback raised (that ends the
+        subscription), or None after `stop`.
+        """
+        return Worker(self._subscriber(Subscriber, "usual", topics, queue_messages, queue_bytes, overflow),
+                      on_next, on_init, on_end)
+
     def attach_master(self, name, type=Backend.Memory, opts=None, **options):
         """Makes this endpoint the master of a store.
 
         Options of `Backend.LMDB`: path (a folder), durability ("group", "sync" or "async"),
-        log_bytes, map_bytes_max. Raises MasterExists, CannotOpenFile, InvalidConfiguration.
+        log_bytes, map_bytes_max; of failover: sync_replicas, electors, elector, failover_timeout. Raises MasterExists, CannotOpenFile, InvalidConfiguration.
         """
         return Store(self._own.attach_master(name, int(type), {**(opts or {}), **options}))
+
+    def promote_store(self, name, node=None, timeout=15.0):
+        """Makes the standby of a store at another endpoint its master and waits until all know; None: the
+        only standby that there is. Its id. Raises RequestTimeout, InvalidConfiguration (there are several)."""
+        return self._own.promote_later(name, node, timeout).wait()
 
     def attach_clone(self, name, resync_interval=10.0, stale_interval=300.0,
                      mutation_buffer_interval=120.0, *, get_delay=5.0, **options):
         """Makes a copy of a store that follows its master, whether or not that is there yet.
 
-        Times in seconds. Also: mutation_buffer_bytes, follow_new_store.
+        Times in seconds. Also: mutation_buffer_bytes, follow_new_store; standby, a dict of the options
+        of `attach_master`: it keeps its copy on disk, and may take the master's place.
         """
         made = Store(self._own.attach_clone(name, {
             "resync_interval": resync_interval, "stale_interval": stale_interval,

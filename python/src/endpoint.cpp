@@ -135,6 +135,12 @@ class condition {
 void bind_peerings(py::class_<held_type>& cls) {
     cls.def("listen_url", &listen_url)
         .def("listeners", [](held_type& self) { return to_list(self->listeners()); })
+        .def("stop_listening",
+             [](held_type& self, const std::string& url) {
+                 auto& at = *self;
+                 const without_gil free;
+                 return at.stop_listening(url);
+             })
         .def("peer_later", &peer_later)
         .def("peer_nosync", &peer_nosync)
         .def("unpeer_url",
@@ -180,6 +186,11 @@ void bind_overlay(py::class_<held_type>& cls) {
                            [](endpoint& at, const std::string& topic, timespan slice) {
                                return at.await_filter_entry(topic, slice);
                            }};
+    condition<std::vector<std::string>>{
+        cls, "await_subscriptions",
+        [](endpoint& at, const std::vector<std::string>& known, timespan slice) {
+            return at.await_subscriptions(known, slice);
+        }};
     condition<std::string, std::size_t>{
         cls, "wait_for_subscriber",
         [](endpoint& at, const std::string& topic, const std::size_t& count, timespan slice) {
@@ -189,17 +200,15 @@ void bind_overlay(py::class_<held_type>& cls) {
 
 // -- Publishing -----------------------------------------------------------------------------------
 
-void publish(held_type& self, const py::object& topic, const py::object& value, bool reliable) {
+/// `longest`: None, or the most that it waits, besides what the endpoint says.
+void publish(held_type& self, const py::object& topic, const py::object& value, bool reliable,
+             const py::object& longest) {
     const auto name = to_name(topic);
     const outgoing_value out{value};
     auto& to = *self;
-    auto problem = ec::none;
-    {
-        const without_gil free;
-        problem = out.publish(
-            [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); });
-    }
-    check(problem, "not published");
+    const auto send = [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); };
+    check(publish_interruptibly(to_timespan(longest), [&](auto&) { return out.publish(send); }),
+          "not published");
 }
 
 void publish_to(held_type& self, const std::string& id, const py::object& topic,
@@ -281,7 +290,8 @@ std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::it
 }
 
 void bind_messages(py::class_<held_type>& cls) {
-    cls.def("publish", &publish)
+    cls.def("publish", &publish, py::arg("topic"), py::arg("value"), py::arg("reliable"),
+            py::arg("longest") = py::none())
         .def("publish_to", &publish_to)
         .def("publish_many", &publish_many)
         .def("make_publisher",
@@ -313,15 +323,25 @@ std::unique_ptr<python_store> adopt(expected<store> made) {
     return std::make_unique<python_store>(std::make_shared<store>(value_or_raise(std::move(made))));
 }
 
+std::unique_ptr<background_call> promote_later(held_type& self, const std::string& name,
+                                               const std::optional<std::string>& node,
+                                               const py::object& timeout) {
+    return std::make_unique<background_call>(
+        [held = self.shared(), name, at = node ? to_id(*node) : endpoint_id{},
+         limit = to_timespan(timeout).value_or(std::chrono::hours{24})](
+            const auto&) -> background_call::finish {
+            auto who = held->promote_store(name, at, limit);
+            return [who = std::move(who)]() -> py::object {
+                return py::str{to_text(value_or_raise(who))};
+            };
+        });
+}
+
 void bind_stores(py::class_<held_type>& cls) {
+    cls.def("promote_later", &promote_later);
     cls.def("attach_master",
             [](held_type& self, const std::string& name, int kind, const py::dict& options) {
-                backend_options given;
-                for (const auto& [key, value] : options) {
-                    given.emplace(to_name(key), PyLong_CheckExact(value.ptr())
-                                                    ? data{value.cast<std::uint64_t>()}
-                                                    : to_data(value));
-                }
+                const auto given = to_master_options(options);
                 auto& at = *self;
                 auto made = [&] {
                     const without_gil free;

@@ -30,12 +30,13 @@ void bind_publisher(py::module_& module) {
              [](held_type& self, const py::object& value) {
                  const outgoing_value out{value};
                  auto& to = *self;
-                 auto problem = ec::none;
-                 {
-                     const without_gil free;
-                     problem = out.publish([&to](const auto& held) { return to.publish(held); });
-                 }
-                 check(problem, "not published");
+                 check(publish_interruptibly(
+                           std::nullopt,
+                           [&](auto&) {
+                               return out.publish(
+                                   [&to](const auto& held) { return to.publish(held); });
+                           }),
+                       "not published");
              })
         .def("publish_many", [](held_type& self, const py::iterable& values) {
             auto& to = *self;

@@ -2,11 +2,14 @@
 
 #include "bzmq/data.hpp"
 #include "bzmq/error.hpp"
+#include "bzmq/publish_limit.hpp"
 
 #include "convert.hpp"
 #include "gil.hpp"
+#include "waiting.hpp"
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +49,28 @@ class outgoing_value {
     data value_;
 };
 
+/// Calls `send` without the GIL. While it is held up it looks at signals now and then, and throws what
+/// a handler raises. `longest`: the most that it waits, besides what the endpoint says.
+template <class function>
+ec publish_interruptibly(std::optional<timespan> longest, function&& send) {
+    auto left = std::max(longest.value_or(timespan::max()), timespan{0});
+    publish_limit limit{left};
+    for (;;) {
+        const auto slice = std::min<timespan>(left, signal_slice);
+        limit.set(slice);
+        auto problem = ec::none;
+        {
+            const without_gil free;
+            problem = send(limit);
+        }
+        if (problem != ec::queue_full || !limit.ran_out() || left == slice) {
+            return problem;
+        }
+        left -= longest ? slice : timespan{0};  // It has waited all of it.
+        check_signals();
+    }
+}
+
 /// Publishes many: converts a stretch with the GIL, publishes it without, and so on. Returns how
 /// many were taken; stops at the first failure.
 template <class item, class function>
@@ -64,14 +89,15 @@ ec publish_stretches(const py::iterable& from, std::size_t& accepted, function&&
         if (items.empty()) {
             break;
         }
-        const without_gil free;
-        for (const auto& each : items) {
-            problem = send(each);
-            if (problem != ec::none) {
-                break;
+        auto next_item = items.begin();
+        problem = publish_interruptibly(std::nullopt, [&](auto& limit) {
+            for (; next_item != items.end(); ++next_item, ++accepted, limit.restart()) {
+                if (const auto failed = send(*next_item); failed != ec::none) {
+                    return failed;
+                }
             }
-            ++accepted;
-        }
+            return ec::none;
+        });
     }
     return problem;
 }

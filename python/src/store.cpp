@@ -9,6 +9,7 @@
 #include <pybind11/stl.h>
 
 #include <limits>
+#include <map>
 
 namespace bzmq::python {
 namespace {
@@ -234,6 +235,45 @@ void bind_waits(py::class_<python_store>& cls) {
 
 }  // namespace
 
+master_options to_master_options(const py::dict& from) {
+    static const std::map<std::string, durability> levels{{"sync", durability::sync},
+                                                          {"group", durability::group},
+                                                          {"async", durability::async}};
+    master_options made;
+    for (const auto& [key, value] : from) {
+        const auto name = to_name(key);
+        if (name == "path") {
+            made.path = to_name(value);
+        } else if (name == "durability") {
+            const auto level = levels.find(to_name(value));
+            if (level == levels.end()) {
+                raise(error{ec::invalid_configuration, "durability: expected sync, group or async"});
+            }
+            made.durability = level->second;
+        } else if (name == "log_bytes") {
+            made.log_bytes = value.cast<std::size_t>();
+        } else if (name == "map_bytes_max") {
+            made.map_bytes_max = value.cast<std::size_t>();
+        } else if (name == "sync_replicas") {
+            made.sync_replicas = value.cast<unsigned>();
+        } else if (name == "electors") {
+            for (const auto each : value.cast<py::iterable>()) {
+                made.failover.electors.push_back(to_name(each));
+            }
+        } else if (name == "elector") {
+            made.failover.elector = to_name(value);
+        } else if (name == "failover_timeout") {
+            made.failover.timeout = to_timespan(value).value_or(timespan::max());
+        } else {
+            raise(error{ec::invalid_configuration,
+                        "a master has no option " + name
+                            + "; there are path, durability, log_bytes, map_bytes_max, "
+                              "sync_replicas, electors, elector and failover_timeout"});
+        }
+    }
+    return made;
+}
+
 clone_options to_clone_options(const py::dict& from) {
     clone_options made;
     const auto time = [](const py::handle& value) {
@@ -251,6 +291,10 @@ clone_options to_clone_options(const py::dict& from) {
             made.mutation_buffer_bytes = value.cast<std::size_t>();
         } else if (name == "get_delay") {
             made.get_delay = time(value);
+        } else if (name == "standby") {
+            if (!value.is_none()) {
+                made.standby = to_master_options(value.cast<py::dict>());
+            }
         } else if (name == "follow_new_store") {
             made.follow_new_store = value.cast<bool>();
         } else {

@@ -9,6 +9,8 @@ namespace bzmq::python {
 
 using python_store = owned<store>;
 
+/// A master's options by name; also what a standby is as master.
+master_options to_master_options(const py::dict& from);
 clone_options to_clone_options(const pybind11::dict& from);
 pybind11::object to_python(const write_outcome& from);
 pybind11::object to_python(const store_event& from);

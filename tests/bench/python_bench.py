@@ -4,11 +4,13 @@
 
 Each measurement is a pair of processes over loopback TCP without keys. pyzmq sends one message at a time by
 an XPUB with XPUB_NODROP, so that neither loses any; bzmq with the policy `block`. "single" is one call for
-each message at both ends; "batch" is `publish_many` of 1,000 and `get(1000)`. Rounds interleave; medians
+each message at both ends; "batch" is `publish_many` of 1,000 and `get(1000)`. "face" is pyzmq's program with
+`import bzmq.zmq as zmq`. Rounds interleave; medians
 are shown, and the worst and best round's ratio.
 """
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import statistics
@@ -61,8 +63,8 @@ def send_bzmq(url, size, seconds, batch):
             time.sleep(0.01)
 
 
-def receive_pyzmq(pipe, batch):
-    import zmq
+def receive_pyzmq(pipe, batch, zmq="zmq"):
+    zmq = importlib.import_module(zmq)
     context = zmq.Context()
     socket = context.socket(zmq.SUB)
     port = socket.bind_to_random_port("tcp://127.0.0.1")
@@ -80,8 +82,8 @@ def receive_pyzmq(pipe, batch):
     context.destroy(0)
 
 
-def send_pyzmq(url, size, seconds, batch):
-    import zmq
+def send_pyzmq(url, size, seconds, batch, zmq="zmq"):
+    zmq = importlib.import_module(zmq)
     context = zmq.Context()
     socket = context.socket(zmq.XPUB)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
@@ -95,6 +97,16 @@ def send_pyzmq(url, size, seconds, batch):
     socket.send_multipart([b"t", b"end"])
     socket.close(10_000)
     context.term()
+
+
+# The same program with the one changed import.
+
+def receive_face(pipe, batch):
+    receive_pyzmq(pipe, batch, "bzmq.zmq")
+
+
+def send_face(url, size, seconds, batch):
+    send_pyzmq(url, size, seconds, batch, "bzmq.zmq")
 
 
 def throughput(receive, send, size, seconds, batch):
@@ -195,6 +207,7 @@ def main():
     for _ in range(chosen.rounds):
         for size in SIZES:
             for name, receive, send, batch in (("pyzmq", receive_pyzmq, send_pyzmq, False),
+                                               ("face single", receive_face, send_face, False),
                                                ("bzmq single", receive_bzmq, send_bzmq, False),
                                                ("bzmq batch", receive_bzmq, send_bzmq, True)):
                 note(f"{name} {size} B", throughput(receive, send, size, chosen.seconds, batch))

@@ -1,6 +1,9 @@
 // Peerings: how they begin and end, and what is told of them.
 #include "endpoint/support.hpp"
 
+#include <optional>
+#include <thread>
+
 namespace bzmq::testing {
 namespace {
 
@@ -276,6 +279,38 @@ TEST_F(keys, an_endpoint_without_keys_does_not_get_in) {
     EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, patience, &why));
     EXPECT_TRUE(why);
     EXPECT_TRUE(b.peers().empty());
+}
+
+TEST(peering, a_listener_ends_with_its_links_and_its_port_is_free) {
+    auto a = make("a");
+    auto b = make("b");
+    join(b, a);
+    ASSERT_TRUE(a.await_peer(b.node_id(), patience));
+    const auto url = a.listeners().at(0);
+    EXPECT_FALSE(a.stop_listening("tcp://127.0.0.1:1"));
+    EXPECT_FALSE(a.stop_listening("no url"));
+    EXPECT_TRUE(a.stop_listening(url));
+    EXPECT_FALSE(a.stop_listening(url));
+    EXPECT_TRUE(a.listeners().empty());
+    EXPECT_TRUE(eventually([&] { return !a.reachable(b.node_id()); }));
+    auto c = make("c");
+    ASSERT_TRUE(eventually([&] { return c.listen_url(url).has_value(); }));
+    EXPECT_TRUE(c.await_peer(b.node_id(), patience)) << "who had dialled finds who listens there now";
+}
+
+TEST(peering, a_wait_for_other_subscriptions_ends_with_the_change) {
+    auto a = make("a");
+    auto b = make("b");
+    join(a, b);
+    ASSERT_TRUE(a.await_peer(b.node_id(), patience));
+    EXPECT_FALSE(a.await_subscriptions({}, 20ms));
+    std::optional<subscriber> there{b.make_subscriber({"/t"})};
+    ASSERT_TRUE(a.await_subscriptions({}, patience));
+    EXPECT_EQ(a.peer_subscriptions(), (std::vector<std::string>{"/t"}));
+    std::thread leaves{[&] { there.reset(); }};
+    EXPECT_TRUE(a.await_subscriptions({"/t"}, patience));
+    leaves.join();
+    EXPECT_TRUE(a.peer_subscriptions().empty());
 }
 
 }  // namespace

@@ -128,5 +128,56 @@ TEST_F(publish_queues, what_came_before_the_end_is_still_there) {
     EXPECT_EQ(queue.push("/a", 0, [](std::byte*) {}), ec::shutting_down);
 }
 
+// -- Limits of a thread ---------------------------------------------------------------------------
+
+class full_publish_queue : public testing::Test {
+  protected:
+    void SetUp() override { ASSERT_EQ(push(), ec::none); }
+    ec push() { return queue.push("/a", 1000, [](std::byte*) {}); }
+    static publish_queue::settings small(timespan timeout) {
+        publish_queue::settings how;
+        how.bytes_max = 1500;
+        how.timeout = timeout;
+        how.always_wait = true;
+        return how;
+    }
+
+    transport::test_hub core;
+    transport::block_pool pool;
+    publish_queue queue{small(0s), pool, core.hub};
+};
+
+TEST_F(full_publish_queue, a_limit_ends_a_wait_without_end) {
+    publish_limit none{0ms};
+    EXPECT_EQ(push(), ec::queue_full);
+    EXPECT_TRUE(none.ran_out());
+    {
+        const publish_limit inner{20ms};
+        const auto began = std::chrono::steady_clock::now();
+        EXPECT_EQ(push(), ec::queue_full);
+        EXPECT_GE(std::chrono::steady_clock::now() - began, 20ms);
+        EXPECT_TRUE(inner.ran_out());
+    }
+    EXPECT_EQ(push(), ec::queue_full) << "the outer limit holds again";
+    EXPECT_EQ(queue.refused(), 0U);
+}
+
+TEST_F(full_publish_queue, the_endpoints_own_timeout_counts_from_the_first_attempt) {
+    publish_queue bounded{small(50ms), pool, core.hub};
+    const auto try_it = [&] { return bounded.push("/a", 1000, [](std::byte*) {}); };
+    ASSERT_EQ(try_it(), ec::none);
+    publish_limit slice{10ms};
+    const auto began = std::chrono::steady_clock::now();
+    int attempts = 0;
+    do {
+        EXPECT_EQ(try_it(), ec::queue_full);
+        ++attempts;
+    } while (slice.ran_out());
+    const auto took = std::chrono::steady_clock::now() - began;
+    EXPECT_GE(took, 50ms);
+    EXPECT_GT(attempts, 1);
+    EXPECT_EQ(bounded.refused(), 1U);
+}
+
 }  // namespace
 }  // namespace bzmq

@@ -1,4 +1,4 @@
-"""Runs every block of Python in docs/python.md as a program of its own."""
+"""Runs every block of Python in docs/python.md and docs/pyzmq.md as a program of its own."""
 
 import re
 
@@ -6,18 +6,19 @@ import pytest
 
 from conftest import SOURCE, finish
 
-TEXT = (SOURCE / "docs/python.md").read_text()
-BLOCKS = [(TEXT[:found.start()].rsplit("\n## ", 1)[1].split("\n")[0], found[1])
-          for found in re.finditer(r"```python\n(.*?)```", TEXT, re.DOTALL)]
+TEXTS = {name: (SOURCE / f"docs/{name}.md").read_text() for name in ("python", "pyzmq")}
+BLOCKS = [(f"{name}: " + text[:found.start()].rsplit("\n## ", 1)[1].split("\n")[0], found[1])
+          for name, text in TEXTS.items()
+          for found in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]
 
 
 @pytest.mark.parametrize("block", [text for _, text in BLOCKS],
                          ids=[f"{i}-{title}" for i, (title, _) in enumerate(BLOCKS)])
 def test_a_block_runs(program, block):
-    if "import zmq\n" in block:
+    if "import zmq\n" in block or "import bzmq.zmq" in block:
         pytest.importorskip("zmq")
     finish(program(block))
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) >= 9
+    assert len(BLOCKS) >= 14

@@ -16,7 +16,7 @@ import bzmq
 from conftest import PATIENCE, eventually, finish
 
 INTERRUPTED = """
-import bzmq, os, signal, sys, threading, time
+import bzmq, itertools, os, signal, sys, threading, time
 def begin(wait):
     # Ctrl-C once the main thread waits; then how long it took.
     main = threading.main_thread().native_id
@@ -35,6 +35,13 @@ def begin(wait):
         print("after", time.monotonic() - sent)
     thread.join()
 node = bzmq.Endpoint(log_level="off")
+forever = itertools.count()
+def held():
+    # An endpoint whose publishers wait from the second message on, for a subscriber that never reads.
+    global made, unread
+    made = bzmq.Endpoint(log_level="off", publish_queue_bytes=4096, subscriber_overflow="block")
+    unread = made.make_subscriber("/t", 1, overflow="block")
+    return made
 """
 
 WAITS = {
@@ -48,6 +55,9 @@ WAITS = {
     "write": "c = node.attach_clone('s'); begin(c.put('k', 1).wait)",
     "await_sync": "c = node.attach_clone('s'); begin(lambda: c.await_sync(None))",
     "events": "m = node.attach_master('s'); e = m.events(); begin(e.get)",
+    "publish": "node = held(); begin(lambda: [node.publish('/t', 'x' * 1000) for _ in forever])",
+    "publish_many": "node = held(); begin(lambda: node.publish_many(('/t', 'x' * 1000) for _ in forever))",
+    "publisher": "p = held().make_publisher('/t'); begin(lambda: [p.publish('x' * 1000) for _ in forever])",
     "proxy": "m = node.attach_master('s'); p = m.proxy(); begin(p.receive)",
 }
 

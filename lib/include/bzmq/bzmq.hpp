@@ -15,6 +15,7 @@
 #include "bzmq/overflow_policy.hpp"
 #include "bzmq/overlay_info.hpp"
 #include "bzmq/port.hpp"
+#include "bzmq/publish_limit.hpp"
 #include "bzmq/publisher.hpp"
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/status.hpp"

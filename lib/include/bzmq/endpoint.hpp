@@ -96,6 +96,9 @@ class BZMQ_EXPORT endpoint {
     expected<std::uint16_t> listen_url(std::string_view url);
     /// The URLs at which it listens, with their real ports.
     [[nodiscard]] std::vector<std::string> listeners() const;
+    /// Ends a listener, one of `listeners()`, and with it the links that came in by it. False where
+    /// there is none with this URL.
+    bool stop_listening(std::string_view url);
 
     /// Connects to a peer and keeps the peering up from then on. Waits until the peering stands; or
     /// until the only attempt failed, where `retry` (see `peering_options`) is zero. False also after `unpeer`, shutdown,
@@ -122,6 +125,8 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] std::vector<peer_info> peers() const;
     /// The topic prefixes that some other endpoint within reach subscribes to.
     [[nodiscard]] std::vector<std::string> peer_subscriptions() const;
+    /// Waits until `peer_subscriptions` would say something else than `known`. False at the timeout.
+    [[nodiscard]] bool await_subscriptions(const std::vector<std::string>& known, timespan timeout);
     /// The prefixes that one endpoint within reach subscribes to.
     [[nodiscard]] std::vector<std::string> subscriptions_of(const endpoint_id& id) const;
 
@@ -153,7 +158,8 @@ class BZMQ_EXPORT endpoint {
     //   ec::message_too_big  larger than the option max_message_bytes
     //   ec::queue_full       not published: no room within the option publish_timeout
     //   ec::shutting_down    not published
-    // Where the policy `block` or a reliable receiver holds it up, a call waits.
+    // Where the policy `block` or a reliable receiver holds it up, a call waits; `publish_limit` bounds
+    // that for one thread.
 
     ec publish(std::string_view topic, const data& value,
                delivery_mode mode = delivery_mode::best_effort);

@@ -65,6 +65,7 @@ class endpoint_core final : public transport::events,
 
     expected<transport::listener_info> listen(std::string_view url);
     std::vector<std::string> listeners() const;
+    bool stop_listening(std::string_view url);
     /// Waits for the peering where `wait`; nil where it does not.
     expected<endpoint_id> peer(std::string_view url, const peering_options& how, bool wait);
     bool unpeer(std::string_view url, bool wait);
@@ -287,7 +288,7 @@ class endpoint_core final : public transport::events,
     std::map<std::string, node::target_id, std::less<>> target_by_url_;
     node::target_id last_target_ = 0;
     std::vector<std::pair<node::target_id, error>> failed_dials_;
-    std::vector<std::string> listener_urls_;
+    std::vector<transport::listener_info> listeners_;
     node::request_id last_request_ = 0;
     std::map<node::request_id, std::optional<ping_result>> pings_;
     std::map<node::request_id, bool> confirmations_;

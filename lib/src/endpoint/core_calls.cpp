@@ -132,7 +132,7 @@ expected<transport::listener_info> endpoint_core::listen(std::string_view url) {
             }
             auto done = sockets_->listen(place);
             if (done) {
-                listener_urls_.push_back(done->url);
+                listeners_.push_back(*done);
                 journal_.info("listening at " + done->url);
             }
             return done;
@@ -140,7 +140,31 @@ expected<transport::listener_info> endpoint_core::listen(std::string_view url) {
 }
 
 std::vector<std::string> endpoint_core::listeners() const {
-    return ask([this](const node::hub&) { return listener_urls_; });
+    return ask([this](const node::hub&) {
+        std::vector<std::string> urls;
+        for (const auto& each : listeners_) {
+            urls.push_back(each.url);
+        }
+        return urls;
+    });
+}
+
+bool endpoint_core::stop_listening(std::string_view url) {
+    auto place = normalise_url(url);
+    if (!place) {
+        return false;
+    }
+    return call<bool>([this, place = *place](bool alive) {
+        const auto found = std::find_if(listeners_.begin(), listeners_.end(),
+                                        [&](const auto& each) { return each.url == place; });
+        if (!alive || found == listeners_.end()) {
+            return false;
+        }
+        sockets_->stop_listening(found->id);
+        listeners_.erase(found);
+        journal_.info("no longer listening at " + place);
+        return true;
+    });
 }
 
 expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_options& how,

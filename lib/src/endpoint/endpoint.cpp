@@ -1,6 +1,7 @@
 #include "bzmq/endpoint.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "endpoint/core.hpp"
@@ -11,6 +12,18 @@
 
 namespace bzmq {
 namespace {
+
+std::vector<std::string> wanted_by_others(const node::hub& hub, const endpoint_id& self) {
+    std::vector<std::string> all;
+    for (auto& each : hub.topology()) {
+        if (each.id != self) {
+            std::move(each.filter.begin(), each.filter.end(), std::back_inserter(all));
+        }
+    }
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
+}
 
 std::shared_ptr<endpoint_core> start(const configuration& from, const endpoint_id& self = {}) {
     if (from.error()) {
@@ -90,6 +103,8 @@ expected<std::uint16_t> endpoint::listen_url(std::string_view url) {
 
 std::vector<std::string> endpoint::listeners() const { return core_->listeners(); }
 
+bool endpoint::stop_listening(std::string_view url) { return core_->stop_listening(url); }
+
 bool endpoint::peer(const std::string& address, std::uint16_t port, std::optional<timespan> retry,
                     error* why) {
     auto done = make_url(address, port).and_then([&](const std::string& url) {
@@ -144,17 +159,18 @@ void endpoint::unpeer_nosync(const std::string& address, std::uint16_t port) {
 std::vector<peer_info> endpoint::peers() const { return core_->peers(); }
 
 std::vector<std::string> endpoint::peer_subscriptions() const {
-    return core_->ask([self = node_id()](const node::hub& hub) {
-        std::vector<std::string> all;
-        for (auto& each : hub.topology()) {
-            if (each.id != self) {
-                std::move(each.filter.begin(), each.filter.end(), std::back_inserter(all));
-            }
-        }
-        std::sort(all.begin(), all.end());
-        all.erase(std::unique(all.begin(), all.end()), all.end());
-        return all;
-    });
+    return core_->ask([self = node_id()](const node::hub& hub) { return wanted_by_others(hub, self); });
+}
+
+bool endpoint::await_subscriptions(const std::vector<std::string>& known, timespan timeout) {
+    // Asked in each turn of the core; only a change of the view is worth a closer look.
+    return core_->await(
+        [self = node_id(), known, seen = std::optional<std::uint64_t>{}](
+            const node::hub& hub) mutable {
+            const auto view = hub.view_hash();
+            return std::exchange(seen, view) != view && wanted_by_others(hub, self) != known;
+        },
+        timeout);
 }
 
 std::vector<std::string> endpoint::subscriptions_of(const endpoint_id& id) const {

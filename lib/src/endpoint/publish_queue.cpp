@@ -8,9 +8,31 @@
 
 namespace bzmq {
 
+namespace {
+
+thread_local publish_limit* limit_of_thread = nullptr;
+
+}  // namespace
+
+publish_limit::publish_limit(timespan longest) noexcept
+    : longest_(longest), outer_(limit_of_thread) {
+    limit_of_thread = this;
+}
+
+publish_limit::~publish_limit() { limit_of_thread = outer_; }
+
 ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need) {
     using clock = std::chrono::steady_clock;
-    const auto began = clock::now();
+    auto* limit = limit_of_thread;
+    const auto now = clock::now();
+    const auto began = limit != nullptr && limit->ran_out_ ? limit->began_ : now;
+    const auto until = limit != nullptr && limit->longest_ < clock::time_point::max() - now
+                           ? now + limit->longest_
+                           : clock::time_point::max();
+    if (limit != nullptr) {
+        limit->began_ = began;
+        limit->ran_out_ = false;
+    }
     // What is larger than the whole queue goes alone.
     const auto fits = [&] {
         const auto bytes = waiting_bytes();
@@ -23,21 +45,30 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
     while (!closed_ && !fits() && !core_thread::any()) {
         const bool patient = settings_.always_wait || held_up_;
         const bool for_ever = patient && settings_.timeout.count() == 0;
-        if (for_ever) {
+        const timespan patience = patient ? settings_.timeout : timespan{core_patience};
+        const auto end = for_ever ? clock::time_point::max() : began + patience;
+        if (end == clock::time_point::max() && end == until) {
             room_.wait(lock);
             continue;
         }
-        const timespan patience = patient ? settings_.timeout : timespan{core_patience};
-        if (clock::now() - began >= patience) {
+        const auto at = clock::now();
+        if (at >= end) {
             break;
         }
-        room_.wait_until(lock, began + patience);
+        if (at >= until) {
+            limit->ran_out_ = true;
+            break;
+        }
+        room_.wait_until(lock, std::min(end, until));
     }
     --waiting_;
     if (closed_) {
         return ec::shutting_down;
     }
     if (!fits()) {
+        if (limit != nullptr && limit->ran_out_) {
+            return ec::queue_full;  // Whether that is a refusal is the caller's to say.
+        }
         refused_.fetch_add(1, std::memory_order_relaxed);
         return ec::queue_full;
     }

@@ -11,6 +11,7 @@
 
 #include "bzmq/configuration.hpp"
 #include "bzmq/error.hpp"
+#include "bzmq/publish_limit.hpp"
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/time.hpp"
 #include "base/time.hpp"

@@ -1,0 +1,89 @@
+"""Subscriptions whose messages go to a callback, and stores that change their master."""
+
+import threading
+
+import pytest
+
+import bzmq
+
+from conftest import PATIENCE, eventually
+
+
+class Log(list):
+    """What the callbacks were called with, in order; all on one thread."""
+
+    def note(self, name):
+        def callback(*arguments):
+            self.append((name, *arguments, threading.current_thread().name))
+        return callback
+
+
+def test_messages_come_in_order_between_init_and_end(pair):
+    publisher, subscriber = pair
+    log = Log()
+    worker = subscriber.subscribe("/t/", log.note("next"), log.note("init"), log.note("end"))
+    assert publisher.wait_for_subscriber("/t/", timeout=PATIENCE)
+    publisher.publish_many(("/t/", i) for i in range(100))
+    eventually(lambda: len(log) == 101)
+    worker.stop()
+    assert worker.wait(PATIENCE)
+    assert [each[0] for each in log] == ["init"] + ["next"] * 100 + ["end"]
+    assert [each[1].value for each in log[1:-1]] == list(range(100))
+    assert log[-1][1] is None or log[-1][1].code() == bzmq.EC.NoError
+    assert {each[-1] for each in log} == {"bzmq-worker"}
+
+
+def test_what_a_callback_raises_ends_the_subscription(endpoints):
+    node, log = endpoints(), Log()
+
+    def fail(message):
+        raise RuntimeError(message.value)
+    worker = node.subscribe("/t/", fail, on_end=log.note("end"))
+    node.publish_many([("/t/", "first"), ("/t/", "second")])
+    assert worker.wait(PATIENCE)
+    assert len(log) == 1 and str(log[0][1]) == "first"
+
+
+def test_it_may_be_stopped_from_its_callback_and_ends_with_the_endpoint(endpoints):
+    node, log = endpoints(), Log()
+    holder = []
+
+    def stop(message):
+        holder[0].stop()
+        log.append(holder[0].wait())         # At once: it cannot wait for itself.
+    ready = threading.Event()
+    holder.append(node.subscribe("/t/", stop, ready.wait))
+    node.publish("/t/", 1)
+    ready.set()
+    assert holder[0].wait(PATIENCE) and log == [False]
+    ended = Log()
+    worker = node.subscribe("/t/", lambda message: None, on_end=ended.note("end"))
+    assert not worker.wait(0.01)
+    node.shutdown()
+    assert worker.wait(PATIENCE) and ended[0][1].code() == bzmq.EC.ShuttingDown
+
+
+def test_a_standby_takes_the_masters_place(endpoints, tmp_path):
+    first, second, third = endpoints(name="first"), endpoints(name="second"), endpoints(name="third")
+    master = first.attach_master("s", bzmq.Backend.LMDB, path=str(tmp_path / "first"), sync_replicas=1)
+    port = first.listen("127.0.0.1", 0)
+    assert second.peer("127.0.0.1", port, timeout=PATIENCE)
+    standby = second.attach_clone("s", standby={"path": str(tmp_path / "second")})
+    assert standby.await_sync(PATIENCE)
+    master.put("key", "value").wait()
+    assert standby.await_sync(PATIENCE) and standby.get("key") == "value"
+    assert third.peer("127.0.0.1", second.listen("127.0.0.1", 0), timeout=PATIENCE)
+    first.shutdown()
+    assert third.promote_store("s", second.node_id(), PATIENCE) == second.node_id()
+    eventually(standby.is_master)
+    standby.put("key", "new").wait()
+    copy = third.attach_clone("s")
+    assert copy.await_sync(PATIENCE) and copy.get("key") == "new"
+
+
+def test_options_that_a_master_does_not_have_are_told(endpoints, tmp_path):
+    node = endpoints()
+    with pytest.raises(bzmq.errors.InvalidConfiguration, match="colour"):
+        node.attach_clone("s", standby={"colour": "red"})
+    with pytest.raises(bzmq.errors.InvalidConfiguration, match="durability"):
+        node.attach_master("s", bzmq.Backend.LMDB, path=str(tmp_path), durability="some")
