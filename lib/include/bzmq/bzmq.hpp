@@ -26,3 +26,4 @@
 #include "bzmq/time.hpp"
 #include "bzmq/topic.hpp"
 #include "bzmq/worker.hpp"
+#include "bzmq/zeek.hpp"
