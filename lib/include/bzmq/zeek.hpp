@@ -100,7 +100,7 @@ struct any_message;
 struct batch {
     std::vector<any_message> messages;
 
-    friend bool operator==(const batch& a, const batch& b) { return a.messages == b.messages; }
+    BZMQ_EXPORT friend bool operator==(const batch& a, const batch& b);
 };
 
 /// Any of the messages.

@@ -194,6 +194,8 @@ std::string_view to_string(message_type type) noexcept {
     return at < names.size() ? names[at] : names[0];
 }
 
+bool operator==(const batch& a, const batch& b) { return a.messages == b.messages; }
+
 const data* event::find_metadata(count key) const noexcept {
     for (const auto& [have, value] : metadata) {
         if (have == key) {
