@@ -16,15 +16,19 @@ import ipaddress as _ipaddress
 from . import errors, zeek
 from ._bzmq import Data, Message
 from ._types import Count, Enum, Port, Timespan, Timestamp, frozendict
+from .bus import EventBus
 from .certificate import Certificate
 from .configuration import BrokerOptions, Configuration
 from .endpoint import Endpoint
 from .enums import (EC, SC, Backend, DataType, Frontend, OverflowPolicy, PeerFlags, PeerStatus)
 from .errors import Error, ForkError
+from .pool import Pool, PoolMember, node_topic, owner_of, role_topic
 from .publisher import Publisher
+from .requests import Answer, Request, Service
 from .status import EndpointInfo, NetworkInfo, PeerInfo, Status, StatusSubscriber, TopologyNode
 from .store import Batch, Entry, Info, Outcome, Store, StoreEvent, StoreEvents, StoreProxy
 from .subscriber import SafeSubscriber, Subscriber
+from .table import StoreTable
 from .topic import Topic
 from .worker import Worker
 

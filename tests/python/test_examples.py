@@ -62,3 +62,13 @@ def test_asyncio_echo(example):
     out = finish(example("asyncio_echo.py"))
     assert sorted(out.splitlines()) == [f"{name} got HELLO FROM {name.upper()}"
                                         for name in ("ann", "bob", "cid")]
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("events.py", {"pong hello 2", "finished, here", "finished, there"}),
+    ("requests.py", {"3", "TypeClash: expected vector, got string",
+                     "NoPathToPeer: nobody serves /calc/subtract"}),
+    ("table.py", {"created ann 3", "created bob 4", "expired bob 0"}),
+])
+def test_the_zeek_layer(example, name, lines):
+    assert set(finish(example(name)).splitlines()) == lines

@@ -1,0 +1,153 @@
+#include "bzmq/event_bus.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <mutex>
+
+namespace bzmq::zeek {
+
+struct event_bus::state {
+    using handlers = std::vector<std::shared_ptr<raw_handler>>;
+    struct route {
+        std::string topic;
+        delivery_mode mode;
+    };
+
+    state(endpoint& on, error_handler report) : node(on), on_error(std::move(report)) {}
+
+    void fail(std::string_view name, const error& why) {
+        ++failed;
+        if (on_error) {
+            try {
+                on_error(name, why);
+            } catch (...) {  // NOLINT(bugprone-empty-catch): it is counted, and nobody is left to tell.
+            }
+        }
+    }
+
+    void call(const event& what) {
+        handlers wanted;
+        {
+            const std::lock_guard lock{mutex};
+            if (const auto at = by_name.find(what.name); at != by_name.end()) {
+                wanted = at->second;
+            }
+        }
+        ++(wanted.empty() ? unhandled : handled);
+        for (const auto& each : wanted) {
+            error problem;
+            try {
+                problem = (*each)(what);
+            } catch (const std::exception& thrown) {
+                problem = {ec::unspecified, thrown.what()};
+            } catch (...) {
+                problem = {ec::unspecified, "the handler threw something that is no exception"};
+            }
+            if (problem) {
+                fail(what.name, problem);
+            }
+        }
+    }
+
+    void call(const any_message& what) {
+        if (const auto* one = std::get_if<event>(&what.content)) {
+            call(*one);
+        } else if (const auto* many = std::get_if<batch>(&what.content)) {
+            for (const auto& each : many->messages) {
+                call(each);
+            }
+        }
+    }
+
+    void received(const message& from) {
+        const auto got = parse(from.value());
+        if (got) {
+            call(*got);
+        } else {
+            fail({}, got.error());
+        }
+    }
+
+    endpoint& node;
+    const error_handler on_error;
+    std::vector<std::string> topics;
+    worker reads;
+    std::mutex mutex;
+    std::map<std::string, handlers, std::less<>> by_name;
+    std::map<std::string, std::vector<route>, std::less<>> routes;
+    std::atomic<std::uint64_t> handled{0};
+    std::atomic<std::uint64_t> unhandled{0};
+    std::atomic<std::uint64_t> failed{0};
+};
+
+event_bus::event_bus(endpoint& on, std::vector<std::string> topics, error_handler on_error)
+    : state_(std::make_shared<state>(on, std::move(on_error))) {
+    state_->topics = topics;
+    // Its own messages come back to an endpoint; `raise` has called the handlers for those already.
+    state_->reads = on.subscribe(std::move(topics), {},
+                                 [at = std::weak_ptr{state_}, self = on.node_id()](const message& each) {
+                                     const auto bus = at.lock();
+                                     if (bus && each.origin() != self) {
+                                         bus->received(each);
+                                     }
+                                 });
+}
+
+event_bus::~event_bus() {
+    state_->reads.stop();
+    state_->reads.wait();
+}
+
+void event_bus::add(std::string name, raw_handler handler) {
+    const std::lock_guard lock{state_->mutex};
+    state_->by_name[std::move(name)].push_back(std::make_shared<raw_handler>(std::move(handler)));
+}
+
+void event_bus::auto_publish(std::string topic, std::string name, delivery_mode mode) {
+    const std::lock_guard lock{state_->mutex};
+    auto& routes = state_->routes[std::move(name)];
+    std::erase_if(routes, [&](const auto& each) { return each.topic == topic; });
+    routes.push_back({std::move(topic), mode});
+}
+
+void event_bus::auto_unpublish(std::string_view topic, std::string_view name) {
+    const std::lock_guard lock{state_->mutex};
+    if (const auto at = state_->routes.find(name); at != state_->routes.end()) {
+        std::erase_if(at->second, [&](const auto& each) { return each.topic == topic; });
+    }
+}
+
+ec event_bus::raise(const event& what) {
+    state_->call(what);
+    std::vector<state::route> routes;
+    {
+        const std::lock_guard lock{state_->mutex};
+        if (const auto at = state_->routes.find(what.name); at != state_->routes.end()) {
+            routes = at->second;
+        }
+    }
+    auto first = ec::none;
+    for (const auto& each : routes) {
+        const auto code = publish(each.topic, what, each.mode);
+        first = first == ec::none ? code : first;
+    }
+    return first;
+}
+
+ec event_bus::publish(std::string_view topic, const event& what, delivery_mode mode) {
+    return state_->node.publish(topic, to_data(what), mode);
+}
+
+bool event_bus::wait_ready(timespan timeout) {
+    return std::all_of(state_->topics.begin(), state_->topics.end(), [&](const auto& each) {
+        return state_->node.await_filter_entry(each, timeout);
+    });
+}
+
+std::uint64_t event_bus::handled() const noexcept { return state_->handled; }
+std::uint64_t event_bus::unhandled() const noexcept { return state_->unhandled; }
+std::uint64_t event_bus::failed() const noexcept { return state_->failed; }
+
+}  // namespace bzmq::zeek

@@ -1,0 +1,53 @@
+#include "bzmq/table.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <thread>
+
+namespace bzmq::zeek {
+
+struct store_watch::state {
+    store_event_subscriber events;
+    std::function<void(const store_event&)> callback;
+    int stop = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    std::thread thread = {};
+
+    void run() {
+        std::array<pollfd, 2> watched{pollfd{stop, POLLIN, 0}, pollfd{events.fd(), POLLIN, 0}};
+        for (;;) {
+            ::poll(watched.data(), watched.size(), -1);
+            if (watched[0].revents != 0) {
+                return;
+            }
+            const auto came = events.poll();
+            if (came.empty() && watched[1].revents != 0) {
+                return;  // Readable with nothing there: the store has ended.
+            }
+            for (const auto& each : came) {
+                try {
+                    callback(each);
+                } catch (...) {  // NOLINT(bugprone-empty-catch): the next one is not its business.
+                }
+            }
+        }
+    }
+};
+
+store_watch::store_watch(store& of, std::function<void(const store_event&)> callback)
+    : state_(new state{of.events(), std::move(callback)}) {
+    state_->thread = std::thread{[own = state_.get()] { own->run(); }};
+}
+
+store_watch::~store_watch() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(state_->stop, &one, sizeof one);
+    state_->thread.join();
+    ::close(state_->stop);
+}
+
+std::uint64_t store_watch::dropped() const { return state_->events.dropped(); }
+
+}  // namespace bzmq::zeek
