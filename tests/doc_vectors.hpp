@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
-/// The test vectors of docs/protocol.md.
+/// The test vectors of a document.
 namespace bzmq::testing {
 
 /// The hex blocks by the names in their markers.
-inline std::map<std::string, std::vector<std::byte>> read_vectors() {
+inline std::map<std::string, std::vector<std::byte>> read_vectors(
+    const std::string& document = "protocol.md") {
     std::map<std::string, std::vector<std::byte>> out;
-    std::ifstream file{BZMQ_SOURCE_DIR "/docs/protocol.md"};
+    std::ifstream file{BZMQ_SOURCE_DIR "/docs/" + document};
     std::string name;
     for (std::string line; std::getline(file, line);) {
         if (line.starts_with("<!-- vector ")) {

@@ -25,3 +25,4 @@
 #include "bzmq/time.hpp"
 #include "bzmq/topic.hpp"
 #include "bzmq/worker.hpp"
+#include "bzmq/zeek.hpp"
