@@ -22,6 +22,7 @@ from .endpoint import Endpoint
 from .enums import (EC, SC, Backend, DataType, Frontend, OverflowPolicy, PeerFlags, PeerStatus)
 from .errors import Error, ForkError
 from .publisher import Publisher
+from .requests import Answer, Request, Service
 from .status import EndpointInfo, NetworkInfo, PeerInfo, Status, StatusSubscriber, TopologyNode
 from .store import Batch, Entry, Info, Outcome, Store, StoreEvent, StoreEvents, StoreProxy
 from .subscriber import SafeSubscriber, Subscriber

@@ -20,6 +20,7 @@ from . import _bzmq
 from .endpoint import _Base, _living
 from .enums import EC, Backend
 from .errors import Error, KeyExists, make_error
+from .requests import all_answers, first_answer, request_topic, serve_async
 from .status import StatusSubscriber as _StatusSubscriber
 from .store import _MISSING, Batch
 from .store import Store as _Store
@@ -313,6 +314,23 @@ class Endpoint(_Base):
             "mutation_buffer_interval": mutation_buffer_interval, "get_delay": get_delay, **options}))
         made._get_delay = get_delay
         return made
+
+    async def request(self, topic, value=None, timeout=10.0, to=None):
+        """The first good answer; cancelled, the servers are told."""
+        return first_answer(*await _finished(
+            self._own.request_later(topic, value, timeout, 1, to or "")))
+
+    async def request_all(self, topic, value=None, timeout=10.0, count=0):
+        return all_answers(*await _finished(
+            self._own.request_later(topic, value, timeout, count, "")))
+
+    async def wait_for_server(self, topic, count=1, timeout=10.0):
+        return await self.wait_for_subscriber(request_topic(topic_text(topic)), count, timeout)
+
+    def serve(self, topic, handler=None):
+        """Answers requests on the event loop, each in a task: `await handler(request)`, or an
+        asynchronous generator. A decorator without a handler. Returns a `Service`."""
+        return serve_async(self, topic, handler)
 
     async def shutdown(self):
         await asyncio.shield(self._elsewhere(self._own.shutdown))

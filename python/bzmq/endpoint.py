@@ -8,6 +8,7 @@ from .configuration import BrokerOptions, Configuration
 from .enums import Backend
 from .errors import Error, ForkError
 from .publisher import Publisher
+from .requests import all_answers, first_answer, request_topic, serve
 from .status import StatusSubscriber
 from .store import Store
 from .subscriber import SafeSubscriber, Subscriber
@@ -254,6 +255,28 @@ class Endpoint(_Base):
             "mutation_buffer_interval": mutation_buffer_interval, "get_delay": get_delay, **options}))
         made._get_delay = get_delay
         return made
+
+    # -- Requests: docs/requests.md ---------------------------------------------------------------
+
+    def request(self, topic, value=None, timeout=10.0, to=None):
+        """Asks who serves a topic, or the endpoint `to` only; the first good answer. Raises what the
+        server raised; RequestTimeout; NoPathToPeer: nobody serves it."""
+        return first_answer(*self._own.request_later(topic, value, timeout, 1, to or "").wait())
+
+    def request_all(self, topic, value=None, timeout=10.0, count=0):
+        """The answers of all who serve a topic, or the first `count` good ones: a list of `Answer`, whose
+        `error` is set where there is no `value`. At the timeout those that came."""
+        return all_answers(*self._own.request_later(topic, value, timeout, count, "").wait())
+
+    def serve(self, topic, handler=None):
+        """Answers the requests for a topic and for what lies below it, on a thread: `handler(request)`
+        returns the answer, yields several (a generator), or raises. A decorator without a handler.
+        Returns a `Service`; `stop` ends it. One service for each topic at an endpoint."""
+        return serve(self, topic, handler)
+
+    def wait_for_server(self, topic, count=1, timeout=10.0):
+        """Waits until at least `count` other endpoints serve a topic."""
+        return self._own.wait_for_subscriber(request_topic(topic_text(topic)), count, timeout)
 
     def shutdown(self):
         """Hands on what was published, says goodbye and stops: at most two seconds. Subscribers keep

@@ -250,6 +250,51 @@ std::size_t publish_many(held_type& self, const py::iterable& batch, bool reliab
     return accepted;
 }
 
+// -- Requests -------------------------------------------------------------------------------------
+
+/// [(endpoint id, value or exception)...], and the exception that ended it or None.
+py::object replies_to_python(const replies& got) {
+    py::list answers;
+    for (const auto& each : got.answers) {
+        py::object value = py::none{};
+        py::object problem = py::none{};
+        if (each.value) {
+            value = to_python(*each.value);
+        } else {
+            problem = to_exception(each.value.error());
+        }
+        answers.append(py::make_tuple(py::str{to_text(each.from)}, value, problem));
+    }
+    py::object why = py::none{};
+    if (got.why) {
+        why = to_exception(got.why);
+    }
+    return py::make_tuple(answers, why);
+}
+
+std::unique_ptr<background_call> request_later(held_type& self, const py::object& topic,
+                                               const py::object& value, const py::object& timeout,
+                                               std::size_t answers, const std::string& to) {
+    request_options how;
+    how.timeout = to_timespan(timeout).value_or(timespan::max());
+    how.answers = answers;
+    if (!to.empty()) {
+        how.to = to_id(to);
+    }
+    const auto name = to_name(topic);
+    const auto held = to_data(value);
+    auto& from = *self;
+    const auto asked = [&] {
+        const without_gil free;
+        return from.request_async(name, held, how);
+    }();
+    return std::make_unique<background_call>(
+        [asked](const auto&) -> background_call::finish {
+            return [got = asked.wait()] { return replies_to_python(got); };
+        },
+        [asked] { asked.cancel(); });
+}
+
 // -- Subscribing ----------------------------------------------------------------------------------
 
 form form_named(const std::string& name) {
@@ -284,6 +329,7 @@ void bind_messages(py::class_<held_type>& cls) {
     cls.def("publish", &publish)
         .def("publish_to", &publish_to)
         .def("publish_many", &publish_many)
+        .def("request_later", &request_later)
         .def("make_publisher",
              [](held_type& self, const py::object& topic, bool reliable) {
                  return std::make_unique<owned<publisher>>(std::make_shared<publisher>(

@@ -23,12 +23,14 @@ ALLOWED = {
     "session": {"base", "wire"},
     "node": {"base", "wire", "overlay", "session"},
     "replica": {"base", "data"},
+    "request": {"base"},
     "transport": {"base"},
     "storage": {"base", "data", "replica"},
-    "endpoint": {"base", "data", "wire", "overlay", "node", "replica", "transport", "storage"},
+    "endpoint": {"base", "data", "wire", "overlay", "node", "replica", "request", "transport",
+                 "storage"},
     "zeek": set(),  # on the public headers alone, as any program
 }
-PURE = {"base", "data", "wire", "overlay", "session", "node", "replica"}
+PURE = {"base", "data", "wire", "overlay", "session", "node", "replica", "request"}
 IMPURE = re.compile(
     r"^(?:(?:sys|netinet)/"
     r"|(?:zmq|lmdb|sodium|unistd|fcntl|poll|pthread|random|thread|mutex|shared_mutex"

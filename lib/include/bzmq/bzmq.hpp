@@ -16,6 +16,7 @@
 #include "bzmq/overlay_info.hpp"
 #include "bzmq/port.hpp"
 #include "bzmq/publisher.hpp"
+#include "bzmq/request.hpp"
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/status_subscriber.hpp"

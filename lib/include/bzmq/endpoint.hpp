@@ -10,6 +10,7 @@
 #include "bzmq/network_info.hpp"
 #include "bzmq/overlay_info.hpp"
 #include "bzmq/publisher.hpp"
+#include "bzmq/request.hpp"
 #include "bzmq/status_subscriber.hpp"
 #include "bzmq/store.hpp"
 #include "bzmq/subscriber.hpp"
@@ -205,6 +206,33 @@ class BZMQ_EXPORT endpoint {
     /// peers that do not tell what they want. Adds to earlier calls. `ec::invalid_topic` where there
     /// is no room for more (see above).
     expected<void> forward(std::vector<std::string> topics);
+
+    // -- Requests ---------------------------------------------------------------------------------
+    // To the endpoints that serve a topic, anywhere in this domain. Errors: as `replies::why`, and
+    // those that servers tell. Nobody who serves it now gets it later: see `wait_for_server`.
+
+    /// Asks and waits for the first good answer.
+    expected<data> request(std::string_view topic, const data& value,
+                           timespan timeout = std::chrono::seconds{10});
+    /// Asks and waits for all the answers.
+    replies request(std::string_view topic, const data& value, const request_options& how);
+    /// Asks and returns. `on_answer` gets each answer when it comes, on a thread of the endpoint that
+    /// has to go on: it must not wait.
+    pending_request request_async(std::string_view topic, const data& value,
+                                  const request_options& how = {},
+                                  std::function<void(const answer&)> on_answer = {});
+    /// Waits until at least `count` other endpoints serve `topic`, or subscribe to everything.
+    [[nodiscard]] bool wait_for_server(std::string_view topic, std::size_t count = 1,
+                                       timespan timeout = std::chrono::seconds{10});
+
+    /// Answers the requests for `topic` and for what lies below it ("/calc" also "/calc/add"). The
+    /// handler runs on a thread of the service's own, one request after the other; what it returns
+    /// or throws is the answer. One service for each topic at an endpoint.
+    [[nodiscard]] service serve(std::string_view topic,
+                                std::function<expected<data>(const bzmq::request&)> handler);
+    /// The same, to answer later, several times or from other threads.
+    [[nodiscard]] service serve(std::string_view topic,
+                                std::function<void(const bzmq::request&, responder)> handler);
 
     // -- Stores -----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
 #include "endpoint/clock.hpp"
 #include "endpoint/core_thread.hpp"
 #include "endpoint/gone.hpp"
+#include "endpoint/request_room.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
 
@@ -163,6 +164,16 @@ void endpoint_core::shutdown() {
     const std::lock_guard lock{shutdown_mutex_};
     if (!thread_.joinable()) {
         return;
+    }
+    // First: what ends below is no news to those who ask.
+    std::shared_ptr<request_room> requests;
+    {
+        const std::lock_guard requests_lock{requests_mutex_};
+        requests.swap(requests_);
+        requests_closed_ = true;
+    }
+    if (requests) {
+        requests->stop(deadline_in(shutdown_max));
     }
     post([this](bool) { stopping_ = true; });
     thread_.join();

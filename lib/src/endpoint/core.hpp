@@ -107,6 +107,10 @@ class endpoint_core final : public transport::events, public node::hub_output {
     error forward(std::vector<std::string> topics);
     void add_worker(std::shared_ptr<worker_state> worker);
 
+    /// The room of requests, which `make` makes where there is none yet; null after the end.
+    std::shared_ptr<request_room> requests(
+        const std::function<std::shared_ptr<request_room>()>& make);
+
     // Stores (core_stores.cpp). `self` is this core.
     expected<std::shared_ptr<store_state>> attach_master(
         const std::shared_ptr<endpoint_core>& self, const std::string& name, backend kind,
@@ -265,6 +269,9 @@ class endpoint_core final : public transport::events, public node::hub_output {
     mutable std::mutex workers_mutex_;
     std::vector<std::shared_ptr<worker_state>> workers_;
     bool workers_closed_ = false;
+    std::mutex requests_mutex_;
+    std::shared_ptr<request_room> requests_;
+    bool requests_closed_ = false;
     std::mutex shutdown_mutex_;
     std::mutex opening_mutex_;  // whoever opens a store's disk
 

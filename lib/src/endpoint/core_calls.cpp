@@ -490,6 +490,15 @@ void endpoint_core::add_worker(std::shared_ptr<worker_state> worker) {
     }
 }
 
+std::shared_ptr<request_room> endpoint_core::requests(
+    const std::function<std::shared_ptr<request_room>()>& make) {
+    const std::lock_guard lock{requests_mutex_};
+    if (!requests_ && !requests_closed_) {
+        requests_ = make();
+    }
+    return requests_;
+}
+
 // -- The overlay ----------------------------------------------------------------------------------
 
 bool endpoint_core::confirm_filter(timespan timeout) {

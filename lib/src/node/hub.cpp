@@ -392,6 +392,16 @@ std::size_t hub::receiver_count(std::string_view topic) const {
     impl_->find_receivers(topic, found);
     return found.size();
 }
+std::vector<endpoint_id> hub::receivers(std::string_view topic) const {
+    std::vector<overlay::node_index> found;
+    impl_->find_receivers(topic, found);
+    std::vector<endpoint_id> out;
+    out.reserve(found.size());
+    for (const auto each : found) {
+        out.push_back(impl_->db_.id_of(each));
+    }
+    return out;
+}
 std::vector<std::string> hub::filter_of(const endpoint_id& id) const {
     const auto index = impl_->db_.find(id);
     return index ? impl_->db_.prefixes(*index) : std::vector<std::string>{};

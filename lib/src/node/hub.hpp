@@ -242,6 +242,8 @@ class hub {
     [[nodiscard]] bool reachable(const endpoint_id& id) const;
     /// How many reachable endpoints other than this one would receive `topic`.
     [[nodiscard]] std::size_t receiver_count(std::string_view topic) const;
+    /// Which they are.
+    [[nodiscard]] std::vector<endpoint_id> receivers(std::string_view topic) const;
     /// The prefixes that a known endpoint subscribes to.
     [[nodiscard]] std::vector<std::string> filter_of(const endpoint_id& id) const;
     [[nodiscard]] const hub_counters& counters() const;

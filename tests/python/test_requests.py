@@ -1,0 +1,120 @@
+"""Requests: between Python endpoints, which the vectors of docs/requests.md tie to those in C++."""
+
+import asyncio
+import threading
+
+import pytest
+
+import bzmq
+import bzmq.asyncio
+from bzmq import Count, errors
+from conftest import PATIENCE, eventually, run
+
+
+@pytest.fixture
+def asking(pair):
+    """(asker, server)"""
+    return pair[1], pair[0]
+
+
+def test_ask_and_answer(asking):
+    asker, server = asking
+
+    @server.serve("/calc/add")
+    def service(request):
+        assert request.topic == "/calc/add" and request.origin == asker.node_id()
+        return sum(request.value)
+
+    assert asker.wait_for_server("/calc/add")
+    assert asker.request("/calc/add", [1, 2, 3]) == 6
+    with pytest.raises(bzmq.Error) as told:
+        asker.request("/calc/add", 5)
+    assert told.value.message().startswith("TypeError: ")
+    assert asker.request("/calc/add", [], to=server.node_id()) == 0
+    assert service.requests == 3 and service.malformed == 0
+    with pytest.raises(errors.NoPathToPeer, match="nobody serves /calc"):
+        asker.request("/calc")
+
+
+def test_errors_keep_their_kind(asking):
+    asker, server = asking
+
+    def refuse(request):
+        raise errors.make_error(bzmq.EC.NoSuchKey, "not here")
+
+    with server.serve("/find", refuse):
+        assert asker.wait_for_server("/find")
+        with pytest.raises(errors.NoSuchKey, match="not here"):
+            asker.request("/find")
+
+
+def test_all_servers_and_several_answers(asking):
+    asker, server = asking
+
+    def count(request):
+        yield from range(request.value)
+
+    with server.serve("/count", count), asker.serve("/count", count):
+        assert asker.wait_for_server("/count")
+        got = asker.request_all("/count", 3)
+        for each in (asker, server):
+            assert [value for origin, value, _ in got if origin == each.node_id()] == [0, 1, 2]
+        assert len(asker.request_all("/count", 3, count=1)) >= 1
+
+
+def test_timeout_and_a_server_that_ends(asking, endpoints):
+    asker, server = asking
+    go_on = threading.Event()
+    with server.serve("/slow", lambda request: go_on.wait(PATIENCE)) as service:
+        assert asker.wait_for_server("/slow")
+        with pytest.raises(errors.RequestTimeout):
+            asker.request("/slow", timeout=0.05)
+        eventually(lambda: service.requests == 1)
+        go_on.set()
+        assert asker.request("/slow") is True
+
+
+def test_what_is_no_request_is_counted(asking):
+    asker, server = asking
+    with server.serve("/calc", lambda request: request.value) as service:
+        assert asker.wait_for_server("/calc")
+        for wrong in ("x", (), (Count(1), Count(9), Count(1)), (Count(1), Count(0), Count(1))):
+            asker.publish("/bzmq/requests/calc/", wrong)
+        eventually(lambda: service.malformed == 4)
+        assert asker.request("/calc", False) is False
+
+
+def test_asyncio():
+    async def main():
+        async with bzmq.asyncio.Endpoint() as server, bzmq.asyncio.Endpoint() as asker:
+            assert await asker.peer("127.0.0.1", server.listen("127.0.0.1", 0))
+            started, stopped = asyncio.Event(), asyncio.Event()
+
+            async def slow(request):
+                try:
+                    started.set()
+                    await asyncio.Event().wait()
+                finally:
+                    stopped.set()
+
+            async def letters(request):
+                for each in request.value:
+                    yield each
+
+            services = [server.serve("/slow", slow), server.serve("/letters", letters),
+                        server.serve("/plain", lambda request: request.value)]
+            for topic in ("/slow", "/letters", "/plain"):
+                assert await asker.wait_for_server(topic)
+            assert [each.value for each in await asker.request_all("/letters", "abc")] == list("abc")
+            echoes = await asyncio.gather(*(asker.request("/plain", i) for i in range(20)))
+            assert echoes == list(range(20))
+            # Cancelled here, the server's task is cancelled there.
+            asked = asyncio.ensure_future(asker.request("/slow"))
+            await started.wait()
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            await stopped.wait()
+            for each in services:
+                each.stop()
+    run(main())
