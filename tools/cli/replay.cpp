@@ -1,7 +1,7 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
-#include "zeek_log_reader.hpp"
+#include "logs/zeek_log_reader.hpp"
 #include <fmt/format.h>
 
 #include <memory>

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "bzmq/data.hpp"
+
+#include "zeek_log_reader.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bzmq::cli {
+
+/// A column of a log: its name, and its type as Zeek writes it, such as "time" or "set[addr]".
+struct log_column {
+    std::string name;
+    std::string type;
+
+    friend bool operator==(const log_column&, const log_column&) = default;
+};
+
+/// What a log's records have in common.
+struct log_schema {
+    std::string path;  ///< the log's name, e.g. "dns"
+    std::vector<log_column> columns;
+
+    friend bool operator==(const log_schema&, const log_schema&) = default;
+};
+
+/// The columns that a record has, the stream's own (`log_record::extension`) first, as Zeek puts
+/// them. Where the log did not tell types, they follow from the values; what is unset is a string.
+log_schema schema_of(const log_record& record);
+
+/// The record's values in the order of `schema_of`.
+vector values_of(const log_record& record);
+
+/// Zeek's name for the type of a value: "count", "set[addr]"...; "string" where there is none.
+std::string type_name(const data& value);
+
+}  // namespace bzmq::cli
