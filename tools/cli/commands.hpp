@@ -15,6 +15,7 @@ void add_sub(CLI::App& app, context& ctx);
 void add_topology(CLI::App& app, context& ctx);
 void add_ping(CLI::App& app, context& ctx);
 void add_replay(CLI::App& app, context& ctx);
+void add_logger(CLI::App& app, context& ctx);
 void add_store(CLI::App& app, context& ctx);
 void add_store_file(CLI::App& app, context& ctx);
 void add_completion(CLI::App& app, context& ctx);
