@@ -16,6 +16,7 @@ void add_topology(CLI::App& app, context& ctx);
 void add_ping(CLI::App& app, context& ctx);
 void add_replay(CLI::App& app, context& ctx);
 void add_logger(CLI::App& app, context& ctx);
+void add_cluster(CLI::App& app, context& ctx);
 void add_store(CLI::App& app, context& ctx);
 void add_store_file(CLI::App& app, context& ctx);
 void add_completion(CLI::App& app, context& ctx);

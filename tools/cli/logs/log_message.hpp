@@ -3,6 +3,7 @@
 #include "bzmq/data.hpp"
 #include "bzmq/endpoint_id.hpp"
 #include "bzmq/error.hpp"
+#include "bzmq/zeek.hpp"
 
 #include "log_schema.hpp"
 
@@ -12,15 +13,15 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <vector>
 
-/// Records of logs as messages: Zeek's LogCreate, which tells a log's columns, and LogWrite, which
-/// has a record's values; docs/cluster.md shows them. What this side publishes are Batches that
-/// begin with the LogCreate, so that each tells all that is needed to write it, to whoever joins
+/// Records of logs as messages (`bzmq/zeek.hpp`): a log_create tells a log's columns, a log_write
+/// has a record's values. What this side publishes are batches that
+/// begin with the log_create, so that each tells all that is needed to write it, to whoever joins
 /// or comes back at any time.
 namespace bzmq::cli {
 
-/// Gathers records into a Batch.
+/// Gathers records into a batch.
 class log_batch {
   public:
     /// False where the record is of another log than the ones before or has other columns: send
@@ -34,7 +35,7 @@ class log_batch {
 
   private:
     log_schema schema_;
-    vector writes_;
+    std::vector<zeek::any_message> writes_;
 };
 
 /// Finds the records in what comes from the overlay.
@@ -45,7 +46,7 @@ class log_reader {
     /// Calls `take` with each record: those of Zeek's messages, and a table with names as keys, which
     /// is a record of the log that the last part of the topic names. Fails with `ec::invalid_data`
     /// and what was expected, or as `take` did; what is in front of the failure has been taken.
-    expected<void> read(const endpoint_id& origin, std::string_view topic, const data& value,
+    expected<void> read(const endpoint_id& origin, std::string_view topic, data value,
                         const visitor& take);
 
   private:
@@ -56,10 +57,11 @@ class log_reader {
         auto operator<=>(const stream_key&) const = default;
     };
 
-    expected<void> read_message(const endpoint_id& origin, const data& value, const visitor& take,
-                                unsigned depth);
-    expected<void> create(const endpoint_id& origin, const vector& fields);
-    expected<void> write(const endpoint_id& origin, const vector& fields, const visitor& take);
+    expected<void> read(const endpoint_id& origin, const zeek::any_message& what,
+                        const visitor& take);
+    expected<void> create(const endpoint_id& origin, const zeek::log_create& what);
+    expected<void> write(const endpoint_id& origin, const zeek::log_write& what,
+                         const visitor& take);
     expected<void> read_table(std::string_view topic, const table& value, const visitor& take);
 
     std::map<stream_key, log_schema> streams_;

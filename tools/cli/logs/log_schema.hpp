@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bzmq/data.hpp"
+#include "bzmq/zeek.hpp"
 
 #include "zeek_log_reader.hpp"
 
@@ -10,13 +11,7 @@
 
 namespace bzmq::cli {
 
-/// A column of a log: its name, and its type as Zeek writes it, such as "time" or "set[addr]".
-struct log_column {
-    std::string name;
-    std::string type;
-
-    friend bool operator==(const log_column&, const log_column&) = default;
-};
+using log_column = zeek::log_field;
 
 /// What a log's records have in common.
 struct log_schema {
