@@ -78,8 +78,12 @@ void recorder::run(subscriber& source) {
         for (const auto& one : batch) {
             record(one);
         }
-        if (clock::now() >= due) {
+        // While more waits, writes are gathered.
+        const bool is_due = clock::now() >= due;
+        if (is_due || source.available() == 0) {
             insist([this] { return writer_.flush(); });
+        }
+        if (is_due) {
             insist([this] { return writer_.rotate(now()); });
             due = clock::now() + period;
         }
@@ -233,7 +237,7 @@ void add_logger(CLI::App& app, context& ctx) {
                  "Begin new files at whole multiples of it, in UTC");
     command->add_flag("--gzip", how->logs.gzip, "Pack what was rotated");
     add_duration(*command, "--flush", how->flush_every,
-                 "Records are in the file at most that long after they came (1s)");
+                 "Under load, records are in the file at most that long after they came (1s)");
     command->footer(
         "A log is FOLDER/NAME.log; rotated, NAME.DATE.log. Prints what node prints. A full disk is "
         "told, and holds publishers up until there is room.");
