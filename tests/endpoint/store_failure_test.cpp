@@ -30,22 +30,6 @@ bool readable(int fd, int timeout_ms) {
 }
 constexpr int patience_ms = 20'000;
 
-/// Writes until a callback runs on the endpoint's thread, and not at once on this one.
-void on_the_endpoints_thread(store& s, const std::function<void()>& run) {
-    const auto here = std::this_thread::get_id();
-    for (bool there = false; !there;) {
-        auto ran = std::make_shared<std::promise<bool>>();
-        s.put("x", 1).then([ran, run, here](const auto&) {
-            const bool elsewhere = std::this_thread::get_id() != here;
-            ran->set_value(elsewhere);
-            if (elsewhere) {
-                run();
-            }
-        });
-        there = ran->get_future().get();
-    }
-}
-
 TEST(store_failure, a_write_after_detach_is_refused_at_once) {
     auto ep = make("one");
     auto s = *ep.attach_master("s");
@@ -54,37 +38,6 @@ TEST(store_failure, a_write_after_detach_is_refused_at_once) {
     EXPECT_EQ(s.put("x", 2).wait().error(), ec::no_such_master);
     EXPECT_EQ(s.get("x").error(), ec::no_such_master);
     EXPECT_FALSE(s.await_idle(timespan::max()));
-}
-
-TEST(store_failure, what_a_callback_would_wait_for_is_refused) {
-    auto ep = make("one");
-    auto s = *ep.attach_master("s");
-    std::promise<std::vector<ec>> told;
-    on_the_endpoints_thread(s, [&] {
-        std::vector<ec> seen;
-        const auto write = s.put("x", 2);
-        const auto outcome = write.wait();
-        seen.push_back(outcome ? ec::none : outcome.error().code());
-        const auto own = s.get("x");  // Would have to wait for the write just above.
-        seen.push_back(own ? ec::none : own.error().code());
-        seen.push_back(s.info() ? ec::none : ec::unspecified);
-        s.detach();
-        told.set_value(seen);
-    });
-    EXPECT_EQ(told.get_future().get(),
-              (std::vector{ec::request_timeout, ec::request_timeout, ec::none}));
-    EXPECT_EQ(s.get("x").error(), ec::no_such_master);
-}
-
-TEST(store_failure, what_a_callback_throws_is_reported_and_ends_nothing) {
-    auto ep = make("one");
-    auto statuses = ep.make_status_subscriber();
-    auto s = *ep.attach_master("s");
-    on_the_endpoints_thread(s, [] { throw std::runtime_error{"on purpose"}; });
-    const auto seen = read_until(statuses, ec::unspecified);
-    ASSERT_FALSE(seen.empty());
-    EXPECT_NE(get<error>(seen.back()).message().find("on purpose"), std::string::npos);
-    EXPECT_TRUE(s.put("x", 2).wait());
 }
 
 TEST(store_failure, a_proxy_does_not_wait_for_a_clone_without_state) {

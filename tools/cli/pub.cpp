@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "line_input.hpp"
+#include "message_reader.hpp"
 #include "output.hpp"
 #include "value_format.hpp"
 #include <fmt/format.h>
@@ -15,33 +16,48 @@ struct options {
     value_format format = value_format::text;
     bool reliable = false;
     std::size_t wait = 0;
+
+    /// Each line is a message as `sub --json` prints it.
+    [[nodiscard]] bool whole() const { return topic == "-"; }
 };
 
 /// Publishes and counts.
 class sender {
   public:
-    sender(endpoint& node, const options& how)
+    sender(endpoint& node, const options& how, const context& ctx)
         : node_(node),
           how_(how),
+          ctx_(ctx),
           mode_(how.reliable ? delivery_mode::reliable : delivery_mode::best_effort) {}
 
     expected<void> send(std::string_view text) {
+        if (how_.whole()) {
+            const auto what = read_message(text);
+            return what ? send(what->topic, what->value) : tl::unexpected{what.error()};
+        }
         const auto value = read_value(text, how_.format);
-        if (!value) {
-            return tl::unexpected{value.error()};
-        }
-        if (const auto code = node_.publish(how_.topic, *value, mode_); code != ec::none) {
-            return fail(code, fmt::format("message {} not published", count_ + 1));
-        }
-        ++count_;
-        return {};
+        return value ? send(how_.topic, *value) : tl::unexpected{value.error()};
     }
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
     [[nodiscard]] delivery_mode mode() const noexcept { return mode_; }
 
   private:
+    expected<void> send(std::string_view topic, const data& value) {
+        if (how_.whole() && count_ == 0) {
+            if (auto known = await_subscribers(node_, ctx_, topic, how_.wait); !known) {
+                return known;
+            }
+        }
+        if (const auto code = node_.publish(topic, value, mode_); code != ec::none) {
+            return fail(code, fmt::format("message {} not published", count_ + 1));
+        }
+        ++count_;
+        return {};
+    }
+
     endpoint& node_;
     const options& how_;
+    const context& ctx_;
     delivery_mode mode_;
     std::uint64_t count_ = 0;
 };
@@ -73,6 +89,9 @@ expected<void> send_all(sender& out, const options& how, const context& ctx) {
 }
 
 exit_code run(const options& how, const context& ctx) {
+    if (how.whole() && !how.values.empty()) {
+        return report(exit_code::usage, "values cannot be given with -, which reads messages");
+    }
     for (const auto& value : how.values) {
         if (const auto good = read_value(value, how.format); !good) {
             return report(exit_code::failure, to_string(good.error()));
@@ -82,10 +101,12 @@ exit_code run(const options& how, const context& ctx) {
     if (!node) {
         return end_with(node.error(), ctx);
     }
-    if (const auto known = await_subscribers(*node, ctx, how.topic, how.wait); !known) {
-        return end_with(known.error(), ctx);
+    if (!how.whole()) {
+        if (const auto known = await_subscribers(*node, ctx, how.topic, how.wait); !known) {
+            return end_with(known.error(), ctx);
+        }
     }
-    sender out{*node, how};
+    sender out{*node, how, ctx};
     expected<void> sent;
     {
         const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
@@ -94,8 +115,11 @@ exit_code run(const options& how, const context& ctx) {
     const auto finished = finish(*node, ctx, out.mode(), how.wait);
     if (ctx.common.json) {
         std::string line = "{";
-        append_json_topic(line, how.topic);
-        line += fmt::format(",\"published\":{},\"mode\":\"{}\"}}", out.count(),
+        if (!how.whole()) {
+            append_json_topic(line, how.topic);
+            line += ',';
+        }
+        line += fmt::format("\"published\":{},\"mode\":\"{}\"}}", out.count(),
                             how.reliable ? "reliable" : "best_effort");
         line_output{}.line(line);
     }
@@ -111,7 +135,8 @@ void add_pub(CLI::App& app, context& ctx) {
     auto how = std::make_shared<options>();
     auto* command =
         app.add_subcommand("pub", "Publish values from the command line or standard input");
-    command->add_option("TOPIC", how->topic, "The messages' topic")->required()->type_name("");
+    command->add_option("TOPIC", how->topic, "The messages' topic; - reads messages, each with its topic, "
+                        "as `sub --json` prints them")->required()->type_name("");
     command
         ->add_option("VALUE", how->values,
                      "One message each; without any, one message per line of standard input")

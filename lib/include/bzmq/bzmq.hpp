@@ -21,6 +21,7 @@
 #include "bzmq/status.hpp"
 #include "bzmq/status_subscriber.hpp"
 #include "bzmq/store.hpp"
+#include "bzmq/store_file.hpp"
 #include "bzmq/subnet.hpp"
 #include "bzmq/subscriber.hpp"
 #include "bzmq/time.hpp"

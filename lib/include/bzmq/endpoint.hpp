@@ -266,7 +266,9 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] endpoint_metrics metrics() const;
 
     /// Hands on what was published, says goodbye to the peers and stops: at most two seconds.
-    /// Subscribers keep what they have; whoever waits in a call returns. Again: does nothing.
+    /// Subscribers keep what they have; whoever waits in a call returns. Again: does nothing. In a
+    /// callback on the endpoint's thread it returns at once, and the end follows the callback; the
+    /// endpoint may be destroyed there, too.
     void shutdown();
     [[nodiscard]] bool is_shutdown() const noexcept;
 

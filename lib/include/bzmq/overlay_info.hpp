@@ -78,7 +78,7 @@ struct endpoint_metrics {
     std::uint64_t dropped_by_subscribers = 0;  ///< messages that local subscribers had no room for
     std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
-    std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
+    std::uint64_t malformed = 0;          ///< frames, records or store messages that broke the protocol
     std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
     std::uint64_t control_bytes = 0;      ///< bytes of link-state records sent
     std::uint64_t route_computations = 0;

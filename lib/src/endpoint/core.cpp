@@ -147,7 +147,10 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-        thread_ = std::thread{[this] { run(); }};
+        thread_ = std::thread{[this] {
+            run();
+            const auto last = std::move(kept_);
+        }};
     } catch (const std::system_error& problem) {
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
         throw endpoint_error{error{ec::unspecified, problem.what()}};
@@ -159,6 +162,11 @@ endpoint_core::~endpoint_core() { shutdown(); }
 
 void endpoint_core::shutdown() {
     if (in_child()) {
+        return;
+    }
+    if (core_thread::of(this)) {
+        stopping_ = true;
+        kept_ = weak_from_this().lock();
         return;
     }
     const std::lock_guard lock{shutdown_mutex_};
@@ -175,8 +183,12 @@ void endpoint_core::shutdown() {
     if (requests) {
         requests->stop(deadline_in(shutdown_max));
     }
-    post([this](bool) { stopping_ = true; });
-    thread_.join();
+    if (thread_.get_id() == std::this_thread::get_id()) {
+        thread_.detach();  // It had the last reference, and lets go of it as its last act.
+    } else {
+        post([this](bool) { stopping_ = true; });
+        thread_.join();
+    }
     stopped_ = true;
     std::vector<std::shared_ptr<worker_state>> workers;
     {

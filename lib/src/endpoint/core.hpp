@@ -42,7 +42,9 @@ namespace bzmq {
 /// every turn. Handles hold the core by shared_ptr; after `shutdown` it is an empty shell that
 /// refuses everything. An exception on the thread, whoever throws it, makes it that, too: what it
 /// was in the middle of may be in no state to go on.
-class endpoint_core final : public transport::events, public node::hub_output {
+class endpoint_core final : public transport::events,
+                           public node::hub_output,
+                           public std::enable_shared_from_this<endpoint_core> {
   public:
     /// Throws `endpoint_error`. A nil `self` has it make a random id.
     explicit endpoint_core(endpoint_options options, const endpoint_id& self = {});
@@ -57,6 +59,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     /// Not stopped, and not in a forked child.
     [[nodiscard]] error usable() const;
     [[nodiscard]] bool in_child() const noexcept { return forked_.in_child(); }
+    /// Waits for the end; from a callback on the core's thread, sees to it that it comes soon after.
     void shutdown();
     [[nodiscard]] bool is_shutdown() const noexcept { return stopped_.load(); }
 
@@ -298,6 +301,7 @@ class endpoint_core final : public transport::events, public node::hub_output {
     instant allow_list_due_{};
     bool again_ = false;  // a pending entry wants another turn at once
 
+    std::shared_ptr<endpoint_core> kept_;  // until the thread's end, where a callback let go of us
     std::thread thread_;
 };
 

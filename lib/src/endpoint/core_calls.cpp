@@ -586,7 +586,7 @@ endpoint_metrics endpoint_core::metrics() const {
         out.dropped_late = counters.dropped_late;
         out.gaps = counters.gaps;
         out.retransmitted = counters.retransmitted;
-        out.malformed = counters.malformed;
+        out.malformed = counters.malformed + stores_->malformed();
         out.ignored_credit = counters.ignored_credit;
         out.control_bytes = counters.control_bytes;
         out.route_computations = counters.route_computations;

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "endpoint/core_thread.hpp"
+
 namespace bzmq {
 
 ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need) {
@@ -18,7 +20,7 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
     if (!closed_ && !announced_.exchange(true)) {
         core_.wake();
     }
-    while (!closed_ && !fits()) {
+    while (!closed_ && !fits() && !core_thread::any()) {
         const bool patient = settings_.always_wait || held_up_;
         const bool for_ever = patient && settings_.timeout.count() == 0;
         if (for_ever) {

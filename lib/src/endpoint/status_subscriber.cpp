@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/gone.hpp"
 #include "endpoint/status_subscriber_state.hpp"
 
@@ -11,6 +12,12 @@ namespace bzmq {
 namespace {
 
 constexpr auto for_ever = status_queue::clock::time_point::max();
+/// A callback on the thread that brings what is waited for takes what is there.
+status_queue::clock::time_point patience(const endpoint_core& core,
+                                         status_queue::clock::time_point deadline) {
+    return core_thread::of(&core) ? status_queue::clock::time_point{} : deadline;
+}
+
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
@@ -23,8 +30,10 @@ status_subscriber& status_subscriber::operator=(status_subscriber&& other) noexc
 
 status_variant status_subscriber::get() {
     auto out = get(std::size_t{1});
-    return out.empty() ? status_variant{gone()}
-                       : std::move(out.front());
+    if (!out.empty()) {
+        return std::move(out.front());
+    }
+    return status_variant{usable() && core_thread::of(state_->core.get()) ? cannot_wait() : gone()};
 }
 
 std::optional<status_variant> status_subscriber::get(timespan timeout) {
@@ -33,11 +42,11 @@ std::optional<status_variant> status_subscriber::get(timespan timeout) {
 }
 
 std::vector<status_variant> status_subscriber::get(std::size_t count) {
-    return usable() ? state_->queue->take(count, count, for_ever) : std::vector<status_variant>{};
+    return usable() ? state_->queue->take(count, count, patience(*state_->core, for_ever)) : std::vector<status_variant>{};
 }
 
 std::vector<status_variant> status_subscriber::get(std::size_t count, timespan timeout) {
-    return usable() ? state_->queue->take(count, count, deadline_in(timeout))
+    return usable() ? state_->queue->take(count, count, patience(*state_->core, deadline_in(timeout)))
                     : std::vector<status_variant>{};
 }
 

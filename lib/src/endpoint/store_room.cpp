@@ -45,7 +45,10 @@ void store_room::commands_came(std::uint32_t store) {
     if (closed_) {
         return;
     }
-    ready_.push_back(store);
+    if (std::find(ready_.begin(), ready_.end(), store) != ready_.end()) {
+        return;
+    }
+    ready_.push_back(store);  // There is room: see `make_room`.
     if (ready_.size() == 1) {
         around_.wake();  // Under the lock: once it is closed nobody touches the core any more.
     }
@@ -126,10 +129,7 @@ store_room::progress store_room::take_commands(instant now, timestamp wall, std:
             ++commands;
             bytes += head.size;
             of.state->handed = head.number;
-            const auto problem = host_.submit(now, wall, id, ticket_of(head.state), command);
-            if (problem != ec::none) {
-                finish(head.state, problem, 0, {});
-            }
+            submit(now, wall, id, head.state, command);
         }
         queue.release(commands, bytes);
         budget -= std::min(budget, bytes);
@@ -140,6 +140,23 @@ store_room::progress store_room::take_commands(instant now, timestamp wall, std:
             return of.next < of.taken.heads.size() || !queue.empty() ? progress::more
                                                                      : progress::done;
         }
+    }
+}
+
+void store_room::submit(instant now, timestamp wall, std::uint32_t id, write_state* state,
+                        std::span<const std::byte> command) {
+    ec problem = ec::none;
+    try {
+        problem = host_.submit(now, wall, id, ticket_of(state), command);
+    } catch (...) {
+        // The machine may have the ticket or not: the reference that goes with it is given up, so
+        // that it can neither be dropped twice nor leave anybody waiting.
+        state->add_ref();
+        finish(state, ec::unspecified, 0, {});
+        throw;
+    }
+    if (problem != ec::none) {
+        finish(state, problem, 0, {});
     }
 }
 
@@ -261,6 +278,7 @@ error store_room::attach_master(instant now, const std::shared_ptr<store_state>&
     now_ = now;
     auto& place = stores_[store->id()];
     place.state = store;
+    make_room();
     place.disk = std::move(from.disk);
     auto problem = host_.attach_master(now, wall_now(), store->id(), std::move(options),
                                        std::move(from.from), store->values(), store->gate(), *this,
@@ -282,6 +300,7 @@ error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& 
     now_ = now;
     auto& place = stores_[store->id()];
     place.state = store;
+    make_room();
     place.disk = std::move(from.disk);
     auto problem = host_.attach_clone(now, store->id(), std::move(options), store->values(),
                                       store->gate(), *this, std::move(from.from),
@@ -389,6 +408,12 @@ void store_room::abandon(const error& why) noexcept {
         each.join();
     }
     closers_.clear();
+}
+
+/// So that whoever has queued a command can always tell the core of it.
+void store_room::make_room() {
+    const std::lock_guard lock{ready_mutex_};
+    ready_.reserve(ready_.size() + stores_.size());
 }
 
 void store_room::close_doors() {

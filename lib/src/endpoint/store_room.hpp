@@ -65,6 +65,8 @@ class store_room final : public replica::host_output, public replica::directory 
     [[nodiscard]] std::shared_ptr<store_state> find(std::string_view name, bool master) const;
     [[nodiscard]] bool holds(std::uint32_t id) const { return stores_.contains(id); }
     [[nodiscard]] bool idle(std::uint32_t id) const;
+    /// Messages of stores that broke the protocol.
+    [[nodiscard]] std::uint64_t malformed() const noexcept { return host_.malformed(); }
     [[nodiscard]] store_info info(std::uint32_t id) const;
     void follow(instant now, std::uint32_t id);
 
@@ -99,6 +101,9 @@ class store_room final : public replica::host_output, public replica::directory 
                            std::size_t& budget);
     std::unique_ptr<store_disk> release(std::uint32_t id, const error& why);
     void close_doors();
+    void make_room();
+    void submit(instant now, timestamp wall, std::uint32_t id, write_state* state,
+                std::span<const std::byte> command);
     void end_commands(held& of, const error& why) noexcept;
     void finish(write_state* state, error problem, std::uint64_t revision,
                 std::span<const std::byte> value) noexcept;
@@ -133,7 +138,7 @@ class store_room final : public replica::host_output, public replica::directory 
     const outside around_;
 
     std::mutex ready_mutex_;
-    std::vector<std::uint32_t> ready_;     // stores whose queues were empty and are not any more
+    std::vector<std::uint32_t> ready_;     // stores whose queues were empty and are not any more, once each
     bool closed_ = false;                  // written under the lock, by the core's thread
 
     bool silent_ = false;

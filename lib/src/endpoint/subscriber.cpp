@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/subscriber_state.hpp"
 
 namespace bzmq {
@@ -24,6 +25,9 @@ subscriber& subscriber::operator=(subscriber&& other) noexcept = default;
 std::size_t subscriber::read(std::vector<message>& out, std::size_t max, std::size_t enough,
                              std::chrono::steady_clock::time_point deadline) {
     std::size_t count = 0;
+    if (state_ && core_thread::of(state_->core.get())) {
+        deadline = {};  // The thread that brings what is waited for: a callback takes what is there.
+    }
     while (state_ && !state_->core->in_child()) {
         const auto got =
             state_->queue->take(out, max - count, enough - std::min(enough, count), deadline);

@@ -31,10 +31,13 @@ class write_state {
         }
     }
 
-    /// True where callbacks wait: somebody has to `call_back`.
+    /// True where callbacks wait: somebody has to `call_back`. Only the first answer counts.
     [[nodiscard]] bool finish(error problem, std::uint64_t revision,
                               std::span<const std::byte> value) noexcept {
         const std::lock_guard lock{mutex_};
+        if (done()) {
+            return false;
+        }
         problem_ = std::move(problem);
         revision_ = revision;
         try {

@@ -1,0 +1,47 @@
+#include "message_reader.hpp"
+
+#include "value_format.hpp"
+#include <nlohmann/json.hpp>
+
+namespace bzmq::cli {
+namespace {
+
+/// What `append_json_topic` wrote.
+expected<std::string> read_topic(const nlohmann::json& message) {
+    const auto topic = message.find("topic");
+    if (topic == message.end() || !topic->is_string()) {
+        return fail(ec::invalid_json, "no \"topic\" that is a string");
+    }
+    if (!message.contains("topic_encoding")) {
+        return topic->get<std::string>();
+    }
+    const auto text = from_json(nlohmann::json{{"@data-type", "string"},
+                                               {"data", *topic},
+                                               {"encoding", message["topic_encoding"]}}
+                                    .dump());
+    if (!text) {
+        return tl::unexpected{text.error()};
+    }
+    return get<std::string>(*text);
+}
+
+}  // namespace
+
+expected<read_message_result> read_message(std::string_view line) {
+    const auto message = nlohmann::json::parse(line, nullptr, false);
+    if (!message.is_object() || !message.contains("data")) {
+        return fail(ec::invalid_json,
+                    R"(expected a message as `sub --json` prints it: {"topic":...,"data":...})");
+    }
+    auto topic = read_topic(message);
+    if (!topic) {
+        return tl::unexpected{topic.error()};
+    }
+    auto value = read_value(message["data"].dump(), value_format::json);
+    if (!value) {
+        return tl::unexpected{value.error()};
+    }
+    return read_message_result{std::move(*topic), std::move(*value)};
+}
+
+}  // namespace bzmq::cli
