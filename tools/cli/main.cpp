@@ -16,8 +16,9 @@ void add_commands(CLI::App& app, context& ctx) {
     app.require_subcommand(1);
     app.set_version_flag("--version", "bzmq-cli " BZMQ_CLI_VERSION, "Print the version and end");
     for (const auto add : {add_keygen, add_node, add_gateway, add_pub, add_sub, add_topology,
-                           add_ping, add_replay, add_record, add_play, add_tap, add_store, add_store_file, add_completion,
-                           add_man}) {
+                           add_ping, add_request, add_serve, add_replay, add_record, add_play,
+                           add_tap, add_logger, add_cluster, add_store, add_store_file,
+                           add_completion, add_man}) {
         add(app, ctx);
     }
     // Last, since commands would inherit it.

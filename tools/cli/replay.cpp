@@ -1,7 +1,9 @@
 #include "commands.hpp"
+#include "logs/log_message.hpp"
+#include "logs/zeek_log_reader.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
-#include "zeek_log_reader.hpp"
+
 #include <fmt/format.h>
 
 #include <memory>
@@ -12,10 +14,14 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t progress_records = 256;
+constexpr std::size_t batch_records = 64;
+constexpr std::string_view table_prefix = "/zeek/";
+constexpr std::string_view log_prefix = "/zeek/logs/";
 
 struct options {
     std::vector<std::string> files;
-    std::string prefix = "/zeek/";
+    std::string prefix;
+    bool logs = false;
     double rate = 0;
     bool reliable = true;
     std::size_t wait = 0;
@@ -36,6 +42,9 @@ class player {
 
   private:
     expected<void> send(const log_record& record);
+    expected<void> send_table(const log_record& record);
+    expected<void> send_batch();
+    void enter(const std::string& path);
     bool pace();
 
     endpoint& node_;
@@ -46,6 +55,7 @@ class player {
     std::uint64_t records_ = 0;
     std::string path_;
     std::string topic_;
+    log_batch batch_;
 };
 
 expected<void> player::play(const std::string& file) {
@@ -62,7 +72,7 @@ expected<void> player::play(const std::string& file) {
         }
         if (!*more) {
             bar_.clear();
-            return {};
+            return send_batch();
         }
         if (auto sent = send(record); !sent) {
             bar_.clear();
@@ -74,11 +84,20 @@ expected<void> player::play(const std::string& file) {
     }
 }
 
-expected<void> player::send(const log_record& record) {
-    if (record.path != path_ || topic_.empty()) {
-        path_ = record.path;
+void player::enter(const std::string& path) {
+    if (path != path_ || topic_.empty()) {
+        path_ = path;
         topic_ = how_.prefix + (how_.prefix.ends_with('/') ? "" : "/") + path_;
     }
+}
+
+expected<void> player::send(const log_record& record) {
+    if (how_.logs && !batch_.fits(record)) {
+        if (auto sent = send_batch(); !sent) {
+            return sent;
+        }
+    }
+    enter(record.path);
     if (records_ == 0) {
         if (auto known = await_subscribers(node_, ctx_, topic_, how_.wait); !known) {
             return known;
@@ -88,10 +107,31 @@ expected<void> player::send(const log_record& record) {
     if (!pace()) {
         return fail(ec::cancelled);
     }
-    if (const auto code = node_.publish(topic_, to_data(record), mode_of(how_)); code != ec::none) {
-        return fail(code, fmt::format("record {} not published", records_ + 1));
-    }
     ++records_;
+    if (!how_.logs) {
+        return send_table(record);
+    }
+    batch_.add(record);
+    // At a given rate each record goes when it is due.
+    return batch_.size() == batch_records || how_.rate > 0 ? send_batch() : expected<void>{};
+}
+
+expected<void> player::send_table(const log_record& record) {
+    const auto code = node_.publish(topic_, to_data(record), mode_of(how_));
+    if (code != ec::none) {
+        return fail(code, fmt::format("record {} not published", records_));
+    }
+    return {};
+}
+
+expected<void> player::send_batch() {
+    if (batch_.size() == 0) {
+        return {};
+    }
+    const auto code = node_.publish(topic_, batch_.take(), mode_of(how_));
+    if (code != ec::none) {
+        return fail(code, fmt::format("records up to {} not published", records_));
+    }
     return {};
 }
 
@@ -157,8 +197,11 @@ void add_replay(CLI::App& app, context& ctx) {
                      "Logs: tab-separated or JSON, gzip or not; - is standard input")
         ->required()
         ->type_name("");
-    command->add_option("--topic-prefix", how->prefix, "What topics begin with (/zeek/)")
+    command->add_option("--topic-prefix", how->prefix, "What topics begin with (/zeek/; with --logs /zeek/logs/)")
         ->type_name("PREFIX");
+    command->add_flag("--logs", how->logs,
+                      "Publish what a logger writes down again, equal: Zeek's log messages, many "
+                      "records in each, rather than a table for each record");
     command->add_option("--rate", how->rate, "Records per second; as fast as possible without")
         ->type_name("R")
         ->check(CLI::PositiveNumber.description(""));
@@ -170,7 +213,12 @@ void add_replay(CLI::App& app, context& ctx) {
         "Ends with the number of records, the seconds from the first record until all was handed "
         "over, and records/s. --wait is for subscribers of the first record's topic.");
     add_common(*command, ctx.common);
-    command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
+    command->callback([how, &ctx] {
+        if (how->prefix.empty()) {
+            how->prefix = how->logs ? log_prefix : table_prefix;
+        }
+        ctx.run = [how, &ctx] { return run(*how, ctx); };
+    });
 }
 
 }  // namespace bzmq::cli

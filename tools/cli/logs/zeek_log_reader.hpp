@@ -16,6 +16,11 @@ struct log_record {
     std::string path;  ///< the log's name, e.g. "dns"
     /// Name and value in the order of the log.
     std::vector<std::pair<std::string, data>> fields;
+    /// What belongs to the log stream rather than to the record: JSON's _path, _write_ts and the
+    /// like, in the order of the log.
+    std::vector<std::pair<std::string, data>> extension = {};
+    /// The fields' types, as a tab-separated log's header names them; null for JSON.
+    std::shared_ptr<const std::vector<std::string>> types = nullptr;
 };
 
 /// The record as one value: a table from field name (string) to value.
@@ -42,7 +47,7 @@ data to_data(const log_record& record);
 /// and where a value has not the form of its type, it is what it looks like. A list is a vector,
 /// except that actions, email_dest, service, tunnel_parents, tx_hosts, rx_hosts, conn_uids and
 /// analyzers are sets. Names with an underscore in front (_path, _write_ts) belong to the log
-/// stream, not to the record; _path, else the file's name, tells the record's path.
+/// stream, not to the record (`extension`); _path, else the file's name, tells the record's path.
 ///
 /// In both forms the record's proto, port_proto or transport_proto (tcp, udp or icmp) tells the
 /// protocol of its ports.

@@ -4,6 +4,7 @@
 
 #include "zeek_log_reader.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,6 +70,7 @@ class tsv_format {
     std::string unset_field_ = "-";
     std::string path_;
     std::vector<column> columns_;
+    std::shared_ptr<const std::vector<std::string>> types_;
     std::size_t protocol_column_ = 0;
     bool has_protocol_ = false;
     bool has_types_ = false;

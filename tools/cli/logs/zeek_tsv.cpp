@@ -202,7 +202,9 @@ checked<void> tsv_format::read_types(std::string_view names) {
     }};
     std::size_t at = 0;
     std::string_view unknown;
+    std::vector<std::string> types;
     split(names, separator_, [&](std::string_view name) {
+        types.emplace_back(name);
         auto element = name;
         auto form = shape::single;
         if (name.ends_with(']') && (name.starts_with("set[") || name.starts_with("vector["))) {
@@ -229,6 +231,7 @@ checked<void> tsv_format::read_types(std::string_view names) {
         return wrong("#types: expected " + std::to_string(columns_.size())
                      + " types, one for each of #fields, found " + std::to_string(at));
     }
+    types_ = std::make_shared<const std::vector<std::string>>(std::move(types));
     has_types_ = true;
     return {};
 }
@@ -251,6 +254,8 @@ checked<void> tsv_format::read_record(std::string_view line, log_record& out) {
     const auto protocol =
         has_protocol_ ? parse_protocol(cells_[protocol_column_]) : port::protocol::unknown;
     out.path = path_;
+    out.extension.clear();
+    out.types = types_;
     out.fields.resize(columns_.size());
     for (std::size_t i = 0; i < columns_.size(); ++i) {
         auto value = read_field(columns_[i], cells_[i], protocol);

@@ -78,7 +78,11 @@ class record_builder {
   public:
     using json = nlohmann::json;
 
-    explicit record_builder(log_record& out) : out_(out) { out_.fields.clear(); }
+    explicit record_builder(log_record& out) : out_(out) {
+        out_.fields.clear();
+        out_.extension.clear();
+        out_.types.reset();
+    }
 
     [[nodiscard]] const std::string& failure() const { return failure_; }
 
@@ -147,20 +151,9 @@ class record_builder {
                 break;
             }
         }
-        for (std::size_t i = 0; i < out_.fields.size(); ++i) {
-            auto& [name, value] = out_.fields[i];
-            const auto type = kind_of(name, out_.path);
-            if (auto* list = get_if<vector>(&value)) {
-                for (auto& element : *list) {
-                    convert(element, type, protocol);
-                }
-                if (std::find(set_names.begin(), set_names.end(), last_part(name))
-                    != set_names.end()) {
-                    value = set{std::make_move_iterator(list->begin()),
-                                std::make_move_iterator(list->end())};
-                }
-            } else {
-                convert(value, type, protocol);
+        for (auto* fields : {&out_.fields, &out_.extension}) {
+            for (auto& [name, value] : *fields) {
+                give_type(name, value, protocol);
             }
         }
     }
@@ -206,22 +199,37 @@ class record_builder {
     }
 
     bool add_field(data value) {
-        if (name_.starts_with('_')) {
-            if (auto* path = get_if<std::string>(&value); path != nullptr && name_ == "_path") {
-                out_.path = std::move(*path);
-            }
-            return true;
+        const bool is_extension = name_.starts_with('_');
+        if (const auto* path = get_if<std::string>(&value); path != nullptr && name_ == "_path") {
+            out_.path = *path;
         }
-        if (out_.fields.size() == fields_max) {
+        auto& fields = is_extension ? out_.extension : out_.fields;
+        if (fields.size() == fields_max) {
             return fail("expected at most " + std::to_string(fields_max) + " fields");
         }
-        for (const auto& [name, other] : out_.fields) {
+        for (const auto& [name, other] : fields) {
             if (name == name_) {
                 return fail("expected each field once, found " + printable(name_) + " twice");
             }
         }
-        out_.fields.emplace_back(name_, std::move(value));
+        fields.emplace_back(name_, std::move(value));
         return true;
+    }
+
+    void give_type(const std::string& name, data& value, port::protocol protocol) const {
+        const auto type = kind_of(name, out_.path);
+        if (auto* list = get_if<vector>(&value)) {
+            for (auto& element : *list) {
+                convert(element, type, protocol);
+            }
+            if (std::find(set_names.begin(), set_names.end(), last_part(name))
+                != set_names.end()) {
+                value = set{std::make_move_iterator(list->begin()),
+                            std::make_move_iterator(list->end())};
+            }
+        } else {
+            convert(value, type, protocol);
+        }
     }
 
     static void convert(data& value, kind type, port::protocol protocol) {

@@ -1,0 +1,269 @@
+#include "cluster/cluster_file.hpp"
+#include "cluster/cluster_plan.hpp"
+#include "cluster/cluster_view.hpp"
+#include "cluster/state_file.hpp"
+#include "cluster/supervisor.hpp"
+#include "commands.hpp"
+#include "output.hpp"
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+namespace bzmq::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+constexpr timespan poll_interval = 20ms;
+constexpr timespan start_timeout = 30s;
+constexpr timespan stop_margin = 5s;
+
+struct options {
+    std::string action;
+    std::string file;
+    std::string node;
+    bool generate_keys = false;
+    bool foreground = false;
+};
+
+/// Prints mistakes; false where there are any.
+bool is_good(const cluster_description& cluster, const std::vector<cluster_flaw>& flaws,
+             const std::string& file, bool json) {
+    line_output out;
+    for (const auto& flaw : flaws) {
+        if (json) {
+            std::string line = "{\"file\":";
+            append_json_string(line, file);
+            line += fmt::format(",\"line\":{},\"message\":", flaw.line);
+            append_json_string(line, flaw.text);
+            out.line(line + '}');
+        } else {
+            warn(flaw.line > 0 ? fmt::format("{}:{}: {}", file, flaw.line, flaw.text)
+                               : fmt::format("{}: {}", file, flaw.text));
+        }
+    }
+    return flaws.empty() && !cluster.nodes.empty();
+}
+
+exit_code check(const cluster_description& cluster, const context& ctx) {
+    const auto missing = missing_keys(cluster);
+    line_output out;
+    for (const auto* node : start_order(cluster)) {
+        const auto peers = peers_of(cluster, *node);
+        if (ctx.common.json) {
+            std::string line = fmt::format("{{\"name\":\"{}\",\"role\":\"{}\",\"listen\":",
+                                           node->name, to_string(node->role));
+            append_json_string(line, node->listen);
+            line += fmt::format(",\"peers\":[{}{}{}]}}", peers.empty() ? "" : "\"",
+                                fmt::join(peers, "\",\""), peers.empty() ? "" : "\"");
+            out.line(line);
+        } else {
+            out.line(fmt::format("{:<20} {:<8} {:<28} connects to {}", node->name,
+                                 to_string(node->role),
+                                 node->listen.empty() ? "does not listen" : node->listen,
+                                 peers.empty() ? "nobody" : fmt::format("{}", fmt::join(peers, " "))));
+        }
+    }
+    if (!missing.empty()) {
+        warn(fmt::format("no keys in {} for {}; start --generate-keys makes them", cluster.keys,
+                         fmt::join(missing, ", ")));
+    }
+    return exit_code::ok;
+}
+
+/// Keys, configurations, and that nothing of the cluster runs already.
+expected<void> prepare(const cluster_description& cluster, const options& how) {
+    const auto state = current_state(cluster);
+    if (!state) {
+        return tl::unexpected{state.error()};
+    }
+    if (state->supervisor) {
+        return fail(ec::invalid_configuration, fmt::format("the cluster runs already, under process {}",
+                                                     state->supervisor.pid));
+    }
+    for (const auto& node : state->nodes) {
+        if (node.process) {
+            return fail(ec::invalid_configuration,
+                        fmt::format("{} still runs without a supervisor; first bzmq-cli cluster "
+                                    "stop {}",
+                                    node.name, how.file));
+        }
+    }
+    if (const auto missing = missing_keys(cluster); !missing.empty()) {
+        if (!how.generate_keys) {
+            return fail(ec::cannot_open_file,
+                        fmt::format("no keys in {} for {}; --generate-keys makes them",
+                                    cluster.keys, fmt::join(missing, ", ")));
+        }
+        if (auto made = generate_keys(cluster, missing); !made) {
+            return made;
+        }
+    }
+    return write_configurations(cluster);
+}
+
+exit_code supervise(const cluster_description& cluster, const context& ctx) {
+    auto lock = cluster_lock::take(cluster.state);
+    if (!lock) {
+        return report(lock.error());
+    }
+    line_output out;
+    supervisor runner{cluster, *ctx.interrupt, [&](std::string_view text) { out.line(text); }};
+    if (const auto done = runner.run(); !done) {
+        return report(done.error());
+    }
+    return exit_code::ok;
+}
+
+/// Waits until all nodes run; tells why they do not.
+exit_code await_ready(const cluster_description& cluster, const process_id& who,
+                      const context& ctx) {
+    const auto deadline = clock::now() + ctx.common.timeout.value_or(start_timeout);
+    for (;;) {
+        const auto state = load_state(cluster.state);
+        const bool ours = state && *state && (*state)->supervisor == who;
+        if (ours && (*state)->ready) {
+            line_output out;
+            out.line(fmt::format("{}: {} nodes run", cluster.name, cluster.nodes.size()));
+            return exit_code::ok;
+        }
+        if (!is_running(who)) {
+            for (const auto& line : last_lines(log_file_of(cluster, "supervisor"), 5)) {
+                warn(line);
+            }
+            return report(exit_code::failure, "the supervisor ended");
+        }
+        const auto given_up = [&](const node_state& node) { return node.state == "failed"; };
+        const bool hopeless = ours && std::any_of((*state)->nodes.begin(), (*state)->nodes.end(), given_up);
+        if (hopeless || clock::now() >= deadline) {
+            return report(exit_code::timeout,
+                          fmt::format("not all nodes run; bzmq-cli cluster diag {} tells why",
+                                      cluster.file));
+        }
+        if (ctx.interrupt->wait_for(poll_interval)) {
+            send_signal(who, SIGTERM);
+            return ctx.interrupt->code();
+        }
+    }
+}
+
+exit_code start(const cluster_description& cluster, const options& how, const context& ctx) {
+    if (const auto ready = prepare(cluster, how); !ready) {
+        return report(ready.error());
+    }
+    if (how.foreground) {
+        return supervise(cluster, ctx);
+    }
+    spawn_options self;
+    self.command = {own_program(), "cluster", "start", how.file, "--foreground"};
+    self.output = log_file_of(cluster, "supervisor");
+    const auto who = spawn(self);
+    if (!who) {
+        return report(who.error());
+    }
+    return await_ready(cluster, *who, ctx);
+}
+
+bool await_gone(const process_id& who, clock::time_point deadline, const context& ctx) {
+    while (is_running(who) && clock::now() < deadline) {
+        if (ctx.interrupt->wait_for(poll_interval)) {
+            return false;
+        }
+    }
+    return !is_running(who);
+}
+
+exit_code stop(const cluster_description& cluster, const context& ctx) {
+    const auto state = current_state(cluster);
+    if (!state) {
+        return report(state.error());
+    }
+    const auto deadline = clock::now() + cluster.supervise.stop_timeout;
+    if (state->supervisor) {
+        send_signal(state->supervisor, SIGTERM);
+        // It kills what does not end in time, so that it needs a little more.
+        if (!await_gone(state->supervisor, deadline + stop_margin, ctx)) {
+            if (ctx.interrupt->raised()) {
+                return ctx.interrupt->code();
+            }
+            warn("the supervisor does not end, and is killed");
+            send_signal(state->supervisor, SIGKILL);
+        }
+    }
+    // Without a supervisor, or where it was killed, its nodes are left.
+    for (const int number : {SIGTERM, SIGKILL}) {
+        for (const auto& node : state->nodes) {
+            if (is_running(node.process)) {
+                send_signal(node.process, number);
+            }
+        }
+        for (const auto& node : state->nodes) {
+            if (!await_gone(node.process, number == SIGTERM ? deadline : deadline + stop_margin, ctx)
+                && ctx.interrupt->raised()) {
+                return ctx.interrupt->code();
+            }
+        }
+    }
+    std::error_code code;
+    std::filesystem::remove(cluster.state + "/state.json", code);
+    line_output out;
+    out.line(cluster.name + ": stopped");
+    return exit_code::ok;
+}
+
+exit_code run(const options& how, const context& ctx) {
+    std::vector<cluster_flaw> flaws;
+    const auto cluster = read_cluster(how.file, flaws);
+    if (!cluster) {
+        return report(cluster.error());
+    }
+    if (!is_good(*cluster, flaws, how.file, ctx.common.json)) {
+        return exit_code::usage;
+    }
+    if (how.action == "check") {
+        return check(*cluster, ctx);
+    }
+    if (how.action == "start") {
+        return start(*cluster, how, ctx);
+    }
+    if (how.action == "stop") {
+        return stop(*cluster, ctx);
+    }
+    return how.action == "status" ? print_status(*cluster, ctx)
+                                  : print_diagnosis(*cluster, how.node, ctx);
+}
+
+}  // namespace
+
+void add_cluster(CLI::App& app, context& ctx) {
+    auto how = std::make_shared<options>();
+    auto* command = app.add_subcommand(
+        "cluster", "Run the nodes that one file describes on this machine, and look after them");
+    command->add_option("ACTION", how->action, "check, start, stop, status or diag")
+        ->required()
+        ->type_name("")
+        ->check(CLI::IsMember({"check", "start", "stop", "status", "diag"}).description(""));
+    command->add_option("FILE", how->file, "The cluster's description (TOML)")
+        ->required()
+        ->type_name("");
+    command->add_option("NODE", how->node, "diag: only this node")->type_name("");
+    command->add_flag("--generate-keys", how->generate_keys,
+                      "start: make the key pairs that are missing");
+    command->add_flag("--foreground", how->foreground,
+                      "start: supervise in this process, until Ctrl-C or SIGTERM");
+    add_duration(*command, "--timeout", ctx.common.timeout,
+                 "Longest wait: start, until all nodes run (30s); status, for the overlay (3s)");
+    command->add_flag("--json", ctx.common.json, "Print one JSON object a line");
+    command->footer("docs/cluster.md describes the file. status ends with code 4 where a node does "
+                    "not run.");
+    command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
+}
+
+}  // namespace bzmq::cli

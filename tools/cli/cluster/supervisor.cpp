@@ -1,0 +1,264 @@
+#include "cluster/supervisor.hpp"
+
+#include "bzmq/data.hpp"
+
+#include "cluster/cluster_plan.hpp"
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace bzmq::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr timespan poll_interval = 20ms;
+
+std::int64_t unix_time() {
+    return std::chrono::duration_cast<std::chrono::seconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+std::string describe_exit(int status) {
+    if (WIFSIGNALED(status)) {
+        return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return fmt::format("exit code {}", WEXITSTATUS(status));
+}
+
+std::uint64_t size_of(const std::string& path) {
+    std::error_code code;
+    const auto size = std::filesystem::file_size(path, code);
+    return code ? 0 : size;
+}
+
+}  // namespace
+
+struct supervisor::child {
+    const cluster_node* node = nullptr;
+    node_state state;
+    int fd = -1;  // Readable once the process has ended; -1 where the kernel is too old.
+    std::uint64_t log_from = 0;  // Where its output of this life begins.
+    clock::time_point due;       // waiting: when it is started again.
+    std::deque<clock::time_point> ends;
+};
+
+supervisor::supervisor(const cluster_description& cluster, interrupt& stop, reporter report)
+    : cluster_(cluster), stop_(stop), report_(std::move(report)) {
+    state_.supervisor = identify(::getpid());
+    for (const auto* node : start_order(cluster)) {
+        child one;
+        one.node = node;
+        one.state.name = node->name;
+        one.state.role = to_string(node->role);
+        one.state.state = "waiting";
+        children_.push_back(std::move(one));
+    }
+}
+
+supervisor::~supervisor() {
+    for (const auto& one : children_) {
+        if (one.fd >= 0) {
+            ::close(one.fd);
+        }
+    }
+}
+
+void supervisor::start(child& one) {
+    const auto& node = *one.node;
+    const auto log = log_file_of(cluster_, node.name);
+    one.log_from = size_of(log);
+    spawn_options how;
+    how.command = command_of(cluster_, node, own_program());
+    how.output = log;
+    how.folder = std::filesystem::absolute(cluster_.file).parent_path();
+    how.environment = {{"BZMQ_CONFIG_FILE", config_file_of(cluster_, node.name)},
+                       {"CLUSTER_NODE", node.name},
+                       {"CLUSTER_ROLE", std::string{to_string(node.role)}}};
+    if (node.command.empty()) {
+        how.environment.erase(how.environment.begin());  // Named on its command line.
+    }
+    const auto who = spawn(how);
+    changed_ = true;
+    if (!who) {
+        one.state.last_exit = who.error().message();
+        report_(node.name + ": " + who.error().message());
+        schedule(one);
+        return;
+    }
+    one.state.process = *who;
+    one.state.since = unix_time();
+    // Programs of others do not say when they are ready.
+    one.state.state = node.command.empty() ? "starting" : "running";
+    one.fd = static_cast<int>(::syscall(SYS_pidfd_open, who->pid, 0));
+    report_(fmt::format("{}: started, process {}", node.name, who->pid));
+}
+
+void supervisor::look_for_ready(child& one) {
+    std::ifstream in{log_file_of(cluster_, one.node->name), std::ios::binary};
+    in.seekg(static_cast<std::streamoff>(one.log_from));
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("{\"event\":\"ready\"")) {
+            one.state.state = "running";
+            changed_ = true;
+            report_(one.node->name + ": ready");
+            return;
+        }
+    }
+}
+
+/// When a node is started again, or that it is not.
+void supervisor::schedule(child& one) {
+    const auto& how = cluster_.supervise;
+    const auto now = clock::now();
+    one.ends.push_back(now);
+    while (!one.ends.empty() && now - one.ends.front() > how.window) {
+        one.ends.pop_front();
+    }
+    changed_ = true;
+    if (one.ends.size() > how.restarts) {
+        one.state.state = "failed";
+        report_(fmt::format("{}: given up: it ended {} times within {}", one.node->name,
+                            one.ends.size(), bzmq::to_string(how.window)));
+        return;
+    }
+    constexpr std::size_t doublings_max = 20;
+    const auto doublings = std::min(one.ends.size() - 1, doublings_max);
+    const auto pause = std::min(how.restart_min * (std::int64_t{1} << doublings), how.restart_max);
+    one.due = now + pause;
+    one.state.state = "waiting";
+    report_(fmt::format("{}: starts again in {}", one.node->name, bzmq::to_string(pause)));
+}
+
+void supervisor::ended(child& one, int status) {
+    if (one.fd >= 0) {
+        ::close(std::exchange(one.fd, -1));
+    }
+    one.state.process = {};
+    one.state.last_exit = describe_exit(status);
+    report_(one.node->name + ": ended with " + one.state.last_exit);
+    changed_ = true;
+}
+
+void supervisor::reap() {
+    for (auto& one : children_) {
+        int status = 0;
+        if (one.state.process && ::waitpid(one.state.process.pid, &status, WNOHANG) > 0) {
+            ended(one, status);
+            if (!stop_.raised()) {
+                schedule(one);
+            } else {
+                one.state.state = "stopped";
+            }
+        }
+    }
+}
+
+/// Sleeps until something may have happened.
+void supervisor::wait() {
+    std::vector<pollfd> watched{{stop_.fd(), POLLIN, 0}};
+    auto until = clock::now() + 1h;
+    for (const auto& one : children_) {
+        if (one.fd >= 0) {
+            watched.push_back({one.fd, POLLIN, 0});
+        }
+        if (one.state.state == "waiting") {
+            until = std::min(until, one.due);
+        }
+        if (one.state.state == "starting" || (one.state.process && one.fd < 0)) {
+            until = std::min(until, clock::now() + poll_interval);
+        }
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+    static_cast<void>(::poll(watched.data(), watched.size(),
+                             static_cast<int>(std::max<std::int64_t>(left, 0))));
+}
+
+expected<void> supervisor::save_state() {
+    if (!std::exchange(changed_, false)) {
+        return {};
+    }
+    state_.nodes.clear();
+    for (const auto& one : children_) {
+        state_.nodes.push_back(one.state);
+    }
+    state_.ready = state_.ready || std::all_of(children_.begin(), children_.end(), [](auto& one) {
+                       return one.state.state == "running";
+                   });
+    return save(state_, cluster_.state);
+}
+
+expected<void> supervisor::run() {
+    for (auto& one : children_) {
+        start(one);
+    }
+    while (!stop_.raised()) {
+        if (auto saved = save_state(); !saved) {
+            report_(saved.error().message());  // A full disk is no reason to end the cluster.
+        }
+        wait();
+        reap();
+        for (auto& one : children_) {
+            if (one.state.state == "starting") {
+                look_for_ready(one);
+            } else if (one.state.state == "waiting" && clock::now() >= one.due
+                       && !stop_.raised()) {
+                ++one.state.restarts;
+                start(one);
+            }
+        }
+    }
+    stop_all();
+    return save_state();
+}
+
+bool supervisor::await_end(cluster_role role, clock::time_point deadline) {
+    for (;;) {
+        reap();
+        const bool all = std::none_of(children_.begin(), children_.end(), [&](const auto& one) {
+            return one.node->role == role && one.state.process;
+        });
+        if (all || clock::now() >= deadline) {
+            return all;
+        }
+        std::this_thread::sleep_for(poll_interval);
+    }
+}
+
+void supervisor::stop_all() {
+    const auto deadline = clock::now() + cluster_.supervise.stop_timeout;
+    for (auto& one : children_) {
+        if (!one.state.process) {
+            one.state.state = "stopped";
+        }
+    }
+    for (auto role = all_roles.rbegin(); role != all_roles.rend(); ++role) {
+        for (const auto& one : children_) {
+            if (one.node->role == *role && one.state.process) {
+                ::kill(one.state.process.pid, SIGTERM);  // Our child, not waited for yet.
+            }
+        }
+        if (await_end(*role, deadline)) {
+            continue;
+        }
+        for (const auto& one : children_) {
+            if (one.node->role == *role && one.state.process) {
+                report_(one.node->name + ": killed, as it did not end in time");
+                ::kill(one.state.process.pid, SIGKILL);
+            }
+        }
+        await_end(*role, clock::time_point::max());
+    }
+}
+
+}  // namespace bzmq::cli

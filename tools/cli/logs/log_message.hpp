@@ -1,0 +1,70 @@
+#pragma once
+
+#include "bzmq/data.hpp"
+#include "bzmq/endpoint_id.hpp"
+#include "bzmq/error.hpp"
+#include "bzmq/zeek.hpp"
+
+#include "log_schema.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Records of logs as messages (`bzmq/zeek.hpp`): a log_create tells a log's columns, a log_write
+/// has a record's values. What this side publishes are batches that
+/// begin with the log_create, so that each tells all that is needed to write it, to whoever joins
+/// or comes back at any time.
+namespace bzmq::cli {
+
+/// Gathers records into a batch.
+class log_batch {
+  public:
+    /// False where the record is of another log than the ones before or has other columns: send
+    /// what there is first.
+    [[nodiscard]] bool fits(const log_record& record) const;
+    void add(const log_record& record);
+    [[nodiscard]] std::size_t size() const noexcept { return writes_.size(); }
+    /// The message; nothing is left here.
+    data take();
+    [[nodiscard]] const std::string& path() const noexcept { return schema_.path; }
+
+  private:
+    log_schema schema_;
+    std::vector<zeek::any_message> writes_;
+};
+
+/// Finds the records in what comes from the overlay.
+class log_reader {
+  public:
+    using visitor = std::function<expected<void>(const log_schema&, std::span<const data>)>;
+
+    /// Calls `take` with each record: those of Zeek's messages, and a table with names as keys, which
+    /// is a record of the log that the last part of the topic names. Fails with `ec::invalid_data`
+    /// and what was expected, or as `take` did; what is in front of the failure has been taken.
+    expected<void> read(const endpoint_id& origin, std::string_view topic, data value,
+                        const visitor& take);
+
+  private:
+    struct stream_key {
+        endpoint_id origin;
+        std::string stream;
+        std::string writer;
+        auto operator<=>(const stream_key&) const = default;
+    };
+
+    expected<void> read(const endpoint_id& origin, const zeek::any_message& what,
+                        const visitor& take);
+    expected<void> create(const endpoint_id& origin, const zeek::log_create& what);
+    expected<void> write(const endpoint_id& origin, const zeek::log_write& what,
+                         const visitor& take);
+    expected<void> read_table(std::string_view topic, const table& value, const visitor& take);
+
+    std::map<stream_key, log_schema> streams_;
+};
+
+}  // namespace bzmq::cli
