@@ -82,7 +82,6 @@ TEST(gateway, hides_agents_from_each_other) {
     for (auto& each : agents) {
         EXPECT_EQ(each->topology().size(), 2U);
         EXPECT_EQ(each->publish("/up/x", data{1}, delivery_mode::reliable), ec::none);
-        EXPECT_EQ(each->receiver_count("/down/x"), 1U);  // Its own.
     }
     EXPECT_EQ(up.get(std::size_t{8}, 20s).size(), 8U);
 }
