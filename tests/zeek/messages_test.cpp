@@ -102,6 +102,7 @@ TEST(zeek_messages, the_fields_of_our_logs_come_back) {
 struct refusal {
     std::string text;
     std::string why;
+    friend void PrintTo(const refusal& what, std::ostream* out) { *out << what.text; }
 };
 
 class zeek_refusals : public ::testing::TestWithParam<refusal> {};
