@@ -2,6 +2,7 @@
 #include "bzmq/zeek.hpp"
 
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 

@@ -232,7 +232,8 @@ std::vector<std::string> hub::aggregate_filter(std::string_view except_tag) cons
     std::vector<std::string> all;
     const auto& db = impl_->db_;
     for (const auto index : db.connected_nodes()) {
-        if (index == db.self_index()) {
+        // Who is told that something is wanted here must find a way to whoever wants it.
+        if (index == db.self_index() || !impl_->paths_.reachable(index)) {
             continue;
         }
         const auto& prefixes = db.prefixes(index);
@@ -280,7 +281,8 @@ void hub::send_to_stores(instant now, std::span<const endpoint_id> to,
     impl_->send_to_stores(now, to, message);
 }
 std::uint64_t hub::routing_version() const {
-    return impl_->db_.topology_version() + impl_->db_.filter_version();
+    return impl_->db_.topology_version() + impl_->db_.filter_version()
+           + impl_->counters_.route_computations;
 }
 
 std::size_t hub::publish(instant now, timestamp wall, delivery_mode mode,
