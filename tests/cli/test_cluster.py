@@ -3,15 +3,17 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 import pytest
 
-from support import CLI, FAILURE, OK, TIMEOUT, UNAVAILABLE, USAGE, WAIT, Process, run
+from support import CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT, Process, run
 from test_logger import LOGS, await_that, canonical, read
 
 SUPERVISE = '[supervise]\nrestart_min = "50ms"\nrestart_max = "400ms"\n'
@@ -203,6 +205,24 @@ def test_a_program_of_ones_own_is_a_node(cluster):
     cluster.start()
     await_that(lambda: cluster.status()["w"].get("peers") == ["m"])
     assert (cluster.folder / "mine").read_text() == "w worker\n"
+
+
+@pytest.mark.parametrize("manager, worker", [("cpp", "cpp"), ("python", "python"), ("cpp", "python")])
+def test_the_example_spreads_work_over_its_workers(cluster, manager, worker):
+    build = pathlib.Path(CLI).parents[1]
+    command = {"cpp": [str(build / "examples/example_cluster_node")],
+               "python": ["env", f"PYTHONPATH={build / 'python'}", sys.executable,
+                          str(SOURCE / "examples/python/cluster_node.py")]}
+    if not pathlib.Path(command["cpp"][0]).exists() or not (build / "python/bzmq").exists():
+        pytest.skip("the examples or the Python package are not built")
+    cluster.nodes(("manager", "manager", f"command = {command[manager]}"),
+                  *((f"worker-{i}", "worker", f"command = {command[worker]}") for i in (1, 2)))
+    cluster.start()
+    log = cluster.folder / "site.state/manager.log"
+    await_that(lambda: "all done" in log.read_text())
+    did = dict(re.findall(r"(worker-\d) did (\d+) jobs", log.read_text()))
+    assert sorted(did) == ["worker-1", "worker-2"]
+    assert sum(map(int, did.values())) == 20
 
 
 def test_a_frozen_node_is_killed_after_the_deadline(cluster):
