@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -119,13 +120,15 @@ void secure_client(const raw_socket& client, const key_pair& server) {
 struct result {
     double per_second = 0;  ///< messages that every subscriber got
     double cpu_ns = 0;      ///< processor time of all threads, for each published message
+    double faults = 0;      ///< page faults of all threads, likewise
 };
 
 class stop_watch {
   public:
     [[nodiscard]] result read(std::size_t count) const {
         const auto messages = static_cast<double>(count);
-        return {messages / seconds_since(began_), (cpu_seconds() - cpu_) * 1e9 / messages};
+        return {messages / seconds_since(began_), (cpu_seconds() - cpu_) * 1e9 / messages,
+                (page_faults() - faults_) / messages};
     }
 
   private:
@@ -137,8 +140,14 @@ class stop_watch {
         };
         return seconds(used.ru_utime) + seconds(used.ru_stime);
     }
+    static double page_faults() {
+        rusage used{};
+        ::getrusage(RUSAGE_SELF, &used);
+        return static_cast<double>(used.ru_minflt);
+    }
     clock_type::time_point began_ = clock_type::now();
     double cpu_ = cpu_seconds();
+    double faults_ = page_faults();
 };
 
 result raw_throughput(const test_case& what, std::size_t count) {
@@ -319,14 +328,17 @@ result bzmq_throughput(const test_case& what, const options& how, const std::str
     return watch.read(count);
 }
 
-latency bzmq_latency(const options& how, bool curve, const std::string& cert) {
+/// `direct`: the far end answers on its endpoint's own thread, else on one of the callback's own.
+latency bzmq_latency(const options& how, bool curve, const std::string& cert, bool direct) {
     auto chain = make_chain({64, curve, 1, 1}, how, cert);
     auto& a = chain[0];
     auto& b = chain[1];
     auto answers = a.make_subscriber({"pong"});
-    auto echo = b.subscribe({"ping"}, {}, [&b](const bzmq::message& each) {
+    const auto answer = [&b](const bzmq::message& each) {
         b.publish_raw("pong", each.payload());
-    });
+    };
+    auto echo = direct ? b.subscribe_direct({"ping"}, {}, answer)
+                       : b.subscribe({"ping"}, {}, answer);
     if (!a.wait_for_subscriber("ping", 1, 30s) || !b.wait_for_subscriber("pong", 1, 30s)) {
         die("no subscriber");
     }
@@ -350,6 +362,15 @@ latency bzmq_latency(const options& how, bool curve, const std::string& cert) {
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
+}
+
+latency median_of(const std::vector<latency>& runs) {
+    std::vector<double> p50, p99;
+    for (const auto& each : runs) {
+        p50.push_back(each.p50_us);
+        p99.push_back(each.p99_us);
+    }
+    return {median(std::move(p50)), median(std::move(p99))};
 }
 
 template <class T>
@@ -439,8 +460,9 @@ int main(int argc, char** argv) {
     nlohmann::json report{{"throughput", nlohmann::json::array()},
                           {"latency", nlohmann::json::array()}};
     if (!how.json) {
-        std::printf("%6s %5s %4s %4s %12s %12s %7s %12s %12s\n", "bytes", "curve", "hops", "subs",
-                    "raw/s", "bzmq/s", "ratio", "raw cpu ns", "bzmq cpu ns");
+        std::printf("%6s %5s %4s %4s %12s %12s %7s %12s %12s %8s %8s\n", "bytes", "curve", "hops",
+                    "subs", "raw/s", "bzmq/s", "ratio", "raw cpu ns", "bzmq cpu ns", "raw pf",
+                    "bzmq pf");
     }
     for (const auto& what : cases_of(how)) {
         const auto count = count_for(what, how);
@@ -449,19 +471,24 @@ int main(int argc, char** argv) {
         std::vector<double> ratios;
         std::vector<double> raw_cpu;
         std::vector<double> our_cpu;
+        std::vector<double> raw_faults;
+        std::vector<double> our_faults;
         for (int i = 0; i < how.repeat; ++i) {
             const auto theirs = raw_throughput(what, std::max<std::size_t>(count / 3, 1000));
             const auto mine = bzmq_throughput(what, how, cert, count);
             raw.push_back(theirs.per_second);
             raw_cpu.push_back(theirs.cpu_ns);
+            raw_faults.push_back(theirs.faults);
+            our_faults.push_back(mine.faults);
             ours.push_back(mine.per_second);
             our_cpu.push_back(mine.cpu_ns);
             ratios.push_back(mine.per_second / theirs.per_second);
         }
         if (!how.json) {
-            std::printf("%6zu %5s %4d %4d %12.0f %12.0f %6.2fx %12.0f %12.0f\n", what.size,
+            std::printf("%6zu %5s %4d %4d %12.0f %12.0f %6.2fx %12.0f %12.0f %8.2f %8.2f\n", what.size,
                         what.curve ? "yes" : "no", what.hops, what.subscribers, median(raw),
-                        median(ours), median(ratios), median(raw_cpu), median(our_cpu));
+                        median(ours), median(ratios), median(raw_cpu), median(our_cpu),
+                        median(raw_faults), median(our_faults));
             std::fflush(stdout);
         }
         report["throughput"].push_back({{"bytes", what.size},
@@ -472,34 +499,39 @@ int main(int argc, char** argv) {
                                         {"bzmq_per_s", median(ours)},
                                         {"ratio", median(ratios)},
                                         {"raw_cpu_ns", median(raw_cpu)},
-                                        {"bzmq_cpu_ns", median(our_cpu)}});
+                                        {"bzmq_cpu_ns", median(our_cpu)},
+                                        {"raw_page_faults", median(raw_faults)},
+                                        {"bzmq_page_faults", median(our_faults)}});
     }
     if (how.latency) {
         if (!how.json) {
-            std::printf("\n%5s %14s %14s %14s %14s %7s\n", "curve", "raw p50 us", "raw p99 us",
-                        "bzmq p50 us", "bzmq p99 us", "p50");
+            std::printf("\n%5s %7s %14s %14s %14s %14s %7s\n", "curve", "echo", "raw p50 us",
+                        "raw p99 us", "bzmq p50 us", "bzmq p99 us", "p50");
         }
         for (const auto curve : how.curve) {
-            std::vector<double> raw50, raw99, ours50, ours99;
+            std::vector<latency> raw, threads, direct;
             for (int i = 0; i < how.repeat; ++i) {
-                const auto raw = raw_latency(curve != 0);
-                const auto ours = bzmq_latency(how, curve != 0, cert);
-                raw50.push_back(raw.p50_us);
-                raw99.push_back(raw.p99_us);
-                ours50.push_back(ours.p50_us);
-                ours99.push_back(ours.p99_us);
+                raw.push_back(raw_latency(curve != 0));
+                threads.push_back(bzmq_latency(how, curve != 0, cert, false));
+                direct.push_back(bzmq_latency(how, curve != 0, cert, true));
             }
-            if (!how.json) {
-                std::printf("%5s %14.1f %14.1f %14.1f %14.1f %6.2fx\n", curve != 0 ? "yes" : "no",
-                            median(raw50), median(raw99), median(ours50), median(ours99),
-                            median(ours50) / median(raw50));
+            const auto base = median_of(raw);
+            for (const auto& [echo, samples] : {std::pair{"thread", &threads}, {"direct", &direct}}) {
+                const auto ours = median_of(*samples);
+                const auto ratio = ours.p50_us / base.p50_us;
+                if (!how.json) {
+                    std::printf("%5s %7s %14.1f %14.1f %14.1f %14.1f %6.2fx\n",
+                                curve != 0 ? "yes" : "no", echo, base.p50_us, base.p99_us,
+                                ours.p50_us, ours.p99_us, ratio);
+                }
+                report["latency"].push_back({{"curve", curve != 0},
+                                             {"echo", echo},
+                                             {"raw_p50_us", base.p50_us},
+                                             {"raw_p99_us", base.p99_us},
+                                             {"bzmq_p50_us", ours.p50_us},
+                                             {"bzmq_p99_us", ours.p99_us},
+                                             {"ratio_p50", ratio}});
             }
-            report["latency"].push_back({{"curve", curve != 0},
-                                         {"raw_p50_us", median(raw50)},
-                                         {"raw_p99_us", median(raw99)},
-                                         {"bzmq_p50_us", median(ours50)},
-                                         {"bzmq_p99_us", median(ours99)},
-                                         {"ratio_p50", median(ours50) / median(raw50)}});
         }
     }
     ::unlink(cert.c_str());

@@ -1,6 +1,7 @@
 // The queue between publishers and the core: what it makes of records, and when the core hears of it.
 #include "endpoint/publish_queue.hpp"
 
+#include <future>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -14,12 +15,16 @@ using namespace std::chrono_literals;
 
 class publish_queues : public testing::Test {
   protected:
-    void push(std::string_view topic, std::string_view payload = "payload") {
-        ASSERT_EQ(queue.push(topic, payload.size(),
+    /// True where the publisher got the core's turn.
+    bool push(std::string_view topic, std::string_view payload = "payload") {
+        std::unique_lock turn{cores_turn, std::defer_lock};
+        EXPECT_EQ(queue.push(topic, payload.size(),
                              [&](std::byte* to) {
                                  std::memcpy(to, payload.data(), payload.size());
-                             }),
+                             },
+                             turn),
                   ec::none);
+        return turn.owns_lock();
     }
     std::vector<publish_queue::chunk> take(bool all = false) {
         std::vector<publish_queue::chunk> out;
@@ -43,6 +48,7 @@ class publish_queues : public testing::Test {
     }
 
     instant now = 1s;
+    std::mutex cores_turn;
     transport::test_hub core;
     transport::block_pool pool;
     publish_queue queue{{}, pool, core.hub};
@@ -125,7 +131,23 @@ TEST_F(publish_queues, what_came_before_the_end_is_still_there) {
     push("/a");
     queue.close();
     EXPECT_EQ(take().size(), 1U);
-    EXPECT_EQ(queue.push("/a", 0, [](std::byte*) {}), ec::shutting_down);
+    std::unique_lock turn{cores_turn, std::defer_lock};
+    EXPECT_EQ(queue.push("/a", 0, [](std::byte*) {}, turn), ec::shutting_down);
+    EXPECT_FALSE(turn.owns_lock());
+}
+
+TEST_F(publish_queues, who_publishes_after_a_pause_gets_the_cores_turn) {
+    EXPECT_TRUE(push("/a"));
+    EXPECT_FALSE(push("/a")) << "the first was told to do it";
+    now = monotonic_now() + 1h;  // So that `pace` does not pass, however slow this machine is.
+    EXPECT_EQ(take().size(), 1U);
+    EXPECT_FALSE(push("/a")) << "something was taken a moment ago: the core goes on";
+}
+
+TEST_F(publish_queues, the_core_is_woken_where_it_has_its_turn) {
+    const std::lock_guard busy{cores_turn};
+    EXPECT_FALSE(std::async(std::launch::async, [&] { return push("/a"); }).get());
+    core.hub.poll(1h);  // Returns at once.
 }
 
 // -- Limits of a thread ---------------------------------------------------------------------------
@@ -133,7 +155,11 @@ TEST_F(publish_queues, what_came_before_the_end_is_still_there) {
 class full_publish_queue : public testing::Test {
   protected:
     void SetUp() override { ASSERT_EQ(push(), ec::none); }
-    ec push() { return queue.push("/a", 1000, [](std::byte*) {}); }
+    ec push() { return push_to(queue); }
+    ec push_to(publish_queue& to) {
+        std::unique_lock turn{cores_turn, std::defer_lock};
+        return to.push("/a", 1000, [](std::byte*) {}, turn);
+    }
     static publish_queue::settings small(timespan timeout) {
         publish_queue::settings how;
         how.bytes_max = 1500;
@@ -142,6 +168,7 @@ class full_publish_queue : public testing::Test {
         return how;
     }
 
+    std::mutex cores_turn;
     transport::test_hub core;
     transport::block_pool pool;
     publish_queue queue{small(0s), pool, core.hub};
@@ -164,7 +191,7 @@ TEST_F(full_publish_queue, a_limit_ends_a_wait_without_end) {
 
 TEST_F(full_publish_queue, the_endpoints_own_timeout_counts_from_the_first_attempt) {
     publish_queue bounded{small(50ms), pool, core.hub};
-    const auto try_it = [&] { return bounded.push("/a", 1000, [](std::byte*) {}); };
+    const auto try_it = [&] { return push_to(bounded); };
     ASSERT_EQ(try_it(), ec::none);
     publish_limit slice{10ms};
     const auto began = std::chrono::steady_clock::now();

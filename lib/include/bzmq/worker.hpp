@@ -8,15 +8,17 @@
 
 namespace bzmq {
 
-/// A subscription whose messages go to a callback, on a thread of its own. The handle only watches:
-/// the subscription lives on without it, until `stop` or the end of its endpoint.
+/// A subscription whose messages go to a callback, on a thread of its own or the endpoint's. The
+/// handle only watches: the subscription lives on without it, until `stop` or the end of its
+/// endpoint.
 class BZMQ_EXPORT worker {
   public:
     worker() = default;
 
     /// Ends the subscription; `on_end` follows on its thread. May be called from a callback.
     void stop();
-    /// Waits until `on_end` has returned. At once where there is no subscription.
+    /// Waits until `on_end` has returned. At once where there is no subscription, and in a callback
+    /// on an endpoint's thread.
     void wait();
     /// The same, at most `timeout` long; false where it still runs.
     [[nodiscard]] bool wait_for(timespan timeout);

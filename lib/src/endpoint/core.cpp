@@ -234,11 +234,14 @@ void endpoint_core::run_commands(bool alive) {
 void endpoint_core::run() {
     ::pthread_setname_np(::pthread_self(), "bzmq-core");
     const core_thread here{this};
+    std::unique_lock turn_lock{turn_mutex_};
     auto why = gone();
     try {
         bool busy = false;
         while (!stopping_) {
-            sockets_->poll(time_to_sleep(busy));
+            const auto time = time_to_sleep(busy);
+            sleeps_until_ = now_ + time;
+            sockets_->poll(time, &turn_lock);
             busy = turn();
         }
         wind_down();
@@ -252,9 +255,16 @@ void endpoint_core::run() {
 
 bool endpoint_core::turn() {
     now_ = monotonic_now();
+    if (broken_) {
+        std::rethrow_exception(std::exchange(broken_, nullptr));
+    }
+    for (const auto& what : std::exchange(unsaid_, {})) {
+        say(what);
+    }
     for (auto& [target, reason] : std::exchange(failed_dials_, {})) {
         hub_->connect_failed(now_, target, reason);
     }
+    const bool more_for_direct = run_direct_workers();
     // In this order: who subscribes and then publishes must find both in this order here.
     take_published(commands_came_.exchange(false));
     run_commands(true);
@@ -275,7 +285,55 @@ bool endpoint_core::turn() {
             journal_.warning(to_string(done.error()));
         }
     }
-    return busy || again_ || !failed_dials_.empty();
+    return busy || again_ || more_for_direct || direct_came_ || !failed_dials_.empty();
+}
+
+bool endpoint_core::run_direct_workers() {
+    if (!std::exchange(direct_came_, false)) {
+        return false;
+    }
+    bool more = false;
+    for (const auto& each : direct_workers_) {
+        more = each->run_here() || more;
+    }
+    std::erase_if(direct_workers_, [](const auto& each) { return each->finished(); });
+    direct_came_ = direct_came_ || more;
+    return more;
+}
+
+void endpoint_core::publish_here(delivery_mode mode) noexcept {
+    if (hub_ == nullptr) {
+        return;  // It has ended.
+    }
+    const core_thread here{this};
+    try {
+        // What the thread has to do, and not in this order, is left to it.
+        const auto now = monotonic_now();
+        bool idle = !stopping_ && !commands_came_ && pending_.empty() && disconnected_.empty()
+                    && failed_dials_.empty() && !direct_came_ && now < hub_->next_deadline();
+        for (const auto& each : lanes_) {
+            idle = idle && each->taken.empty();
+        }
+        if (idle) {
+            now_ = now;
+            turn_lent_ = true;
+            auto& from = lane_of(mode);
+            from.queue.take(from.taken, now_, true);
+            const bool left = publish_taken(mode) || !from.taken.empty();
+            hub_->flush(now_);
+            turn_lent_ = false;
+            const auto due = std::min(hub_->next_deadline(), from.queue.take_due());
+            idle = !left && unsaid_.empty() && disconnected_.empty() && failed_dials_.empty()
+                   && !direct_came_ && due >= sleeps_until_ && sockets_->settle();
+        }
+        if (!idle) {
+            sockets_->wake();
+        }
+    } catch (...) {
+        turn_lent_ = false;
+        broken_ = std::current_exception();  // The thread is to end of it.
+        sockets_->wake();
+    }
 }
 
 timespan endpoint_core::time_to_sleep(bool busy) const {
@@ -451,6 +509,12 @@ void endpoint_core::let_go(const error& why) noexcept {
         attempt([&] { queue.end(why.code()); });  // Takes no memory.
     }
     subscribers_.clear();
+    for (const auto& each : std::exchange(direct_workers_, {})) {
+        attempt([&] {
+            while (each->run_here()) {
+            }
+        });
+    }
     for (auto& each : status_queues_) {
         attempt([&] { each->end(); });
     }

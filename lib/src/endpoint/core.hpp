@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <future>
 #include <map>
@@ -36,6 +37,7 @@
 namespace bzmq {
 
 /// An endpoint's inside: the thread that owns sockets and hub, and what crosses to and from it.
+/// While it sleeps it lends them to a publisher (`publish_here`).
 ///
 /// Calls come in as commands, which the thread runs between two polls, or as records in the publish
 /// queues. What must wait for something to happen is a `pending` entry, which the thread tries in
@@ -75,7 +77,13 @@ class endpoint_core final : public transport::events,
         if (in_child()) {
             return ec::shutting_down;
         }
-        return lane_of(mode).queue.push(topic, size, std::forward<encoder>(encode));
+        std::unique_lock turn{turn_mutex_, std::defer_lock};
+        const auto result =
+            lane_of(mode).queue.push(topic, size, std::forward<encoder>(encode), turn);
+        if (turn.owns_lock()) {
+            publish_here(mode);
+        }
+        return result;
     }
     ec publish(std::string_view topic, const data& value, delivery_mode mode);
     ec publish_text(std::string_view topic, std::string_view value, delivery_mode mode) {
@@ -110,6 +118,8 @@ class endpoint_core final : public transport::events,
     void unsubscribe_status(const std::shared_ptr<status_queue>& queue);
     error forward(std::vector<std::string> topics);
     void add_worker(std::shared_ptr<worker_state> worker);
+    /// One that the thread itself runs, of this subscription.
+    void add_direct_worker(node::subscriber_id id, std::shared_ptr<worker_state> worker);
 
     /// The room of requests, which `make` makes where there is none yet; null after the end.
     std::shared_ptr<request_room> requests(
@@ -175,6 +185,7 @@ class endpoint_core final : public transport::events,
         std::shared_ptr<subscriber_queue> queue;
         std::vector<std::string> topics;
         bool bridge = false;
+        bool direct = false;  ///< a direct worker reads it
     };
     using command = std::function<void(bool alive)>;
 
@@ -205,6 +216,10 @@ class endpoint_core final : public transport::events,
                                     std::optional<endpoint_id> begun_by);
     instant after(timespan timeout) const;
 
+    /// On a publisher's thread, which has the turn: publishes what waits in this mode, as the thread
+    /// would, and spares it its waking.
+    void publish_here(delivery_mode mode) noexcept;
+
     // The thread.
     void run();
     /// Does all that is to be done; true where more can be done at once.
@@ -213,6 +228,8 @@ class endpoint_core final : public transport::events,
     void take_published(bool all);
     bool publish_taken(delivery_mode mode);
     void run_pending();
+    /// True where there is more for them.
+    bool run_direct_workers();
     void end_disconnected();
     [[nodiscard]] timespan time_to_sleep(bool busy) const;
     void wind_down();
@@ -279,7 +296,13 @@ class endpoint_core final : public transport::events,
     std::mutex shutdown_mutex_;
     std::mutex opening_mutex_;  // whoever opens a store's disk
 
-    // Only the thread's from here on.
+    // Only for whoever has the turn from here on. That is the thread; while it sleeps, it may be a
+    // publisher (`publish_here`).
+    std::mutex turn_mutex_;
+    bool turn_lent_ = false;  // a publisher has it
+    std::vector<status_variant> unsaid_;  // what happened meanwhile, for the thread to tell
+    instant sleeps_until_ = never;
+    std::exception_ptr broken_;
     std::unique_ptr<node::hub> hub_;
     std::unique_ptr<store_room> stores_;
     std::uint32_t last_store_ = 0;
@@ -287,6 +310,8 @@ class endpoint_core final : public transport::events,
     std::vector<command> running_;
     std::vector<pending> pending_;
     std::unordered_map<node::subscriber_id, subscription> subscribers_;
+    std::vector<std::shared_ptr<worker_state>> direct_workers_;
+    bool direct_came_ = false;  // there is something for one of them
     std::vector<node::subscriber_id> disconnected_;
     std::uint64_t dropped_by_ended_ = 0;  // by subscribers that are gone
     std::vector<std::shared_ptr<status_queue>> status_queues_;

@@ -429,6 +429,7 @@ void endpoint_core::unsubscribe(node::subscriber_id id) {
             return;
         }
         if (const auto at = subscribers_.find(id); at != subscribers_.end()) {
+            direct_came_ = direct_came_ || at->second.direct;  // It has ended.
             dropped_by_ended_ += at->second.queue->look().dropped;
             subscribers_.erase(at);
             hub_->remove_subscriber(now_, id);
@@ -511,6 +512,25 @@ void endpoint_core::add_worker(std::shared_ptr<worker_state> worker) {
         worker->join_until(deadline_in(goodbye_max));  // Its subscription has ended already.
     } else {
         workers_.push_back(std::move(worker));
+    }
+}
+
+void endpoint_core::add_direct_worker(node::subscriber_id id,
+                                      std::shared_ptr<worker_state> worker) {
+    const bool alive = !in_child() && post([this, id, worker](bool running) {
+        if (const auto at = subscribers_.find(id); at != subscribers_.end()) {
+            at->second.direct = true;
+        }
+        direct_workers_.push_back(worker);
+        direct_came_ = true;
+        if (!running) {
+            run_direct_workers();
+        }
+    });
+    if (!alive && !in_child()) {
+        worker->stop();  // Nobody else calls back any more.
+        while (worker->run_here()) {
+        }
     }
 }
 

@@ -67,6 +67,7 @@ void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch
         if (at == subscribers_.end()) {
             continue;
         }
+        direct_came_ = direct_came_ || at->second.direct;
         switch (at->second.queue->push(batch)) {
             case subscriber_queue::push_result::accepted:
                 break;
@@ -84,6 +85,10 @@ void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch
 void endpoint_core::notify(status_variant what) { say(what); }
 
 void endpoint_core::say(const status_variant& what) {
+    if (turn_lent_) {
+        unsaid_.push_back(what);  // A publisher may hold what the log's reader waits for.
+        return;
+    }
     journal_.note(what);
     for (const auto& each : status_queues_) {
         each->push(what);

@@ -4,11 +4,12 @@
 
 namespace bzmq {
 
-/// Marks the thread of an endpoint's core: it must not wait for what only it can bring about.
+/// Marks the thread of an endpoint's core, or one that has its turn: it must not wait for what only it
+/// can bring about.
 class core_thread {
   public:
-    explicit core_thread(const void* core) noexcept { current() = core; }
-    ~core_thread() { current() = nullptr; }
+    explicit core_thread(const void* core) noexcept : outer_(current()) { current() = core; }
+    ~core_thread() { current() = outer_; }
     core_thread(const core_thread&) = delete;
     core_thread& operator=(const core_thread&) = delete;
 
@@ -21,6 +22,8 @@ class core_thread {
         thread_local const void* core = nullptr;
         return core;
     }
+
+    const void* outer_;
 };
 
 /// What a wait there says.

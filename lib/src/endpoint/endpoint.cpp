@@ -25,6 +25,15 @@ std::vector<std::string> wanted_by_others(const node::hub& hub, const endpoint_i
     return all;
 }
 
+/// Tells `core`, while it lives, what went wrong.
+std::function<void(const error&)> reporter(const std::shared_ptr<endpoint_core>& core) {
+    return [to = std::weak_ptr{core}](const error& what) {
+        if (const auto alive = to.lock()) {
+            alive->report(what);
+        }
+    };
+}
+
 std::shared_ptr<endpoint_core> start(const configuration& from, const endpoint_id& self = {}) {
     if (from.error()) {
         throw endpoint_error{from.error()};
@@ -292,12 +301,21 @@ worker endpoint::subscribe(std::vector<std::string> topics, std::function<void()
                            std::function<void(const error&)> on_end, const queue_options& queue) {
     auto state = std::make_shared<worker_state>(
         make_subscriber(std::move(topics), queue), std::move(on_init), std::move(on_next),
-        std::move(on_end), [to = std::weak_ptr{core_}](const error& what) {
-            if (const auto core = to.lock()) {
-                core->report(what);
-            }
-        });
+        std::move(on_end), reporter(core_));
     core_->add_worker(state);
+    return worker{std::move(state)};
+}
+
+worker endpoint::subscribe_direct(std::vector<std::string> topics, std::function<void()> on_init,
+                                  std::function<void(const message&)> on_next,
+                                  std::function<void(const error&)> on_end,
+                                  const queue_options& queue) {
+    auto own = std::make_unique<subscriber::state>(core_, std::move(topics), queue);
+    const auto id = own->id;
+    auto state = std::make_shared<worker_state>(subscriber{std::move(own)}, std::move(on_init),
+                                                std::move(on_next), std::move(on_end),
+                                                reporter(core_));
+    core_->add_direct_worker(id, state);
     return worker{std::move(state)};
 }
 

@@ -4,8 +4,6 @@
 #include <iterator>
 #include <utility>
 
-#include "endpoint/core_thread.hpp"
-
 namespace bzmq {
 
 namespace {
@@ -101,6 +99,7 @@ void publish_queue::take(std::vector<chunk>& out, instant now, bool all) {
     }
     const auto lock = lock_briefly(mutex_);
     announced_.store(false, std::memory_order_relaxed);
+    taken_at_ = now;
     paced_ = sealed_count_ + count_ >= crowd;
     take_due_ = paced_ ? now + pace : never;
     if (used_ > begin_) {

@@ -15,6 +15,8 @@
 #include "bzmq/shared_bytes.hpp"
 #include "bzmq/time.hpp"
 #include "base/time.hpp"
+#include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/locking.hpp"
 #include "node/hub.hpp"
 #include "transport/block_pool.hpp"
@@ -53,8 +55,13 @@ class publish_queue {
 
     /// Appends one record, whose payload of `size` bytes `encode(to)` writes. ec::none,
     /// invalid_topic, message_too_big, queue_full, shutting_down.
+    ///
+    /// The core is woken where it does not know yet that something waits; unless nothing came for
+    /// `pace`, and `turn`, which is not locked, can be taken: then the caller has the core's turn and
+    /// publishes in its stead.
     template <class encoder>
-    ec push(std::string_view topic, std::size_t size, encoder&& encode) {
+    ec push(std::string_view topic, std::size_t size, encoder&& encode,
+            std::unique_lock<std::mutex>& turn) {
         if (topic.empty() || topic.size() > topic_bytes_max) {
             return ec::invalid_topic;
         }
@@ -71,7 +78,10 @@ class publish_queue {
         encode(open_record(topic, size, need));
         if (!announced_.load(std::memory_order_relaxed) && (!paced_ || !sealed_.empty())) {
             announced_.store(true, std::memory_order_release);
-            core_.wake();  // Under the lock: after `close` nobody touches the core any more.
+            // Under the lock: after `close` nobody touches the core any more.
+            if (core_thread::any() || monotonic_now() < taken_at_ + pace || !turn.try_lock()) {
+                core_.wake();
+            }
         }
         return ec::none;
     }
@@ -155,6 +165,7 @@ class publish_queue {
     bool closed_ = false;
     std::atomic<bool> announced_{false};   // the core was told
     bool paced_ = false;                   // it wants to hear of full chunks only
+    instant taken_at_{std::chrono::hours{-1}};
     bool held_up_ = false;
     // Their difference waits. Unsigned: they may wrap.
     std::size_t pushed_bytes_ = 0;

@@ -26,7 +26,9 @@ std::size_t subscriber::read(std::vector<message>& out, std::size_t max, std::si
                              std::chrono::steady_clock::time_point deadline) {
     std::size_t count = 0;
     if (state_ && core_thread::of(state_->core.get())) {
-        deadline = {};  // The thread that brings what is waited for: a callback takes what is there.
+        // The thread that brings what is waited for: a callback takes what is there.
+        deadline = {};
+        enough = 0;
     }
     while (state_ && !state_->core->in_child()) {
         const auto got =

@@ -125,15 +125,15 @@ subscriber_queue::push_result subscriber_queue::push(const batch_ptr& batch) {
     }
     bytes_high_ = std::max(bytes_high_, bytes_);
     update_fd();
-    if (waiting_ > 0) {
+    const bool full = limits_.policy == overflow_policy::block
+                      && (messages_ >= limits_.messages || bytes_ >= limits_.bytes);
+    told_full_ = told_full_ || full;
+    const bool awaited = waiting_ > 0;
+    lock.unlock();  // Or the reader would wake only to wait for the lock.
+    if (awaited) {
         arrived_.notify_all();
     }
-    if (limits_.policy == overflow_policy::block
-        && (messages_ >= limits_.messages || bytes_ >= limits_.bytes)) {
-        told_full_ = true;
-        return push_result::full;
-    }
-    return push_result::accepted;
+    return full ? push_result::full : push_result::accepted;
 }
 
 /// Keeps the first matching records that there is room for.

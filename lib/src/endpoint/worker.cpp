@@ -3,9 +3,10 @@
 #include <pthread.h>
 
 #include <exception>
-#include <vector>
+#include <utility>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/worker_state.hpp"
 
 namespace bzmq {
@@ -50,25 +51,24 @@ error worker_state::guarded(std::string_view name, F&& callback) noexcept {
     }
 }
 
-void worker_state::run() {
-    ::pthread_setname_np(::pthread_self(), "bzmq-worker");
-    constexpr std::size_t at_once = 256;
-    const auto reason = guarded("callback", [&] {
-        if (on_init_) {
-            on_init_();
+void worker_state::begin() {
+    if (!std::exchange(begun_, true) && on_init_) {
+        on_init_();
+    }
+}
+
+void worker_state::call_back() {
+    for (const auto& each : batch_) {
+        if (on_next_) {
+            on_next_(each);
         }
-        std::vector<message> batch;
-        while (source_.take(batch, at_once) > 0) {
-            for (const auto& each : batch) {
-                if (on_next_) {
-                    on_next_(each);
-                }
-            }
-            batch.clear();
-        }
-        return source_.last_error();
-    });
+    }
+    batch_.clear();
+}
+
+void worker_state::end(const error& reason) {
     source_.close();
+    batch_.clear();
     guarded("on_end", [&] {
         if (on_end_) {
             on_end_(reason);
@@ -78,6 +78,37 @@ void worker_state::run() {
     const std::lock_guard lock{mutex_};
     finished_ = true;
     changed_.notify_all();
+}
+
+void worker_state::run() {
+    ::pthread_setname_np(::pthread_self(), "bzmq-worker");
+    end(guarded("callback", [&] {
+        begin();
+        while (source_.take(batch_, at_once) > 0) {
+            call_back();
+        }
+        return source_.last_error();
+    }));
+}
+
+bool worker_state::run_here() {
+    if (finished()) {
+        return false;
+    }
+    std::size_t count = 0;
+    bool over = false;
+    const auto reason = guarded("callback", [&] {
+        begin();
+        over = source_.ended();  // Asked first: nothing comes after it.
+        count = source_.take(batch_, at_once, timespan{0});
+        call_back();
+        return over && count < at_once ? source_.last_error() : error{};
+    });
+    if (reason || (over && count < at_once)) {
+        end(reason);
+        return false;
+    }
+    return count == at_once;
 }
 
 bool worker_state::finished() const {
@@ -112,11 +143,14 @@ void worker::stop() {
 }
 
 void worker::wait() {
-    if (state_) {
+    if (state_ && !core_thread::any()) {
         state_->wait_until(std::chrono::steady_clock::time_point::max());
     }
 }
 
-bool worker::wait_for(timespan timeout) { return !state_ || state_->wait_until(deadline_in(timeout)); }
+bool worker::wait_for(timespan timeout) {
+    return !state_
+           || (core_thread::any() ? state_->finished() : state_->wait_until(deadline_in(timeout)));
+}
 
 }  // namespace bzmq

@@ -140,12 +140,12 @@ void socket_hub_impl::enqueue(source& one) {
     }
 }
 
-void socket_hub_impl::poll(std::chrono::nanoseconds timeout) {
+void socket_hub_impl::poll(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn) {
     reported_ = false;
     run_notices();
     run_ready();  // What was left over, and sockets that were written to.
     const bool busy = reported_ || !ready_.empty() || !notices_.empty();
-    sleep(busy ? std::chrono::nanoseconds{0} : until_next_timer(timeout));
+    sleep(busy ? std::chrono::nanoseconds{0} : until_next_timer(timeout), turn);
     run_ready();
     read_answers();
     run_timers();
@@ -153,10 +153,13 @@ void socket_hub_impl::poll(std::chrono::nanoseconds timeout) {
     bury();
 }
 
-void socket_hub_impl::sleep(std::chrono::nanoseconds timeout) {
+void socket_hub_impl::sleep(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn) {
     const bool may_wait = timeout.count() > 0 && waker_.fall_asleep();
     std::array<epoll_event, 64> found{};
     timespec limit{};
+    if (may_wait && turn != nullptr) {
+        turn->unlock();
+    }
     if (may_wait) {
         const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
         limit.tv_sec = static_cast<time_t>(std::min<std::int64_t>(seconds.count(), 86'400));
@@ -170,6 +173,9 @@ void socket_hub_impl::sleep(std::chrono::nanoseconds timeout) {
                              static_cast<int>(rounded_up));
     }
     waker_.get_up();
+    if (may_wait && turn != nullptr) {
+        turn->lock();
+    }
     for (int i = 0; i < count; ++i) {
         auto* one = static_cast<source*>(found[static_cast<std::size_t>(i)].data.ptr);
         if (one == nullptr) {
@@ -207,6 +213,34 @@ void socket_hub_impl::run_ready() {
                 break;
         }
     }
+}
+
+/// May a receive on this socket find something, or is its end to be told?
+bool socket_hub_impl::has_news(const source& one) {
+    switch (one.role) {
+        case source::role_type::router: {
+            const auto& from = *static_cast<listener*>(one.owner);
+            return !from.dying.empty() || (from.router.get_int(ZMQ_EVENTS) & ZMQ_POLLIN) != 0;
+        }
+        case source::role_type::dealer: {
+            const auto& from = *static_cast<connector*>(one.owner);
+            return from.open_as == 0 || from.dying
+                   || (from.dealer.get_int(ZMQ_EVENTS) & ZMQ_POLLIN) != 0;
+        }
+        default:
+            return true;
+    }
+}
+
+bool socket_hub_impl::settle() {
+    // A socket without news may sleep: libzmq has just looked, and what comes from now on shows at
+    // its descriptor.
+    std::erase_if(ready_, [](source* one) {
+        const bool asleep = !one->dead && !has_news(*one);
+        one->queued = one->queued && !asleep;
+        return asleep;
+    });
+    return ready_.empty() && notices_.empty() && dead_listeners_.empty() && dead_connectors_.empty();
 }
 
 std::chrono::nanoseconds socket_hub_impl::until_next_timer(std::chrono::nanoseconds limit) const {
@@ -362,8 +396,11 @@ void socket_hub::send(link_id link, const shared_bytes& frame) {
 void socket_hub::close(link_id link, bool drain) {
     impl_->close(link, drain);
 }
-void socket_hub::poll(std::chrono::nanoseconds timeout) {
-    impl_->poll(timeout);
+void socket_hub::poll(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn) {
+    impl_->poll(timeout, turn);
+}
+bool socket_hub::settle() {
+    return impl_->settle();
 }
 void socket_hub::wake() noexcept {
     impl_->wake();

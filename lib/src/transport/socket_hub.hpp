@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -93,7 +94,7 @@ class events {
 
 class socket_hub_impl;
 
-/// Owns a ZeroMQ context and all its sockets. For one thread, except for `wake`.
+/// Owns a ZeroMQ context and all its sockets. For one thread at a time, except for `wake`.
 ///
 /// Nothing in here bounds what is sent: libzmq queues every frame of a link that stands. The
 /// session layer's window does. What comes in is bounded: libzmq stops reading from a peer that has
@@ -134,8 +135,12 @@ class socket_hub {
     void close(link_id link, bool drain = true);
 
     /// Waits up to `timeout` for something to happen, then reports it: all that is there, up to a
-    /// bound for each socket; what is left makes the next call return at once.
-    void poll(std::chrono::nanoseconds timeout);
+    /// bound for each socket; what is left makes the next call return at once. `turn`, where given,
+    /// is let go of while it waits: whoever holds it then may send.
+    void poll(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn = nullptr);
+    /// For whoever has sent while `poll` waits: true where nothing is to be done here before what
+    /// it waits for. Otherwise `wake` it.
+    [[nodiscard]] bool settle();
     /// Makes the current or the next `poll` return. Any thread.
     void wake() noexcept;
 

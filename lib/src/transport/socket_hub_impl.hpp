@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -96,7 +97,8 @@ class socket_hub_impl {
     socket_hub_impl& operator=(const socket_hub_impl&) = delete;
 
     // socket_hub.cpp
-    void poll(std::chrono::nanoseconds timeout);
+    void poll(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn);
+    bool settle();
     void wake() noexcept { waker_.wake(); }
     void send(link_id id, const shared_bytes& frame);
     void close(link_id id, bool drain);
@@ -137,7 +139,8 @@ class socket_hub_impl {
     void run_timers();
     void run_notices();
     std::chrono::nanoseconds until_next_timer(std::chrono::nanoseconds limit) const;
-    void sleep(std::chrono::nanoseconds timeout);
+    void sleep(std::chrono::nanoseconds timeout, std::unique_lock<std::mutex>* turn);
+    static bool has_news(const source& one);
     void bury();
     void set_common_options(zmq_socket& socket) const;
     void set_key_pair(zmq_socket& socket) const;
