@@ -1,4 +1,4 @@
-"""Runs every block of Python in docs/python.md and docs/pyzmq.md as a program of its own."""
+"""Runs every block of Python in the guides for Python as a program of its own."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from conftest import SOURCE, finish
 
-TEXTS = {name: (SOURCE / f"docs/{name}.md").read_text() for name in ("python", "pyzmq")}
+TEXTS = {name: (SOURCE / f"docs/{name}.md").read_text() for name in ("python", "pyzmq", "from-broker")}
 BLOCKS = [(f"{name}: " + text[:found.start()].rsplit("\n## ", 1)[1].split("\n")[0], found[1])
           for name, text in TEXTS.items()
           for found in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]
