@@ -13,9 +13,6 @@ namespace {
 
 using o = endpoint_options;
 
-constexpr std::uint64_t ms = 1'000'000;
-constexpr std::uint64_t s = 1000 * ms;
-constexpr std::uint64_t h = 3600 * s;
 constexpr std::uint64_t kib = 1 << 10;
 constexpr std::uint64_t mib = 1 << 20;
 constexpr std::uint64_t gib = 1 << 30;

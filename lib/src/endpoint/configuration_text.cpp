@@ -16,10 +16,8 @@ struct scale {
     std::string_view suffix;
     std::uint64_t factor;
 };
-constexpr std::uint64_t ms = 1'000'000;
-constexpr std::uint64_t s = 1000 * ms;
 constexpr std::array<scale, 6> duration_units{
-    {{"h", 3600 * s}, {"min", 60 * s}, {"s", s}, {"ms", ms}, {"us", 1000}, {"ns", 1}}};
+    {{"h", h}, {"min", 60 * s}, {"s", s}, {"ms", ms}, {"us", 1000}, {"ns", 1}}};
 constexpr std::array<scale, 4> size_units{
     {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}};
 

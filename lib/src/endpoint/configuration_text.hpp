@@ -12,6 +12,11 @@
 /// How single values look as text.
 namespace bzmq::config {
 
+// Durations as options count them, in nanoseconds.
+constexpr std::uint64_t ms = 1'000'000;
+constexpr std::uint64_t s = 1000 * ms;
+constexpr std::uint64_t h = 3600 * s;
+
 /// A value, or what is wrong with it ("expected …"); the caller adds the place.
 template <class T>
 using checked = tl::expected<T, std::string>;
