@@ -126,7 +126,9 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
       pool_(std::max(transport::block_pool::default_block_bytes,
                      options_.frame_bytes + std::size_t{16} * 1024)) {
     try {
-        sockets_ = std::make_unique<transport::socket_hub>(*this, security_of(options_),
+        auto who = security_of(options_);
+        own_key_ = who.own ? who.own->public_key : std::string{};
+        sockets_ = std::make_unique<transport::socket_hub>(*this, std::move(who),
                                                            transport_settings(options_));
     } catch (const endpoint_error&) {
         throw;

@@ -179,6 +179,15 @@ void hub::add_target(instant now, target_id target, std::string_view address, bo
     turn here{*impl_, now};
     impl_->add_target(now, target, address, retry, retry_interval);
 }
+void hub::set_retry(instant now, target_id target, bool retry,
+                    std::chrono::nanoseconds retry_interval) {
+    turn here{*impl_, now};
+    impl_->set_retry(target, retry, retry_interval);
+}
+void hub::dial_now(instant now, target_id target) {
+    turn here{*impl_, now};
+    impl_->dial_now(now, target);
+}
 bool hub::remove_target(instant now, target_id target) {
     turn here{*impl_, now};
     return impl_->remove_target(now, target);
@@ -188,7 +197,8 @@ hub::target_report hub::target_status(target_id target) const {
     if (at == impl_->targets_.end()) {
         return {};
     }
-    return {at->second.progress, at->second.peer, at->second.last_error};
+    const auto& record = at->second;
+    return {record.progress, record.peer, record.last_error, record.failed_attempts};
 }
 
 void hub::add_subscriber(instant now, subscriber_id id, std::vector<std::string> prefixes) {

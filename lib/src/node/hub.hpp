@@ -155,6 +155,11 @@ class hub {
     /// shows as notifications and in `target_status`.
     void add_target(instant now, target_id target, std::string_view address, bool retry,
                     std::chrono::nanoseconds retry_interval = {});
+    /// Changes how a peering is kept up.
+    void set_retry(instant now, target_id target, bool retry,
+                   std::chrono::nanoseconds retry_interval = {});
+    /// Dials at once where it waits for the next attempt, or where the only one has failed.
+    void dial_now(instant now, target_id target);
     /// Ends the peering (goodbye, after what is queued) or the attempts. False where unknown.
     bool remove_target(instant now, target_id target);
 
@@ -163,6 +168,7 @@ class hub {
         target_progress progress = target_progress::unknown;
         endpoint_id peer;
         error last_error;
+        std::uint64_t failed_attempts = 0;  ///< so far
     };
     [[nodiscard]] target_report target_status(target_id target) const;
 

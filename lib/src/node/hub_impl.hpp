@@ -106,7 +106,8 @@ struct target_record {
     std::chrono::nanoseconds retry_interval{};  ///< 0: back-off
     bool dialling = false;
     std::optional<link_id> link;
-    unsigned failures = 0;
+    unsigned failures = 0;                ///< in a row
+    std::uint64_t failed_attempts = 0;    ///< in all
     instant due = instant{0};
     endpoint_id peer;          ///< whom it last reached
     bool covered = false;      ///< a link that the peer dialled stands in for ours
@@ -195,6 +196,8 @@ class hub_impl {
     void frame_received(instant now, link_id id, const shared_bytes& frame);
     void add_target(instant now, target_id target, std::string_view address, bool retry,
                     std::chrono::nanoseconds retry_interval);
+    void set_retry(target_id target, bool retry, std::chrono::nanoseconds retry_interval);
+    void dial_now(instant now, target_id target);
     bool remove_target(instant now, target_id target);
     void shutdown(instant now);
     void send_hello(instant now, link_record& link, wire::frame_type type);

@@ -434,6 +434,21 @@ void hub_impl::add_target(instant now, target_id target, std::string_view addres
     targets_[target] = std::move(record);
 }
 
+void hub_impl::set_retry(target_id target, bool retry, std::chrono::nanoseconds retry_interval) {
+    if (const auto at = targets_.find(target); at != targets_.end()) {
+        at->second.retry = retry;
+        at->second.retry_interval = retry_interval;
+    }
+}
+
+void hub_impl::dial_now(instant now, target_id target) {
+    const auto at = targets_.find(target);
+    if (at != targets_.end() && !at->second.link && !at->second.dialling && !at->second.covered) {
+        at->second.progress = hub::target_progress::trying;
+        at->second.due = now;
+    }
+}
+
 bool hub_impl::remove_target(instant now, target_id target) {
     const auto at = targets_.find(target);
     if (at == targets_.end()) {
@@ -455,6 +470,7 @@ void hub_impl::target_failed(instant now, target_id id, const error& reason) {
     auto& target = targets_.at(id);
     if (reason) {
         target.last_error = reason;
+        ++target.failed_attempts;
         output_.notify(reason);
         if (!target.retry) {
             target.progress = hub::target_progress::failed;
