@@ -379,6 +379,7 @@ class TopologyNode:
     next_hop: str | None
     links: tuple[tuple[str, int], ...]
     filter: tuple[str, ...]
+    public_key: str
 
 class Status:
     def code(self) -> SC: ...

@@ -326,6 +326,9 @@ def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
     assert {by_id[link["to"]] for link in told["n3"]["links"]} == {"n2", "n4"}
     assert told["n2"]["links"][0]["cost"] == 10
     assert told["tool"]["next_hop"] is None
+    for name in [*names, "tool"]:
+        path = keys.allowed.parent / f"{name}.key"
+        assert told[name]["public_key"] in path.read_text(), name
     assert by_id[told["n3"]["next_hop"]] == "n1"
 
     text = run("topology", "--nodes", "5", *secured(keys, "tool", nodes["n1"])).stdout.decode()

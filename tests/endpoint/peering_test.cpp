@@ -362,6 +362,34 @@ TEST_F(keys, a_key_that_is_not_allowed_is_refused_and_both_sides_know) {
     EXPECT_EQ(b.metrics().refused_peers, 1U);
 }
 
+TEST_F(keys, every_endpoint_sees_the_keys_of_all) {
+    std::string prefixes[3] = {make_key("one"), make_key("two"), make_key("three")};
+    std::vector<endpoint> all;
+    for (const auto& each : prefixes) {
+        auto options = named(each);
+        options.cert = each + ".key_secret";
+        options.allow_any_client = true;
+        all.emplace_back(configuration{options});
+    }
+    for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+        const auto url = "tcp://127.0.0.1:" + std::to_string(all[i].listen("127.0.0.1", 0));
+        const auto done = all[i + 1].peer_url(url, {prefixes[i] + ".key", {}, patience});
+        ASSERT_TRUE(done) << to_string(done.error());
+    }
+    for (const auto& seen_by : all) {
+        ASSERT_TRUE(eventually([&] { return seen_by.topology().size() == all.size(); }));
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto key = load_certificate(prefixes[i] + ".key")->public_key;
+            EXPECT_TRUE(eventually([&] {
+                const auto nodes = seen_by.topology();
+                return std::any_of(nodes.begin(), nodes.end(), [&](const auto& each) {
+                    return each.id == all[i].node_id() && each.public_key == key;
+                });
+            })) << i;
+        }
+    }
+}
+
 TEST_F(keys, a_refused_key_ends_a_wait_that_would_try_again) {
     const auto server = make_key("server");
     auto b = with_cert("b", server);

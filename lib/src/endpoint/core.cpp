@@ -139,7 +139,9 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
         lanes_[static_cast<std::size_t>(mode)] =
             std::make_unique<lane>(queue_settings(options_, mode), pool_, *sockets_);
     }
-    hub_ = std::make_unique<node::hub>(hub_options_of(options_, self_), *this);
+    auto hub_options = hub_options_of(options_, self_);
+    hub_options.public_key = own_key_;
+    hub_ = std::make_unique<node::hub>(std::move(hub_options), *this);
     stores_ = std::make_unique<store_room>(
         self_, *hub_,
         store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); }});

@@ -16,6 +16,9 @@ hub_impl::hub_impl(hub_options options, hub_output& output)
     own_topology_.sequence = own_filter_.sequence = 1;
     own_topology_.name = options_.name;
     own_topology_.flags = options_.forwarding ? 0 : overlay::flag_no_relay;
+    if (!options_.public_key.empty()) {
+        own_filter_.services = {overlay::key_service(options_.public_key)};
+    }
     db_.apply(own_topology_, instant{});
     db_.apply(own_filter_, instant{});
     paths_.recompute(db_);
@@ -383,6 +386,8 @@ std::vector<topology_node> hub::topology() const {
         node.id = db.id_of(index);
         node.name = db.name(index);
         node.filter = db.prefixes(index);
+        const auto proven = impl_->proven_key(impl_->now_, node.id);
+        node.public_key = !proven.empty() ? proven : overlay::key_among(db.services(index));
         db.each_edge(index, [&](const overlay::edge& edge) {
             node.links.push_back({db.id_of(edge.to), edge.cost});
         });

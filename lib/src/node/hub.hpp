@@ -38,6 +38,7 @@ struct hub_options {
     endpoint_id self;
     std::string name;
     std::string domain;
+    std::string public_key;  ///< our own, Z85; empty without CURVE
     std::uint64_t seed = 1;  ///< for jitter only
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
     std::chrono::nanoseconds peer_timeout = std::chrono::seconds{3};

@@ -130,6 +130,8 @@ struct outgoing_stream {
 // What the files of the hub share.
 
 constexpr std::size_t route_cache_max = 65'536;
+/// Direct peers that are gone, whose keys are remembered.
+constexpr std::size_t proven_keys_max = 4'096;
 /// Sections without any path, or from an origin not yet known, wait this long for one.
 constexpr auto limbo_max = std::chrono::seconds{3};
 /// A hole in a reliable stream is told again after this.
@@ -204,6 +206,14 @@ class hub_impl {
     void handle_hello(instant now, link_record& link, byte_reader& in);
     void handle_welcome(instant now, link_record& link, byte_reader& in);
     void handle_goodbye(instant now, link_record& link, byte_reader& in);
+    /// Refuses `link` where whoever calls itself `id` is known by another key; true where it did.
+    bool refuse_other_key(instant now, link_record& link, const endpoint_id& id,
+                          std::span<const std::byte> filter);
+    /// The key that `id` has proven on a link to us, as long as that is remembered; else empty.
+    [[nodiscard]] std::string_view proven_key(instant now, const endpoint_id& id) const;
+    [[nodiscard]] bool contradicts_key(instant now, const overlay::filter_record& record) const;
+    static bool contradicts_key(instant, const overlay::topology_record&) { return false; }
+    void remember_key(instant now, const link_record& link);
     bool wins_over(const link_record& fresh, const link_record& old) const;
     /// False where another link to the same peer was kept instead.
     bool bring_up(instant now, link_record& link);
@@ -322,6 +332,11 @@ class hub_impl {
     std::vector<std::unique_ptr<link_record>> graveyard_;
     std::map<target_id, target_record> targets_;
     bool shutting_down_ = false;
+    struct proven {
+        std::string key;
+        instant until;
+    };
+    std::unordered_map<endpoint_id, proven> proven_;  // direct peers that have gone
 
     overlay::link_state_db db_;
     overlay::path_table paths_;

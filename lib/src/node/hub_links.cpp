@@ -1,5 +1,6 @@
 // Links and peerings: hello, duplicate links, goodbye, dialling again.
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.hpp"
 #include "node/hub_impl.hpp"
@@ -176,6 +177,9 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::shutting_down, "shutting down");
         return;
     }
+    if (refuse_other_key(now, link, hello->id, hello->filter)) {
+        return;
+    }
     note_peer(link, std::move(*hello));
     if (refuse_over_limit(now, link)) {
         return;
@@ -204,6 +208,9 @@ void hub_impl::handle_welcome(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::peer_invalid, "an endpoint cannot peer with itself");
         return;
     }
+    if (refuse_other_key(now, link, welcome->id, welcome->filter)) {
+        return;
+    }
     note_peer(link, std::move(*welcome));
     if (const auto at = targets_.find(link.target); at != targets_.end()) {
         at->second.peer = link.peer;
@@ -217,6 +224,67 @@ void hub_impl::note_peer(link_record& link, wire::hello_frame hello) {
     link.peer_name = std::move(hello.name);
     link.peer_topology = std::move(hello.topology);
     link.peer_filter = std::move(hello.filter);
+}
+
+// -- Who is who -----------------------------------------------------------------------------------
+
+std::string_view hub_impl::proven_key(instant now, const endpoint_id& id) const {
+    if (const auto at = by_peer_.find(id); at != by_peer_.end()) {
+        return at->second->public_key;
+    }
+    if (id == options_.self) {
+        return options_.public_key;
+    }
+    const auto at = proven_.find(id);
+    return at != proven_.end() && now < at->second.until ? at->second.key : std::string_view{};
+}
+
+void hub_impl::remember_key(instant now, const link_record& link) {
+    if (link.public_key.empty()) {
+        return;
+    }
+    if (proven_.size() >= proven_keys_max) {
+        std::erase_if(proven_, [now](const auto& each) { return each.second.until <= now; });
+    }
+    if (proven_.size() >= proven_keys_max) {
+        proven_.erase(std::min_element(proven_.begin(), proven_.end(),
+                                       [](const auto& a, const auto& b) {
+                                           return std::tie(a.second.until, a.first)
+                                                  < std::tie(b.second.until, b.first);
+                                       }));
+    }
+    proven_[link.peer] = {link.public_key, now + options_.forget_after};
+}
+
+bool hub_impl::contradicts_key(instant now, const overlay::filter_record& record) const {
+    const auto told = overlay::key_among(record.services);
+    const auto proven = proven_key(now, record.origin);
+    return !told.empty() && !proven.empty() && told != proven;
+}
+
+/// An id is made anew at each start and has one key for life: whoever comes with another one is
+/// somebody else. What we saw ourselves counts more than what the overlay's records say.
+bool hub_impl::refuse_other_key(instant now, link_record& link, const endpoint_id& id,
+                                std::span<const std::byte> filter) {
+    if (link.public_key.empty()) {
+        return false;  // Nothing is authenticated here.
+    }
+    std::string known{proven_key(now, id)};
+    const auto index = db_.find(id);
+    if (known.empty() && index) {
+        known = overlay::key_among(db_.services(*index));
+    }
+    if (known.empty() || known == link.public_key) {
+        const auto own = overlay::decode_filter(filter);
+        known = own && own->origin == id ? overlay::key_among(own->services) : std::string_view{};
+    }
+    if (known.empty() || known == link.public_key) {
+        return false;
+    }
+    refuse(now, link, ec::peer_not_authenticated,
+           "endpoint " + to_string(id) + " has the key " + known + ", but the key "
+               + link.public_key + " was shown");
+    return true;
 }
 
 bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const {
@@ -239,7 +307,7 @@ bool hub_impl::refuse_over_limit(instant now, link_record& link) {
 }
 
 bool hub_impl::bring_up(instant now, link_record& link) {
-    if (refuse_over_limit(now, link)) {
+    if (refuse_over_limit(now, link) || refuse_other_key(now, link, link.peer, {})) {
         return false;
     }
     auto* old = link_to(link.peer);
@@ -271,6 +339,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     }
     std::vector<routed_section> unsent;
     by_peer_[link.peer] = &link;
+    proven_.erase(link.peer);
     if (old != nullptr) {
         // The new link takes over where the old one stands, unseen by anybody above.
         link.announced = old->announced;
@@ -358,6 +427,7 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
     // Tell of it before the routes change: peer_lost precedes endpoint_unreachable.
     if (current) {
         by_peer_.erase(link.peer);
+        remember_key(now, link);
         if (link.announced) {
             output_.notify(status{how == sc::unspecified ? sc::peer_lost : how,
                                   {link.peer, link.peer_name, link.address},
