@@ -94,10 +94,10 @@ class pipes {
     }
     hub& at(std::size_t i) { return *hosts[i]->machine; }
 
-    void peer(std::size_t from, std::size_t to) {
+    void peer(std::size_t from, std::size_t to, const peering_limits& limits = {}) {
         const target_id target = ++last_target;
         dials[target] = to;
-        at(from).add_target(now, target, "n" + std::to_string(to), true);
+        at(from).add_target(now, target, "n" + std::to_string(to), true, {}, limits);
         run();
     }
     /// Two equal ways from 0 to 3, over 1 and over 2.
@@ -865,6 +865,89 @@ TEST(hub, who_tells_another_key_of_itself_than_it_shows_is_refused) {
     raw_hello(net, {pipes::id(7), 1, {}, {}, {overlay::key_service("key 8")}});
     EXPECT_NE(net.refusal(0).find("key 8"), std::string::npos) << net.refusal(0);
     EXPECT_TRUE(net.at(0).peers().empty());
+}
+
+// -- Limits of one peering ------------------------------------------------------------------------
+
+/// Publishes `count` messages at 0 while nothing leaves.
+void pile_up(pipes& net, int count) {
+    for (int i = 0; i < count; ++i) {
+        const auto bytes = one_record("t", std::string(1'000, 'x'));
+        net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, bytes, 0);
+    }
+}
+const peer_view& peer_of(const std::vector<peer_view>& all, std::size_t i) {
+    return *std::find_if(all.begin(), all.end(),
+                         [&](const auto& each) { return each.id == pipes::id(i); });
+}
+
+TEST(hub, each_peering_has_bounds_and_a_policy_of_its_own) {
+    pipes net{4};
+    for (std::size_t i = 1; i < 4; ++i) {
+        net.at(i).add_subscriber(net.now, 1, {"t"});
+    }
+    net.peer(0, 1);
+    net.peer(0, 2, {overflow_policy::drop_newest, {}, 10, {}});
+    net.peer(0, 3, {overflow_policy::disconnect, 50'000, {}, {}});
+    const auto to_3 = net.last_target;
+    pile_up(net, 40);
+    EXPECT_TRUE(net.at(0).reachable(pipes::id(3)));
+    pile_up(net, 60);
+    EXPECT_EQ(net.at(0).target_status(to_3).progress, hub::target_progress::trying);
+    const auto peers = net.at(0).peers();
+    EXPECT_EQ(peer_of(peers, 1).queue_messages, 100U);
+    EXPECT_EQ(peer_of(peers, 1).dropped_messages, 0U);
+    EXPECT_EQ(peer_of(peers, 2).queue_messages, 10U);
+    EXPECT_EQ(peer_of(peers, 2).dropped_messages, 90U);
+    net.run();
+    EXPECT_EQ(net.hosts[1]->received.size(), 100U);
+    EXPECT_EQ(net.hosts[2]->received.size(), 10U);
+}
+
+TEST(hub, one_peering_may_block_while_others_drop) {
+    pipes net{3, [](hub_options& options) { options.peer_queue_messages = 20; }};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.at(2).add_subscriber(net.now, 1, {"only 2"});
+    net.peer(0, 1, {overflow_policy::block, {}, {}, {}});
+    net.peer(0, 2);
+    pile_up(net, 30);
+    EXPECT_EQ(net.at(0).counters().published, 20U) << "the publisher waits for that peer";
+    EXPECT_FALSE(net.at(0).publish_ready(delivery_mode::best_effort));
+    const auto other = one_record("only 2", "x");
+    for (int i = 0; i < 30; ++i) {
+        net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, other, 0);
+    }
+    EXPECT_EQ(net.at(0).counters().published, 50U);
+    EXPECT_EQ(net.at(0).counters().dropped_overflow, 10U);
+}
+
+TEST(hub, the_limits_of_a_peering_hold_for_the_link_that_stands_in_for_it) {
+    pipes net{2};
+    net.at(0).add_subscriber(net.now, 1, {"t"});
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.peer(1, 0, {{}, {}, 7, 55});  // Finds the link that 0 has dialled.
+    net.run(1s);
+    const auto peers = net.at(1).peers();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_FALSE(peers[0].outgoing);
+    EXPECT_EQ(peers[0].cost, 55U);
+    for (int i = 0; i < 30; ++i) {
+        const auto bytes = one_record("t", "x");
+        net.at(1).publish(net.now, timestamp{}, delivery_mode::best_effort, bytes, 0);
+    }
+    EXPECT_EQ(net.at(1).peers()[0].dropped_messages, 23U);
+}
+
+TEST(hub, the_cost_of_a_peering_decides_which_way_is_taken) {
+    pipes net{4};
+    net.peer(0, 1, {{}, {}, {}, 500});
+    net.peer(1, 3);
+    net.peer(0, 2);
+    net.peer(2, 3);
+    net.run(2s);
+    EXPECT_EQ(net.next_hop(0, 3), 2U);
+    EXPECT_EQ(peer_of(net.at(0).peers(), 1).cost, 500U);
 }
 
 TEST(hub, dials_at_once_when_asked_between_two_attempts) {

@@ -248,7 +248,7 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
 
 expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers) {
     for (const auto& peer : peers) {
-        const peering_options how{peer.server_key, peer.retry, {}};
+        const peering_options how{peer.server_key, peer.retry, {}, peer.limits};
         if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
             return tl::unexpected{begun.error()};
         }

@@ -9,6 +9,7 @@
 #include "bzmq/message.hpp"
 #include "bzmq/network_info.hpp"
 #include "bzmq/overlay_info.hpp"
+#include "bzmq/peering_limits.hpp"
 #include "bzmq/publisher.hpp"
 #include "bzmq/request.hpp"
 #include "bzmq/status_subscriber.hpp"
@@ -55,6 +56,9 @@ struct peering_options {
     std::optional<timespan> retry = {};
     /// Longest wait of the blocking calls. Unset: no limit.
     std::optional<timespan> timeout = {};
+    /// Bounds and policy of the queue toward this peer, and the cost of the link; what is unset
+    /// follows the endpoint's options. Of several calls for one address the first one's hold.
+    peering_limits limits = {};
 };
 
 /// A message to publish, for batches.

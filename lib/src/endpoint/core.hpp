@@ -228,7 +228,7 @@ class endpoint_core final : public transport::events,
 
     /// The target for `url`, made if need be, with one more who wants it.
     expected<node::target_id> join_target(const std::string& url, const std::string& server_key,
-                                          retry_pause retry, bool waits);
+                                          const peering_options& how, bool waits);
     /// What a call that waits for it has come to; nothing yet where it goes on.
     std::optional<error> outcome(node::target_id id, std::uint64_t failed_before,
                                  retry_pause retry, endpoint_id& reached);

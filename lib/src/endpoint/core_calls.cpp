@@ -6,6 +6,7 @@
 #include "bzmq/network_info.hpp"
 #include "data/msgpack_codec.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/configuration_table.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/filter_room.hpp"
 #include "endpoint/gone.hpp"
@@ -176,6 +177,9 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     if (!place) {
         return tl::unexpected{std::move(place.error())};
     }
+    if (const auto good = config::check_limits(how.limits); !good) {
+        return fail(ec::invalid_configuration, good.error());
+    }
     auto key = key_of(how.server_key.empty() ? options_.server_key : how.server_key);
     if (!key) {
         return tl::unexpected{std::move(key.error())};
@@ -188,17 +192,19 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
         std::uint64_t failed_before = 0;
     };
     const auto joined = call<expected<begun>>(
-        [this, place = *place, key = *key, retry = how.retry, wait_for_it](
-            bool alive) -> expected<begun> {
+        [this, place = *place, key = *key, how, wait_for_it](bool alive) -> expected<begun> {
             if (!alive) {
                 return tl::unexpected{gone()};
             }
-            return join_target(place, key, retry, wait_for_it).map([this](node::target_id id) {
+            return join_target(place, key, how, wait_for_it).map([this](node::target_id id) {
                 return begun{id, hub_->target_status(id).failed_attempts};
             });
         });
     if (!joined) {
         return tl::unexpected{joined.error()};
+    }
+    if (how.limits.overflow == overflow_policy::block) {
+        lane_of(delivery_mode::best_effort).queue.always_wait();
     }
     if (!wait_for_it) {
         return endpoint_id{};
@@ -228,7 +234,7 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
 
 expected<node::target_id> endpoint_core::join_target(const std::string& url,
                                                      const std::string& server_key,
-                                                     retry_pause retry, bool waits) {
+                                                     const peering_options& how, bool waits) {
     auto at = target_by_url_.find(url);
     if (at != target_by_url_.end() && targets_.at(at->second).server_key != server_key) {
         const auto& other = targets_.at(at->second);
@@ -248,13 +254,13 @@ expected<node::target_id> endpoint_core::join_target(const std::string& url,
         joined.url = url;
         joined.server_key = server_key;
         target_by_url_[url] = id;
-        hub_->add_target(now_, id, url, false);
+        hub_->add_target(now_, id, url, false, {}, how.limits);
     }
     if (waits) {
-        joined.waiting.push_back(retry);
+        joined.waiting.push_back(how.retry);
     } else if (!joined.standing || joined.retry == timespan{0}) {
         joined.standing = true;
-        joined.retry = retry;
+        joined.retry = how.retry;
     }
     settle_retry(id, joined);
     if (waits || hub_->target_status(id).progress == node::hub::target_progress::failed) {

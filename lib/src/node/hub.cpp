@@ -19,6 +19,7 @@ hub_impl::hub_impl(hub_options options, hub_output& output)
     if (!options_.public_key.empty()) {
         own_filter_.services = {overlay::key_service(options_.public_key)};
     }
+    may_block_ = options_.peer_overflow == overflow_policy::block;
     db_.apply(own_topology_, instant{});
     db_.apply(own_filter_, instant{});
     paths_.recompute(db_);
@@ -178,9 +179,9 @@ void hub::frame_received(instant now, link_id link, const shared_bytes& frame) {
     impl_->frame_received(now, link, frame);
 }
 void hub::add_target(instant now, target_id target, std::string_view address, bool retry,
-                     std::chrono::nanoseconds retry_interval) {
+                     std::chrono::nanoseconds retry_interval, peering_limits limits) {
     turn here{*impl_, now};
-    impl_->add_target(now, target, address, retry, retry_interval);
+    impl_->add_target(now, target, address, retry, retry_interval, limits);
 }
 void hub::set_retry(instant now, target_id target, bool retry,
                     std::chrono::nanoseconds retry_interval) {

@@ -13,6 +13,7 @@
 #include "bzmq/message.hpp"
 #include "bzmq/overflow_policy.hpp"
 #include "bzmq/overlay_info.hpp"
+#include "bzmq/peering_limits.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/time.hpp"
 #include "overlay/limits.hpp"
@@ -153,9 +154,9 @@ class hub {
 
     /// Keeps a peering with `address` up: dials now and again, with jittered back-off or, where
     /// `retry_interval` is not zero, with this pause. With `retry` false it tries once. Progress
-    /// shows as notifications and in `target_status`.
+    /// shows as notifications and in `target_status`. `limits` hold for the link that serves it.
     void add_target(instant now, target_id target, std::string_view address, bool retry,
-                    std::chrono::nanoseconds retry_interval = {});
+                    std::chrono::nanoseconds retry_interval = {}, peering_limits limits = {});
     /// Changes how a peering is kept up.
     void set_retry(instant now, target_id target, bool retry,
                    std::chrono::nanoseconds retry_interval = {});

@@ -287,6 +287,25 @@ bool hub_impl::refuse_other_key(instant now, link_record& link, const endpoint_i
     return true;
 }
 
+bool hub_impl::apply_limits(link_record& link) const {
+    peering_limits limits;
+    for (const auto& [id, target] : targets_) {
+        if (target.link == link.id || (target.covered && target.peer == link.peer)) {
+            limits = target.limits;
+            break;
+        }
+    }
+    link.overflow = limits.overflow.value_or(options_.peer_overflow);
+    link.queue_bytes_max = limits.queue_bytes.value_or(options_.peer_queue_bytes);
+    link.queue_messages_max = limits.queue_messages.value_or(options_.peer_queue_messages);
+    link.fixed_cost = limits.link_cost.value_or(options_.link_cost);
+    const auto before = link.cost;
+    if (link.fixed_cost != 0) {
+        link.cost = link.fixed_cost;
+    }
+    return link.cost != before;
+}
+
 bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const {
     if (fresh.outgoing == old.outgoing) {
         // Twice the same way: the side that dialled knows whether its old link still stands.
@@ -330,7 +349,8 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     options.heartbeat_interval = options_.heartbeat_interval;
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);
-    link.cost = options_.link_cost != 0 ? options_.link_cost : overlay::default_cost;
+    link.cost = overlay::default_cost;
+    apply_limits(link);
     if (!full_.empty()) {
         // A link that breaks and comes again must not give a full subscriber a window each time.
         link.blockers = full_;
@@ -446,8 +466,12 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
             if (reason.code() == ec::redundant_connection && link_to(link.peer) != nullptr) {
                 target->second.covered = true;
                 target->second.peer = link.peer;
-                if (link_to(link.peer)->announced) {
+                auto& stands = *link_to(link.peer);
+                if (stands.announced) {
                     target->second.progress = hub::target_progress::peered;
+                }
+                if (apply_limits(stands)) {
+                    own_topology_changed(now);
                 }
             } else if (was_up) {
                 target->second.covered = false;
@@ -494,13 +518,15 @@ void hub_impl::bury() { graveyard_.clear(); }
 // -- Peerings -------------------------------------------------------------------------------------
 
 void hub_impl::add_target(instant now, target_id target, std::string_view address, bool retry,
-                          std::chrono::nanoseconds retry_interval) {
+                          std::chrono::nanoseconds retry_interval, peering_limits limits) {
     BZMQ_ASSERT(target != no_target);
     target_record record;
     record.address = address;
     record.retry = retry;
     record.retry_interval = retry_interval;
+    record.limits = limits;
     record.due = now;
+    may_block_ = may_block_ || limits.overflow == overflow_policy::block;
     targets_[target] = std::move(record);
 }
 

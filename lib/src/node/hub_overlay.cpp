@@ -232,12 +232,9 @@ void hub_impl::check_views(instant now) {
 }
 
 void hub_impl::update_costs(instant now) {
-    if (options_.link_cost != 0) {
-        return;
-    }
     bool changed = false;
     for (const auto& [id, link] : links_) {
-        if (!link->up() || link->channel->round_trip() == 0ns) {
+        if (!link->up() || link->fixed_cost != 0 || link->channel->round_trip() == 0ns) {
             continue;
         }
         // Classes a factor of two apart, entered upward only: jitter must not move traffic.
