@@ -17,7 +17,7 @@ import functools
 import weakref
 
 from . import _bzmq
-from .endpoint import _Base, _living
+from .endpoint import _Base, _limits, _living
 from .enums import EC, Backend
 from .errors import Error, KeyExists, make_error
 from .requests import all_answers, first_answer, request_topic, serve_async
@@ -268,9 +268,11 @@ class Endpoint(_Base):
             self._last_error = problem
             return False
 
-    async def peer_url(self, url, server_key="", retry=None, timeout=None):
+    async def peer_url(self, url, server_key="", retry=None, timeout=None, *, overflow=None,
+                       queue_bytes=None, queue_messages=None, link_cost=None):
         """Yields the id of whom it reached, or raises what went wrong."""
-        return await _finished(self._own.peer_later(url, server_key, retry, timeout))
+        limits = _limits(overflow, queue_bytes, queue_messages, link_cost)
+        return await _finished(self._own.peer_later(url, server_key, retry, timeout, limits))
 
     async def unpeer(self, address, port):
         return await self.unpeer_url(_bzmq.make_url(address, port))

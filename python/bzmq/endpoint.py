@@ -31,6 +31,13 @@ def _end_all():
             pass  # The parent's; it ends them itself.
 
 
+def _limits(overflow, queue_bytes, queue_messages, link_cost):
+    """What holds for one peering, without what is left to the options."""
+    named = {"overflow": None if overflow is None else str(overflow), "queue_bytes": queue_bytes,
+             "queue_messages": queue_messages, "link_cost": link_cost}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 class _Base:
     """What the blocking and the asyncio endpoint have in common: all that does not wait."""
 
@@ -88,10 +95,13 @@ class _Base:
 
     def peer_nosync(self, address, port, retry=None):
         """Begins to connect and returns; progress shows at status subscribers and in `peers`."""
-        self._own.peer_nosync(_bzmq.make_url(address, port), "", retry)
+        self._own.peer_nosync(_bzmq.make_url(address, port), "", retry, {})
 
-    def peer_url_nosync(self, url, server_key="", retry=None):
-        self._own.peer_nosync(url, server_key, retry)
+    def peer_url_nosync(self, url, server_key="", retry=None, *, overflow=None, queue_bytes=None,
+                        queue_messages=None, link_cost=None):
+        """The same with a URL; the rest is as for `peer_url`."""
+        self._own.peer_nosync(url, server_key, retry,
+                              _limits(overflow, queue_bytes, queue_messages, link_cost))
 
     def peers(self):
         """Direct peers and those that are being tried, a list of `PeerInfo`."""
@@ -186,13 +196,19 @@ class Endpoint(_Base):
             self._last_error = problem
             return False
 
-    def peer_url(self, url, server_key="", retry=None, timeout=None):
+    def peer_url(self, url, server_key="", retry=None, timeout=None, *, overflow=None,
+                 queue_bytes=None, queue_messages=None, link_cost=None):
         """The same with a URL: yields the id of whom it reached, or raises what went wrong.
 
-        server_key   the listener's public key (Z85) or the path of its `.key` file; "" for the
-                     option `server_key`, and where that is empty too, for our own key
+        server_key      the listener's public key (Z85) or the path of its `.key` file; "" for the
+                        option `server_key`, and where that is empty too, for our own key
+        overflow        an `OverflowPolicy` or its name, for this peer in place of `peer_overflow`
+        queue_bytes     likewise, for `peer_queue_bytes`
+        queue_messages  likewise, for `peer_queue_messages`
+        link_cost       likewise, for `link_cost`
         """
-        return self._own.peer_later(url, server_key, retry, timeout).wait()
+        limits = _limits(overflow, queue_bytes, queue_messages, link_cost)
+        return self._own.peer_later(url, server_key, retry, timeout, limits).wait()
 
     def unpeer(self, address, port):
         """Ends a peering that this endpoint began, after what is queued for it, or the attempts. False

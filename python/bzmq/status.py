@@ -106,6 +106,7 @@ class TopologyNode:
     next_hop: "str | None"
     links: tuple
     filter: tuple
+    public_key: str  #: Z85; "" without encryption; proven by direct peers, of others as they tell
 
 
 class StatusSubscriber(Waitable, Closing):

@@ -3,6 +3,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "limits.hpp"
 #include <pybind11/stl.h>
 
 namespace bzmq::python {
@@ -70,7 +71,7 @@ peer_options to_peer(const py::handle& value) {
             peer.server_key = to_name(held);
         } else if (name == "retry") {
             peer.retry = to_timespan(held);
-        } else {
+        } else if (!set_limit(peer.limits, name, held)) {
             raise(error{ec::invalid_configuration, "peers: unknown key " + name});
         }
     }
@@ -85,6 +86,19 @@ py::dict peer_to_python(const peer_options& peer) {
     }
     if (peer.retry) {
         made["retry"] = timespan_to_python(*peer.retry);
+    }
+    const auto& limits = peer.limits;
+    if (limits.overflow) {
+        made["overflow"] = std::string{to_string(*limits.overflow)};
+    }
+    if (limits.queue_bytes) {
+        made["queue_bytes"] = *limits.queue_bytes;
+    }
+    if (limits.queue_messages) {
+        made["queue_messages"] = *limits.queue_messages;
+    }
+    if (limits.link_cost) {
+        made["link_cost"] = *limits.link_cost;
     }
     return made;
 }

@@ -6,6 +6,7 @@
 #include "endpoint_views.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
+#include "limits.hpp"
 #include "owned.hpp"
 #include "publisher.hpp"
 #include "store.hpp"
@@ -63,15 +64,19 @@ std::uint16_t listen_url(held_type& self, const std::string& url) {
 }
 
 peering_options how_to_peer(const std::string& server_key, const py::object& retry,
-                            const py::object& timeout) {
-    return {server_key, to_timespan(retry), to_timespan(timeout)};
+                            const py::object& timeout, const py::dict& limits) {
+    peering_options how{server_key, to_timespan(retry), to_timespan(timeout), {}};
+    for (const auto& [key, value] : limits) {
+        set_limit(how.limits, to_name(key), value);
+    }
+    return how;
 }
 
 std::unique_ptr<background_call> peer_later(held_type& self, const std::string& url,
                                             const std::string& server_key, const py::object& retry,
-                                            const py::object& timeout) {
+                                            const py::object& timeout, const py::dict& limits) {
     auto held = self.shared();
-    auto how = how_to_peer(server_key, retry, timeout);
+    auto how = how_to_peer(server_key, retry, timeout, limits);
     return std::make_unique<background_call>(
         [held, url, how = std::move(how)](const auto&) -> background_call::finish {
             auto reached = held->peer_url(url, how);
@@ -83,9 +88,9 @@ std::unique_ptr<background_call> peer_later(held_type& self, const std::string& 
 }
 
 void peer_nosync(held_type& self, const std::string& url, const std::string& server_key,
-                 const py::object& retry) {
+                 const py::object& retry, const py::dict& limits) {
     auto& to = *self;
-    const auto how = how_to_peer(server_key, retry, py::none());
+    const auto how = how_to_peer(server_key, retry, py::none(), limits);
     expected<void> begun;
     {
         const without_gil free;

@@ -37,7 +37,8 @@ py::object to_python(const topology_node& what) {
                               arg("next_hop") = what.next_hop
                                                     ? py::object{py::str{to_text(what.next_hop)}}
                                                     : py::object{py::none()},
-                              arg("links") = py::tuple(links), arg("filter") = py::tuple(filter));
+                              arg("links") = py::tuple(links), arg("filter") = py::tuple(filter),
+                              arg("public_key") = what.public_key);
 }
 
 py::object to_python(const endpoint_metrics& what) {

@@ -326,6 +326,9 @@ def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
     assert {by_id[link["to"]] for link in told["n3"]["links"]} == {"n2", "n4"}
     assert told["n2"]["links"][0]["cost"] == 10
     assert told["tool"]["next_hop"] is None
+    for name in [*names, "tool"]:
+        path = keys.allowed.parent / f"{name}.key"
+        assert told[name]["public_key"] in path.read_text(), name
     assert by_id[told["n3"]["next_hop"]] == "n1"
 
     text = run("topology", "--nodes", "5", *secured(keys, "tool", nodes["n1"])).stdout.decode()
@@ -345,6 +348,30 @@ def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
     assert [line.split(b":")[0] for line in every.stdout.splitlines()] == [b"n1", b"n2", b"n4", b"n3"]
     by_name = run("ping", nodes["n3"].id, "-n", "1", *secured(keys, "tool", nodes["n1"]))
     assert by_name.stdout.startswith(b"n3: 1 of 1 answered")
+
+
+def test_a_node_prints_its_statistics_and_those_of_its_peers(start):
+    hub = start("hub", "--stats", "50ms", kind=Node)
+    leaf = start("leaf", "--peer", hub.url, kind=Node)
+    leaf.await_peers(["hub"])
+    while not (peers := hub.event("stats")["peers"]) or peers[0]["state"] != "peered":
+        pass
+    assert (peers[0]["id"], peers[0]["name"]) == (leaf.id, "leaf")
+    while peers[0]["round_trip_ns"] == 0:
+        peers = hub.event("stats")["peers"]
+    assert {"queue_messages", "queue_bytes", "queue_bytes_high", "dropped_messages"} <= set(peers[0])
+    told = hub.event("stats")
+    assert told["dropped_overflow"] == told["dropped_no_path"] == told["dropped_late"] == 0
+
+    text = start("node", "--listen", "tcp://127.0.0.1:0", "--peer", hub.url, "--stats", "0.05")
+    while not (line := text.line().decode()).startswith("stats ") or "hub peered queue 0" not in line:
+        pass
+    assert "dropped_overflow 0" in line and "round trip" in line
+
+
+def test_a_node_takes_no_interval_of_nothing():
+    told = run("node", "--listen", "tcp://127.0.0.1:0", "--stats", "0")
+    assert told.returncode == USAGE and b"10ms" in told.stderr
 
 
 def test_pinging_a_node_that_is_not_there_is_unavailable(start):

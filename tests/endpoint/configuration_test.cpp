@@ -184,6 +184,14 @@ log_level = "debug"
     EXPECT_EQ(options.peer_overflow, overflow_policy::block);
     EXPECT_EQ(options.log_level, log_level::debug);
 
+    endpoint_options limited;
+    ASSERT_TRUE(config::apply_toml(limited,
+                                   "[[peers]]\nurl = 'b'\noverflow = 'block'\n"
+                                   "queue_bytes = '1MiB'\nqueue_messages = 10\nlink_cost = 30\n",
+                                   "a.toml"));
+    EXPECT_EQ(limited.peers.at(0).limits,
+              (peering_limits{overflow_policy::block, std::size_t{1} << 20, 10, 30}));
+
     endpoint_options blocks;
     ASSERT_TRUE(config::apply_toml(
         blocks, "listen = 'a'\n[[peers]]\nurl = 'b'\n[[peers]]\nurl = 'c'\n", "a.toml"));
@@ -223,6 +231,12 @@ TEST_F(configuration_test, an_error_in_a_file_names_line_key_and_expectation) {
                 HasSubstr("a.toml:3:9: peers: retry: expected a duration"));
     EXPECT_THAT(toml_error("[[peers]]\nurl = 'a'\nretry = '25h'"),
                 HasSubstr("retry from 0 to 24h"));
+    EXPECT_THAT(toml_error("[[peers]]\nurl = 'a'\noverflow = 'wait'"),
+                HasSubstr("a.toml:3:12: peers: overflow: expected block"));
+    EXPECT_THAT(toml_error("[[peers]]\nurl = 'a'\nqueue_bytes = '1B'"),
+                HasSubstr("peers: queue_bytes: expected a size from 4KiB"));
+    EXPECT_THAT(toml_error("[[peers]]\nurl = 'a'\nqueue_messages = '5'"),
+                HasSubstr("peers: queue_messages: expected a whole number"));
     EXPECT_THAT(toml_error("name = 'a\nx"), HasSubstr("a.toml:1:"));
     EXPECT_EQ(toml_error("name = 'a'\n[:"), "a.toml:2:1: expected well-formed TOML")
         << "toml++ asserts";

@@ -152,5 +152,52 @@ TEST(overflow, one_slow_subscriber_does_not_stall_another) {
     EXPECT_EQ(slow.dropped(), 9'990U);
 }
 
+TEST(overflow, the_policy_of_one_peering_holds_for_that_peer_alone) {
+    auto options = named("b");
+    options.frame_bytes = 16 * 1024;
+    options.link_window_bytes = 64 * 1024;
+    endpoint patient{configuration{options}};
+    endpoint full{configuration{options}};
+    options.name = "a";
+    options.publish_queue_bytes = 64 * 1024;
+    endpoint a{configuration{options}};
+    auto kept = patient.make_subscriber({"/kept"}, {{}, 64 * 1024, overflow_policy::block});
+    auto lost = full.make_subscriber({"/lost"}, {{}, 64 * 1024, overflow_policy::block});
+    const auto join_with = [&](endpoint& to, const peering_limits& limits) {
+        const auto url = "tcp://127.0.0.1:" + std::to_string(to.listen("127.0.0.1", 0));
+        const auto done = a.peer_url(url, {{}, {}, patience, limits});
+        ASSERT_TRUE(done) << to_string(done.error());
+    };
+    join_with(patient, {overflow_policy::block, 128 * 1024, {}, {}});
+    join_with(full, {{}, 128 * 1024, {}, {}});
+    ASSERT_TRUE(a.wait_for_subscriber("/kept"));
+    ASSERT_TRUE(a.wait_for_subscriber("/lost"));
+    const std::string text(1000, 'x');
+    constexpr unsigned count = 2'000;
+    for (unsigned i = 0; i < count; ++i) {
+        ASSERT_EQ(a.publish("/lost", text), ec::none);
+    }
+    ASSERT_TRUE(eventually([&] { return a.metrics().dropped_overflow > 0; }));
+    std::thread publisher{[&] {
+        for (unsigned i = 0; i < count; ++i) {
+            ASSERT_EQ(a.publish("/kept", text), ec::none);
+        }
+    }};
+    EXPECT_EQ(kept.get(count, patience).size(), count);
+    publisher.join();
+    EXPECT_FALSE(lost.poll().empty());
+}
+
+TEST(overflow, a_limit_out_of_range_is_refused_before_anybody_is_dialled) {
+    auto a = make("a");
+    const auto done = a.peer_url_nosync("tcp://127.0.0.1:1", {{}, {}, {}, {{}, 1, {}, {}}});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error(), ec::invalid_configuration);
+    EXPECT_NE(done.error().message().find("queue_bytes: expected a size from 4KiB"),
+              std::string::npos)
+        << done.error().message();
+    EXPECT_TRUE(a.peers().empty());
+}
+
 }  // namespace
 }  // namespace bzmq::testing

@@ -134,6 +134,98 @@ TEST(peering, a_timeout_ends_the_attempts) {
     EXPECT_TRUE(a.peers().empty());
 }
 
+/// A port at which nobody listens.
+std::uint16_t dead_port() {
+    auto gone = make("gone");
+    return gone.listen("127.0.0.1", 0);
+}
+
+TEST(peering, who_refuses_for_good_ends_the_wait) {
+    auto a = make("a");
+    const auto own = a.listen("127.0.0.1", 0);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", own, {}, &why));
+    EXPECT_EQ(why, ec::peer_invalid) << to_string(why);
+    auto options = named("b");
+    options.domain = "other";
+    endpoint b{configuration{options}};
+    EXPECT_FALSE(a.peer("127.0.0.1", b.listen("127.0.0.1", 0), {}, &why));
+    EXPECT_EQ(why, ec::peer_incompatible) << to_string(why);
+    EXPECT_TRUE(eventually([&] { return a.peers().empty(); })) << "it has stopped dialling";
+}
+
+TEST(peering, a_standing_peering_goes_on_where_the_other_side_refuses_for_good) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    auto options = named("b");
+    options.domain = "other";
+    std::optional<endpoint> b{std::in_place, configuration{options}};
+    const auto port = b->listen("127.0.0.1", 0);
+    a.peer_nosync("127.0.0.1", port, 10ms);
+    read_until(errors, ec::peer_incompatible);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, {}, &why));
+    EXPECT_EQ(why, ec::peer_incompatible) << to_string(why);
+    b.reset();
+    auto mended = make("mended");
+    ASSERT_TRUE(eventually([&] { return mended.listen("127.0.0.1", port) == port; }));
+    EXPECT_TRUE(a.await_peer(mended.node_id(), patience));
+}
+
+TEST(peering, one_attempt_beside_a_standing_peering_has_its_own_outcome) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    const auto port = dead_port();
+    a.peer_nosync("127.0.0.1", port, 1h);
+    read_until(errors, ec::peer_unavailable);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, &why));
+    EXPECT_EQ(why, ec::peer_unavailable) << to_string(why);
+    EXPECT_EQ(a.peers().size(), 1U) << "the other goes on";
+    auto b = make("b");
+    ASSERT_EQ(b.listen("127.0.0.1", port), port);
+    EXPECT_TRUE(a.peer("127.0.0.1", port, 0s, &why)) << to_string(why);
+}
+
+TEST(peering, a_timeout_ends_no_attempts_but_its_own) {
+    auto a = make("a");
+    const auto port = dead_port();
+    a.peer_nosync("127.0.0.1", port, 10ms);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 1s, 50ms, &why));
+    EXPECT_EQ(why, ec::peer_unavailable) << to_string(why);
+    auto b = make("b");
+    ASSERT_EQ(b.listen("127.0.0.1", port), port);
+    EXPECT_TRUE(a.await_peer(b.node_id(), patience));
+}
+
+TEST(peering, who_waits_goes_on_when_another_call_gives_up) {
+    auto a = make("a");
+    const auto port = dead_port();
+    error why;
+    bool peered = false;
+    std::thread waiting{[&] { peered = a.peer("127.0.0.1", port, 10ms, &why); }};
+    EXPECT_TRUE(eventually([&] { return !a.peers().empty(); }));
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s));
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 1s, 20ms));
+    auto b = make("b");
+    EXPECT_EQ(b.listen("127.0.0.1", port), port);
+    waiting.join();
+    EXPECT_TRUE(peered) << to_string(why);
+}
+
+TEST(peering, a_peering_without_waiting_goes_on_when_the_one_attempt_beside_it_fails) {
+    auto a = make("a");
+    auto errors = a.make_status_subscriber();
+    const auto port = dead_port();
+    ASSERT_TRUE(a.peer_url_nosync("tcp://127.0.0.1:" + std::to_string(port), {{}, 0s, {}}));
+    read_until(errors, ec::peer_unavailable);
+    a.peer_nosync("127.0.0.1", port, 10ms);
+    auto b = make("b");
+    ASSERT_EQ(b.listen("127.0.0.1", port), port);
+    EXPECT_TRUE(a.await_peer(b.node_id(), patience));
+}
+
 TEST(peering, unpeer_cancels_an_attempt_that_somebody_waits_for) {
     auto a = make("a");
     std::uint16_t port = 0;
@@ -268,6 +360,62 @@ TEST_F(keys, a_key_that_is_not_allowed_is_refused_and_both_sides_know) {
         << to_string(seen.back());
     EXPECT_TRUE(b.peers().empty());
     EXPECT_EQ(b.metrics().refused_peers, 1U);
+}
+
+TEST_F(keys, every_endpoint_sees_the_keys_of_all) {
+    std::string prefixes[3] = {make_key("one"), make_key("two"), make_key("three")};
+    std::vector<endpoint> all;
+    for (const auto& each : prefixes) {
+        auto options = named(each);
+        options.cert = each + ".key_secret";
+        options.allow_any_client = true;
+        all.emplace_back(configuration{options});
+    }
+    for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+        const auto url = "tcp://127.0.0.1:" + std::to_string(all[i].listen("127.0.0.1", 0));
+        const auto done = all[i + 1].peer_url(url, {prefixes[i] + ".key", {}, patience});
+        ASSERT_TRUE(done) << to_string(done.error());
+    }
+    for (const auto& seen_by : all) {
+        ASSERT_TRUE(eventually([&] { return seen_by.topology().size() == all.size(); }));
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto key = load_certificate(prefixes[i] + ".key")->public_key;
+            EXPECT_TRUE(eventually([&] {
+                const auto nodes = seen_by.topology();
+                return std::any_of(nodes.begin(), nodes.end(), [&](const auto& each) {
+                    return each.id == all[i].node_id() && each.public_key == key;
+                });
+            })) << i;
+        }
+    }
+}
+
+TEST_F(keys, a_refused_key_ends_a_wait_that_would_try_again) {
+    const auto server = make_key("server");
+    auto b = with_cert("b", server);
+    const auto port = b.listen("127.0.0.1", 0);
+    auto a = with_cert("a", make_key("stranger"), server);
+    error why;
+    EXPECT_FALSE(a.peer("127.0.0.1", port, {}, &why));
+    EXPECT_EQ(why, ec::peer_not_authenticated) << to_string(why);
+    EXPECT_TRUE(a.peers().empty());
+}
+
+TEST_F(keys, one_place_cannot_be_expected_to_have_two_keys) {
+    const auto own = make_key("own");
+    const auto other = load_certificate(make_key("other") + ".key")->public_key;
+    auto b = with_cert("b", own);
+    auto a = with_cert("a", own);
+    const auto port = join(a, b);
+    const auto url = "tcp://127.0.0.1:" + std::to_string(port);
+    const auto refused = a.peer_url(url, {other, {}, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), ec::invalid_configuration) << to_string(refused.error());
+    EXPECT_FALSE(a.peer_url_nosync(url, {other, {}, {}}));
+    EXPECT_TRUE(a.peer_url(url, {load_certificate(own + ".key")->public_key, {}, {}}))
+        << "our own key is what is expected where none is named";
+    EXPECT_TRUE(a.unpeer_url(url));
+    EXPECT_TRUE(a.peer_url_nosync(url, {other, {}, {}}));
 }
 
 TEST_F(keys, an_endpoint_without_keys_does_not_get_in) {

@@ -2,6 +2,7 @@
 // simulator's business (tests/sim).
 #include "node/hub.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -9,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "overlay/record_codec.hpp"
 #include "wire/frames.hpp"
 #include "wire/records.hpp"
 
@@ -92,10 +94,10 @@ class pipes {
     }
     hub& at(std::size_t i) { return *hosts[i]->machine; }
 
-    void peer(std::size_t from, std::size_t to) {
+    void peer(std::size_t from, std::size_t to, const peering_limits& limits = {}) {
         const target_id target = ++last_target;
         dials[target] = to;
-        at(from).add_target(now, target, "n" + std::to_string(to), true);
+        at(from).add_target(now, target, "n" + std::to_string(to), true, {}, limits);
         run();
     }
     /// Two equal ways from 0 to 3, over 1 and over 2.
@@ -115,8 +117,9 @@ class pipes {
         const auto b = ++last_link;
         far[{from, a}] = {to, b};
         far[{to, b}] = {from, a};
-        at(from).link_opened(now, a, target, "n" + std::to_string(to), "");
-        at(to).link_opened(now, b, no_target, "from n" + std::to_string(from), "");
+        const auto key_of = [this](std::size_t i) { return i < keys.size() ? keys[i] : ""; };
+        at(from).link_opened(now, a, target, "n" + std::to_string(to), key_of(to));
+        at(to).link_opened(now, b, no_target, "from n" + std::to_string(from), key_of(from));
     }
     void arrive(std::size_t from, link_id link, const shared_bytes& frame) {
         const auto end = far.find({from, link});
@@ -195,6 +198,7 @@ class pipes {
     std::optional<std::pair<std::size_t, std::size_t>> slow;
     std::vector<std::function<void()>> on_the_way;
     std::map<target_id, std::size_t> dials;
+    std::vector<std::string> keys;  ///< what each host proves on its links; none beyond the end
     bool reachable = true;  ///< whether dialling succeeds
     target_id last_target = 0;
     link_id last_link = 0;
@@ -722,6 +726,248 @@ TEST(hub, shuts_down_with_a_goodbye_after_its_data) {
     ASSERT_EQ(net.hosts[1]->notices.size(), 4U);
     EXPECT_EQ(net.hosts[1]->notices[2].substr(0, 12), "peer_removed");
     EXPECT_EQ(net.hosts[1]->notices[3].substr(0, 20), "endpoint_unreachable");
+}
+
+// -- Keys -----------------------------------------------------------------------------------------
+
+/// 0 is a server, 1 some endpoint, 2 an impostor that calls itself by the id of 1, and the others
+/// are who they say. All tell and show the keys "key 0", "key 1" ...
+struct keyed_pipes : pipes {
+    explicit keyed_pipes(std::size_t count, bool tell = true)
+        : pipes(count, [tell](hub_options& options) {
+              options.forget_after = 2s;
+              if (tell) {
+                  options.public_key = "key " + options.name.substr(1);
+              }
+              if (options.name == "n2") {
+                  options.self = pipes::id(1);
+              }
+          }) {
+        for (std::size_t i = 0; i < count; ++i) {
+            keys.push_back("key " + std::to_string(i));
+        }
+    }
+    /// What the notices of host `i` say of a peer that was not authenticated.
+    std::string refusal(std::size_t i) {
+        for (const auto& each : hosts[i]->notices) {
+            if (each.starts_with("peer_not_authenticated")) {
+                return each;
+            }
+        }
+        return {};
+    }
+    bool knows_as(std::size_t i, std::size_t other, std::string_view key) {
+        for (const auto& each : at(i).topology()) {
+            if (each.id == id(other)) {
+                return each.public_key == key;
+            }
+        }
+        return false;
+    }
+};
+
+TEST(hub, nobody_takes_a_peering_over_with_another_key) {
+    for (const bool tell : {true, false}) {
+        keyed_pipes net{3, tell};
+        net.at(1).add_subscriber(net.now, 1, {"t"});
+        net.at(2).add_subscriber(net.now, 1, {"t"});
+        net.peer(1, 0);
+        net.peer(2, 0);
+        const auto at_impostor = net.at(2).target_status(net.last_target);
+        EXPECT_EQ(at_impostor.last_error, ec::peer_not_authenticated);
+        const auto told = net.refusal(0);
+        for (const auto* each : {"key 1", "key 2", "from n2"}) {
+            EXPECT_NE(told.find(each), std::string::npos) << each << ": " << told;
+        }
+        net.publish(0, "t", "x");
+        net.run();
+        EXPECT_EQ(net.hosts[1]->received, std::vector<std::string>{"t=x"});
+        EXPECT_TRUE(net.hosts[2]->received.empty());
+        EXPECT_TRUE(net.knows_as(0, 1, "key 1"));
+    }
+}
+
+TEST(hub, who_dials_refuses_an_id_that_stands_under_another_key_too) {
+    keyed_pipes net{3};
+    net.peer(0, 1);
+    net.peer(0, 2);
+    EXPECT_EQ(net.at(0).target_status(net.last_target).last_error, ec::peer_not_authenticated);
+    net.cut(0, 1);
+    net.run();
+    EXPECT_TRUE(net.knows_as(0, 1, "key 1")) << "and the right one comes again";
+}
+
+TEST(hub, a_key_is_remembered_for_as_long_as_its_endpoint) {
+    keyed_pipes net{3, false};
+    net.peer(1, 0);
+    net.at(1).remove_target(net.now, net.last_target);
+    net.run(100ms);
+    ASSERT_FALSE(net.at(0).reachable(pipes::id(1)));
+    net.peer(2, 0);
+    EXPECT_EQ(net.at(2).target_status(net.last_target).last_error, ec::peer_not_authenticated);
+    EXPECT_FALSE(net.at(0).reachable(pipes::id(1)));
+    net.run(20s);
+    EXPECT_TRUE(net.knows_as(0, 1, "key 2")) << "nobody else goes by that id any more";
+}
+
+TEST(hub, an_id_that_the_overlay_knows_by_another_key_is_refused) {
+    keyed_pipes net{4};
+    net.peer(1, 3);
+    net.peer(3, 0);
+    ASSERT_TRUE(net.knows_as(0, 1, "key 1")) << "by its record";
+    net.peer(2, 0);
+    EXPECT_EQ(net.at(2).target_status(net.last_target).last_error, ec::peer_not_authenticated);
+    net.peer(0, 2);
+    EXPECT_EQ(net.at(0).target_status(net.last_target).last_error, ec::peer_not_authenticated);
+    EXPECT_EQ(net.next_hop(0, 1), 3U);
+    net.peer(1, 0);
+    EXPECT_EQ(net.next_hop(0, 1), 1U);
+}
+
+TEST(hub, endpoints_with_one_key_are_several) {
+    pipes shared{4, [](hub_options& options) { options.public_key = "the key"; }};
+    shared.keys.assign(4, "the key");
+    shared.link_diamond();
+    EXPECT_EQ(shared.at(0).topology().size(), 4U);
+    for (const auto& each : shared.at(0).topology()) {
+        EXPECT_EQ(each.public_key, "the key");
+    }
+    for (const auto& host : shared.hosts) {
+        for (const auto& each : host->notices) {
+            EXPECT_EQ(each.find("not_authenticated"), std::string::npos) << each;
+        }
+    }
+}
+
+/// A link of a peer of id 7 and key "key 7", whose frames the test writes itself.
+void raw_hello(pipes& net, const overlay::filter_record& filter) {
+    wire::hello_frame hello;
+    hello.id = pipes::id(7);
+    hello.filter = overlay::encode(filter);
+    net.at(0).link_opened(net.now, 99, no_target, "from 7", "key 7");
+    net.at(0).frame_received(
+        net.now, 99, shared_bytes::copy_of(wire::encode(wire::frame_type::hello, hello)));
+    net.at(0).frame_received(net.now, 99, shared_bytes::copy_of(wire::encode_ready()));
+    net.run(10ms);
+}
+
+TEST(hub, a_record_with_another_key_than_its_owner_has_shown_is_dropped) {
+    keyed_pipes net{2};
+    net.peer(1, 0);
+    raw_hello(net, {pipes::id(1), 1'000, {"/stolen"}, {}, {overlay::key_service("key 7")}});
+    EXPECT_TRUE(net.at(0).filter_of(pipes::id(1)).empty());
+    EXPECT_TRUE(net.knows_as(0, 1, "key 1"));
+    EXPECT_EQ(net.at(0).peers().size(), 2U);
+}
+
+TEST(hub, who_tells_another_key_of_itself_than_it_shows_is_refused) {
+    keyed_pipes net{1};
+    raw_hello(net, {pipes::id(7), 1, {}, {}, {overlay::key_service("key 8")}});
+    EXPECT_NE(net.refusal(0).find("key 8"), std::string::npos) << net.refusal(0);
+    EXPECT_TRUE(net.at(0).peers().empty());
+}
+
+// -- Limits of one peering ------------------------------------------------------------------------
+
+/// Publishes `count` messages at 0 while nothing leaves.
+void pile_up(pipes& net, int count) {
+    for (int i = 0; i < count; ++i) {
+        const auto bytes = one_record("t", std::string(1'000, 'x'));
+        net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, bytes, 0);
+    }
+}
+const peer_view& peer_of(const std::vector<peer_view>& all, std::size_t i) {
+    return *std::find_if(all.begin(), all.end(),
+                         [&](const auto& each) { return each.id == pipes::id(i); });
+}
+
+TEST(hub, each_peering_has_bounds_and_a_policy_of_its_own) {
+    pipes net{4};
+    for (std::size_t i = 1; i < 4; ++i) {
+        net.at(i).add_subscriber(net.now, 1, {"t"});
+    }
+    net.peer(0, 1);
+    net.peer(0, 2, {overflow_policy::drop_newest, {}, 10, {}});
+    net.peer(0, 3, {overflow_policy::disconnect, 50'000, {}, {}});
+    const auto to_3 = net.last_target;
+    pile_up(net, 40);
+    EXPECT_TRUE(net.at(0).reachable(pipes::id(3)));
+    pile_up(net, 60);
+    EXPECT_EQ(net.at(0).target_status(to_3).progress, hub::target_progress::trying);
+    const auto peers = net.at(0).peers();
+    EXPECT_EQ(peer_of(peers, 1).queue_messages, 100U);
+    EXPECT_EQ(peer_of(peers, 1).dropped_messages, 0U);
+    EXPECT_EQ(peer_of(peers, 2).queue_messages, 10U);
+    EXPECT_EQ(peer_of(peers, 2).dropped_messages, 90U);
+    net.run();
+    EXPECT_EQ(net.hosts[1]->received.size(), 100U);
+    EXPECT_EQ(net.hosts[2]->received.size(), 10U);
+}
+
+TEST(hub, one_peering_may_block_while_others_drop) {
+    pipes net{3, [](hub_options& options) { options.peer_queue_messages = 20; }};
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.at(2).add_subscriber(net.now, 1, {"only 2"});
+    net.peer(0, 1, {overflow_policy::block, {}, {}, {}});
+    net.peer(0, 2);
+    pile_up(net, 30);
+    EXPECT_EQ(net.at(0).counters().published, 20U) << "the publisher waits for that peer";
+    EXPECT_FALSE(net.at(0).publish_ready(delivery_mode::best_effort));
+    const auto other = one_record("only 2", "x");
+    for (int i = 0; i < 30; ++i) {
+        net.at(0).publish(net.now, timestamp{}, delivery_mode::best_effort, other, 0);
+    }
+    EXPECT_EQ(net.at(0).counters().published, 50U);
+    EXPECT_EQ(net.at(0).counters().dropped_overflow, 10U);
+}
+
+TEST(hub, the_limits_of_a_peering_hold_for_the_link_that_stands_in_for_it) {
+    pipes net{2};
+    net.at(0).add_subscriber(net.now, 1, {"t"});
+    net.at(1).add_subscriber(net.now, 1, {"t"});
+    net.peer(0, 1);
+    net.peer(1, 0, {{}, {}, 7, 55});  // Finds the link that 0 has dialled.
+    net.run(1s);
+    const auto peers = net.at(1).peers();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_FALSE(peers[0].outgoing);
+    EXPECT_EQ(peers[0].cost, 55U);
+    for (int i = 0; i < 30; ++i) {
+        const auto bytes = one_record("t", "x");
+        net.at(1).publish(net.now, timestamp{}, delivery_mode::best_effort, bytes, 0);
+    }
+    EXPECT_EQ(net.at(1).peers()[0].dropped_messages, 23U);
+}
+
+TEST(hub, the_cost_of_a_peering_decides_which_way_is_taken) {
+    pipes net{4};
+    net.peer(0, 1, {{}, {}, {}, 500});
+    net.peer(1, 3);
+    net.peer(0, 2);
+    net.peer(2, 3);
+    net.run(2s);
+    EXPECT_EQ(net.next_hop(0, 3), 2U);
+    EXPECT_EQ(peer_of(net.at(0).peers(), 1).cost, 500U);
+}
+
+TEST(hub, dials_at_once_when_asked_between_two_attempts) {
+    pipes net{2};
+    net.reachable = false;
+    net.at(0).add_target(net.now, 77, "n1", true, 1h);
+    net.dials[77] = 1;
+    net.run(10ms);
+    EXPECT_EQ(net.at(0).target_status(77).failed_attempts, 1U);
+    net.at(0).dial_now(net.now, 77);
+    net.run(10ms);
+    EXPECT_EQ(net.at(0).target_status(77).failed_attempts, 2U);
+    net.at(0).set_retry(net.now, 77, false);
+    net.at(0).dial_now(net.now, 77);
+    net.run(10ms);
+    EXPECT_EQ(net.at(0).target_status(77).progress, hub::target_progress::failed);
+    net.reachable = true;
+    net.at(0).dial_now(net.now, 77);
+    net.run();
+    EXPECT_EQ(net.at(0).target_status(77).progress, hub::target_progress::peered);
 }
 
 }  // namespace

@@ -159,6 +159,16 @@ def test_configuration(tmp_path, monkeypatch):
     assert cfg.peer_timeout == datetime.timedelta(seconds=5)
     cfg.peers = ["tcp://127.0.0.1:1", {"url": "ipc:///x", "retry": 0.5}]
     assert cfg.peers[1]["retry"] == datetime.timedelta(milliseconds=500)
+    limits = {"overflow": "block", "queue_bytes": 65536, "queue_messages": 10, "link_cost": 30}
+    cfg.peers = [{"url": "ipc:///x", **limits}]
+    assert cfg.peers[0] == {"url": "ipc:///x", **limits}
+    cfg.validate()
+    cfg.peers = [{"url": "ipc:///x", "queue_bytes": 1}]
+    with pytest.raises(bzmq.Error, match="queue_bytes"):
+        cfg.validate()
+    with pytest.raises(ValueError):
+        cfg.peers = [{"url": "ipc:///x", "overflow": "wait"}]
+    cfg.peers = ["tcp://127.0.0.1:1"]
     with pytest.raises(AttributeError, match="no option"):
         cfg.peer_timeot = 5
     with pytest.raises(AttributeError, match="cert"):

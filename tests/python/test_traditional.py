@@ -154,6 +154,20 @@ def test_a_peer_that_is_not_there_is_told(endpoints):
     assert endpoint.peers() == []
 
 
+def test_a_peering_may_have_limits_of_its_own(endpoints):
+    first, second = endpoints(), endpoints()
+    first.listen("127.0.0.1", 0)
+    url = first.listeners()[0]
+    second.peer_url(url, timeout=PATIENCE, overflow=bzmq.OverflowPolicy.Block, queue_bytes=1 << 16,
+                    queue_messages=10, link_cost=30)
+    assert second.peers()[0].cost == 30
+    second.peer_url_nosync("tcp://127.0.0.1:1", overflow="drop_oldest")
+    with pytest.raises(bzmq.errors.InvalidConfiguration, match="queue_bytes"):
+        second.peer_url("tcp://127.0.0.1:2", queue_bytes=1)
+    with pytest.raises(ValueError):
+        second.peer_url("tcp://127.0.0.1:2", overflow="wait")
+
+
 def test_a_listener_that_cannot_be_is_told(endpoints):
     first, second = endpoints(), endpoints()
     port = first.listen("127.0.0.1", 0)

@@ -74,10 +74,6 @@ expected<void> check_receivers(const endpoint_metrics& state, delivery_mode mode
     return {};
 }
 
-bool hopeless(ec code) {
-    return code == ec::peer_not_authenticated || code == ec::peer_incompatible;
-}
-
 expected<void> await_peers(endpoint& node, const context& ctx, status_subscriber& statuses,
                            std::vector<attempt> attempts) {
     const auto deadline = clock::now() + ctx.common.timeout_or_default();
@@ -87,7 +83,7 @@ expected<void> await_peers(endpoint& node, const context& ctx, status_subscriber
         while (const auto news = statuses.get(timespan{0})) {
             if (const auto* failure = get_if<error>(&*news)) {
                 // A refused key says more than that there is no connection.
-                if (!hopeless(last.code())) {
+                if (!refuses_for_good(last.code())) {
                     last = *failure;
                 }
             }
@@ -105,7 +101,7 @@ expected<void> await_peers(endpoint& node, const context& ctx, status_subscriber
             warn(last ? to_string(last) : "not all peers answer");
             return {};
         }
-        if (over || (attempts.size() == 1 && hopeless(last.code()))) {
+        if (over || (attempts.size() == 1 && refuses_for_good(last.code()))) {
             if (!last) {
                 last = error{ec::peer_unavailable,
                              fmt::format("no peering with {} in time", attempts.front().url)};
@@ -252,7 +248,7 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
 
 expected<void> start_peerings(endpoint& node, const std::vector<peer_options>& peers) {
     for (const auto& peer : peers) {
-        const peering_options how{peer.server_key, peer.retry, {}};
+        const peering_options how{peer.server_key, peer.retry, {}, peer.limits};
         if (const auto begun = node.peer_url_nosync(peer.url, how); !begun) {
             return tl::unexpected{begun.error()};
         }

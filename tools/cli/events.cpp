@@ -3,6 +3,11 @@
 #include "bzmq/error.hpp"
 #include "bzmq/status.hpp"
 
+#include "node_stats.hpp"
+
+#include <algorithm>
+#include <chrono>
+
 namespace bzmq::cli {
 namespace {
 
@@ -54,15 +59,26 @@ void event_printer::announce(const endpoint& node, const store& which, std::stri
     print(begin(node).field("event", "store").field("role", role).field("store", which.name()));
 }
 
-void event_printer::follow(const endpoint& node, status_subscriber& statuses) {
+void event_printer::follow(const endpoint& node, status_subscriber& statuses,
+                           std::optional<timespan> interval) {
+    using clock = std::chrono::steady_clock;
+    auto due = clock::now() + interval.value_or(timespan{0});
     for (;;) {
-        const auto news = statuses.get();
-        if (const auto* failure = get_if<error>(&news);
+        const auto news = interval ? statuses.get(std::max(timespan{0}, timespan{due - clock::now()}))
+                                   : std::optional{statuses.get()};
+        if (interval && clock::now() >= due) {
+            print(stats_line(node.metrics(), json_));
+            due = std::max(due + *interval, clock::now());  // What was missed is not made up for.
+        }
+        if (!news) {
+            continue;
+        }
+        if (const auto* failure = get_if<error>(&*news);
             failure != nullptr && *failure == ec::shutting_down) {
             return;
         }
         auto line = begin(node);
-        describe(line, news);
+        describe(line, *news);
         print(line);
     }
 }
@@ -77,9 +93,9 @@ event_line event_printer::begin(const endpoint& node) const {
     return line;
 }
 
-void event_printer::print(const event_line& line) {
+void event_printer::print(const std::string& line) {
     const std::lock_guard lock{mutex_};
-    out_.line(line.finish());
+    out_.line(line);
 }
 
 }  // namespace bzmq::cli

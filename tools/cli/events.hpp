@@ -6,6 +6,7 @@
 #include "output.hpp"
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,13 +35,15 @@ class event_printer {
     void announce(const endpoint& node);
     /// A store of the endpoint's: its role is "master" or "clone".
     void announce(const endpoint& node, const store& which, std::string_view role);
-    /// All news, until the endpoint has shut down.
-    void follow(const endpoint& node, status_subscriber& statuses);
+    /// All news, until the endpoint has shut down; and its numbers, once in each `interval`.
+    void follow(const endpoint& node, status_subscriber& statuses,
+                std::optional<timespan> interval = {});
     void stopped();
 
   private:
     [[nodiscard]] event_line begin(const endpoint& node) const;
-    void print(const event_line& line);
+    void print(const event_line& line) { print(line.finish()); }
+    void print(const std::string& line);
 
     bool json_;
     bool with_domain_;

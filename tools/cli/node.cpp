@@ -2,6 +2,7 @@
 #include "events.hpp"
 #include <fmt/format.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +10,8 @@
 
 namespace bzmq::cli {
 namespace {
+
+constexpr timespan shortest_interval = std::chrono::milliseconds{10};
 
 struct node_options {
     std::vector<std::string> masters;  ///< NAME or NAME=FOLDER
@@ -18,6 +21,7 @@ struct node_options {
     failover_options failover;
     std::optional<timespan> failover_timeout;
     bzmq::durability durability = durability::group;
+    std::optional<timespan> stats;  ///< how often to print them
 };
 
 master_options on_disk(const std::string& folder, const node_options& how) {
@@ -94,6 +98,10 @@ exit_code run(const node_options& how, const context& ctx) {
     if (peers.empty() && urls.empty()) {
         return report(exit_code::usage, "name a peer with --peer, or listen with --listen");
     }
+    if (how.stats && *how.stats < shortest_interval) {
+        return report(exit_code::usage,
+                      "--stats: expected an interval of " + to_string(shortest_interval) + " or more");
+    }
     event_printer out{ctx.common.json, false};
     try {
         endpoint node{std::move(*config)};
@@ -118,7 +126,7 @@ exit_code run(const node_options& how, const context& ctx) {
             return report(begun.error());
         }
         const interrupt::handler stop{*ctx.interrupt, [&node] { node.shutdown(); }};
-        out.follow(node, statuses);
+        out.follow(node, statuses, how.stats);
     } catch (const endpoint_error& failure) {
         return report(failure.why());
     }
@@ -180,6 +188,9 @@ void add_node(CLI::App& app, context& ctx) {
                            "Run an endpoint that relays for others and may carry stores, until "
                            "Ctrl-C or SIGTERM");
     add_stores(*command, *how);
+    add_duration(*command, "--stats", how->stats,
+                 "Also print the queues, drops, bytes and round trips of all peers and the counters "
+                 "of this endpoint, once in each DURATION");
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
     add_common(*command, ctx.common);

@@ -134,7 +134,13 @@ void print_json(line_output& out, const node_list& nodes) {
             line += &prefix == node.filter.data() ? "" : ",";
             append_json_string(line, prefix);
         }
-        out.line(line + "]}");
+        line += "],\"public_key\":";
+        if (node.public_key.empty()) {
+            line += "null";
+        } else {
+            append_json_string(line, node.public_key);
+        }
+        out.line(line + "}");
     }
 }
 

@@ -4,6 +4,7 @@
 #include "bzmq/export.hpp"
 #include "bzmq/log_level.hpp"
 #include "bzmq/overflow_policy.hpp"
+#include "bzmq/peering_limits.hpp"
 #include "bzmq/time.hpp"
 
 #include <chrono>
@@ -26,6 +27,7 @@ struct peer_options {
     /// Fixed pause between attempts, zero for a single attempt; unset for the jittered back-off
     /// between `retry_min` and `retry_max`.
     std::optional<timespan> retry;
+    peering_limits limits = {};
 
     friend bool operator==(const peer_options&, const peer_options&) = default;
 };

@@ -9,6 +9,7 @@
 #include "bzmq/message.hpp"
 #include "bzmq/network_info.hpp"
 #include "bzmq/overlay_info.hpp"
+#include "bzmq/peering_limits.hpp"
 #include "bzmq/publisher.hpp"
 #include "bzmq/request.hpp"
 #include "bzmq/status_subscriber.hpp"
@@ -53,8 +54,11 @@ struct peering_options {
     /// with this pause between them or, where it is unset, one that grows, with jitter, from the
     /// option `retry_min` to `retry_max`.
     std::optional<timespan> retry = {};
-    /// Longest wait of the blocking calls; when it is over the attempts end. Unset: no limit.
+    /// Longest wait of the blocking calls. Unset: no limit.
     std::optional<timespan> timeout = {};
+    /// Bounds and policy of the queue toward this peer, and the cost of the link; what is unset
+    /// follows the endpoint's options. Of several calls for one address the first one's hold.
+    peering_limits limits = {};
 };
 
 /// A message to publish, for batches.
@@ -101,18 +105,25 @@ class BZMQ_EXPORT endpoint {
     /// there is none with this URL.
     bool stop_listening(std::string_view url);
 
-    /// Connects to a peer and keeps the peering up from then on. Waits until the peering stands; or
-    /// until the only attempt failed, where `retry` (see `peering_options`) is zero. False also after `unpeer`, shutdown,
-    /// or where the address is malformed; `why` gets the reason.
+    /// Connects to a peer and keeps the peering up from then on. Waits until the peering stands, or
+    /// until the peer refuses it for good (`refuses_for_good`: waiting would not help); where `retry`
+    /// (see `peering_options`) is zero, until the next attempt has failed. False also after `unpeer`,
+    /// shutdown, or where the address is malformed; `why` gets the reason.
+    ///
+    /// Calls for one address share its attempts, and a call that waits has the next one made at once.
+    /// When it fails, that ends the attempts, unless somebody else wants them: another call that
+    /// waits, `peer_nosync`, or an earlier call that succeeded.
     bool peer(const std::string& address, std::uint16_t port,
               std::optional<timespan> retry = {}, error* why = nullptr);
-    /// The same, at most `timeout` long; then the attempts end.
+    /// The same, at most `timeout` long.
     bool peer(const std::string& address, std::uint16_t port, std::optional<timespan> retry,
               timespan timeout, error* why = nullptr);
     bool peer(const network_info& info, error* why = nullptr);
-    /// The same with a URL; yields whom it reached.
+    /// The same with a URL; yields whom it reached. `invalid_configuration` where another peering
+    /// with this URL expects another `server_key`; that one goes on.
     expected<endpoint_id> peer_url(std::string_view url, const peering_options& how = {});
-    /// Begins to connect and returns; progress shows at status subscribers and in `peers`.
+    /// Begins to connect and returns; progress shows at status subscribers and in `peers`. It goes on
+    /// even where the peer refuses for good, as somebody may mend that on the other side.
     void peer_nosync(const std::string& address, std::uint16_t port,
                      std::optional<timespan> retry = {});
     expected<void> peer_url_nosync(std::string_view url, const peering_options& how = {});

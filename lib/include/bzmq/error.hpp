@@ -54,6 +54,11 @@ BZMQ_EXPORT std::string_view to_string(ec code) noexcept;
 /// The code with this name, or `ec::unspecified` where no code has it.
 BZMQ_EXPORT ec ec_from_string(std::string_view name) noexcept;
 
+/// True for the refusals of a peering that only a change on one of the two sides mends: it is this
+/// endpoint itself (`peer_invalid`), of another domain or version, or one side only uses keys
+/// (`peer_incompatible`), or one does not take the other's key (`peer_not_authenticated`).
+BZMQ_EXPORT bool refuses_for_good(ec code) noexcept;
+
 /// A failure that a caller can expect: what kind it is, and what exactly happened.
 class error {
   public:

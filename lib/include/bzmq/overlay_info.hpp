@@ -51,6 +51,9 @@ struct topology_node {
     endpoint_id next_hop;              ///< nil for ourselves
     std::vector<topology_link> links;  ///< that both ends claim
     std::vector<std::string> filter;   ///< topic prefixes that it subscribes to
+    /// Z85; authenticated where it is a direct peer, otherwise as the overlay's records say. Empty
+    /// without encryption, and where its version does not tell.
+    std::string public_key;
 };
 
 struct ping_result {

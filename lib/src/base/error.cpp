@@ -60,6 +60,11 @@ ec ec_from_string(std::string_view name) noexcept {
     return ec::unspecified;
 }
 
+bool refuses_for_good(ec code) noexcept {
+    return code == ec::peer_incompatible || code == ec::peer_invalid
+           || code == ec::peer_not_authenticated;
+}
+
 std::string to_string(const error& what) {
     std::string out{to_string(what.code())};
     if (!what.message().empty()) {

@@ -29,7 +29,7 @@ constexpr option option_table[] = {
      "the overlay that this endpoint belongs to; endpoints of different domains do not peer"},
     {"listen", &o::listen, unit::url, 0, 0, "addresses to listen on; port 0 takes a free one"},
     {"peers", &o::peers, unit::url, 0, 0,
-     "endpoints to connect to; in a file also tables of `url`, `server_key` and `retry`"},
+     "endpoints to connect to; in a file also tables of `url` and what holds for that peer alone"},
 
     {"cert", &o::cert, unit::none, 0, text_bytes_max,
      "path of this endpoint's secret key file (`NAME.key_secret`); turns encryption on"},
@@ -304,7 +304,7 @@ std::string expectation(const option& what) {
                    },
                    [](std::vector<peer_options> o::*) {
                        return std::string{
-                           "a list of peers, each a URL or a table with url, server_key and retry"};
+                           "a list of peers, each a URL or a table with a url"};
                    },
                    [&](timespan o::*) {
                        return "a duration from " + range + ", such as \"250ms\" or \"3s\"";
@@ -380,6 +380,7 @@ checked<void> check(const endpoint_options& from, const option& what) {
                         && (peer.retry->count() < 0 || *peer.retry > timespan{24 * h})) {
                         result = wrong("expected a retry from 0 to 24h");
                     }
+                    result = result ? check_limits(peer.limits) : result;
                 }
                 return result;
             },
@@ -399,6 +400,23 @@ checked<void> check(const endpoint_options& from, const option& what) {
             [](bool o::*) { return checked<void>{}; },
         },
         what.member);
+}
+
+checked<void> check_limits(const peering_limits& limits) {
+    const endpoint_options defaults;
+    endpoint_options held;
+    held.peer_overflow = limits.overflow.value_or(defaults.peer_overflow);
+    held.peer_queue_bytes = limits.queue_bytes.value_or(defaults.peer_queue_bytes);
+    held.peer_queue_messages = limits.queue_messages.value_or(defaults.peer_queue_messages);
+    held.link_cost = limits.link_cost.value_or(defaults.link_cost);
+    for (const std::string_view key :
+         {"peer_overflow", "peer_queue_bytes", "peer_queue_messages", "link_cost"}) {
+        if (auto good = check(held, *find_option(key)); !good) {
+            return wrong(std::string{key.substr(key.starts_with("peer_") ? 5 : 0)} + ": "
+                         + good.error());
+        }
+    }
+    return {};
 }
 
 checked<void> check_together(const endpoint_options& from) {

@@ -58,6 +58,8 @@ checked<void> add_from_text(endpoint_options& to, const option& what, std::strin
 
 /// Checks the value that `what` has in `from`.
 checked<void> check(const endpoint_options& from, const option& what);
+/// Checks the limits of one peering against the ranges of the options that they stand in for.
+checked<void> check_limits(const peering_limits& limits);
 /// Checks what concerns more than one option.
 checked<void> check_together(const endpoint_options& from);
 

@@ -6,13 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 namespace bzmq::config {
 namespace {
 
-constexpr std::array<std::string_view, 3> peer_keys{"url", "server_key", "retry"};
+constexpr std::array<std::string_view, 7> peer_keys{
+    "url", "server_key", "retry", "overflow", "queue_bytes", "queue_messages", "link_cost"};
 
 /// Applies one parsed document; knows the file's name for its messages.
 class toml_source {
@@ -148,6 +150,32 @@ class toml_source {
                     return wrong_value(value, "peers: retry", retry.error());
                 }
                 peer.retry = *retry;
+            } else if (name == "overflow") {
+                if (auto done = set_limit(peer.limits.overflow, &endpoint_options::peer_overflow,
+                                          "peer_overflow", name, value);
+                    !done) {
+                    return done;
+                }
+            } else if (name == "queue_bytes") {
+                if (auto done = set_limit(peer.limits.queue_bytes,
+                                          &endpoint_options::peer_queue_bytes, "peer_queue_bytes",
+                                          name, value);
+                    !done) {
+                    return done;
+                }
+            } else if (name == "queue_messages") {
+                if (auto done = set_limit(peer.limits.queue_messages,
+                                          &endpoint_options::peer_queue_messages,
+                                          "peer_queue_messages", name, value);
+                    !done) {
+                    return done;
+                }
+            } else if (name == "link_cost") {
+                if (auto done = set_limit(peer.limits.link_cost, &endpoint_options::link_cost,
+                                          "link_cost", name, value);
+                    !done) {
+                    return done;
+                }
             } else if (name == "url" || name == "server_key") {
                 return wrong_value(value, "peers: " + std::string{name}, "expected text");
             } else {
@@ -158,6 +186,22 @@ class toml_source {
             return wrong_value(table, "peers", "expected a url in each peer");
         }
         return {};
+    }
+
+    /// Reads what holds for one peer as the option that it stands in for.
+    template <class value_type>
+    expected<void> set_limit(std::optional<value_type>& to, value_type endpoint_options::*member,
+                             std::string_view stands_for, std::string_view name,
+                             const toml::node& node) const {
+        endpoint_options scratch;
+        auto what = *find_option(stands_for);
+        const auto shown = "peers: " + std::string{name};
+        what.key = shown;
+        auto done = toml_source{scratch, file_name_}.set(what, scratch.*member, node);
+        if (done) {
+            to = scratch.*member;
+        }
+        return done;
     }
 
     endpoint_options& to_;

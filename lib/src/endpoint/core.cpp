@@ -126,7 +126,9 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
       pool_(std::max(transport::block_pool::default_block_bytes,
                      options_.frame_bytes + std::size_t{16} * 1024)) {
     try {
-        sockets_ = std::make_unique<transport::socket_hub>(*this, security_of(options_),
+        auto who = security_of(options_);
+        own_key_ = who.own ? who.own->public_key : std::string{};
+        sockets_ = std::make_unique<transport::socket_hub>(*this, std::move(who),
                                                            transport_settings(options_));
     } catch (const endpoint_error&) {
         throw;
@@ -137,7 +139,9 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
         lanes_[static_cast<std::size_t>(mode)] =
             std::make_unique<lane>(queue_settings(options_, mode), pool_, *sockets_);
     }
-    hub_ = std::make_unique<node::hub>(hub_options_of(options_, self_), *this);
+    auto hub_options = hub_options_of(options_, self_);
+    hub_options.public_key = own_key_;
+    hub_ = std::make_unique<node::hub>(std::move(hub_options), *this);
     stores_ = std::make_unique<store_room>(
         self_, *hub_,
         store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); }});

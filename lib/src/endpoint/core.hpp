@@ -177,9 +177,15 @@ class endpoint_core final : public transport::events,
         instant deadline = never;
         std::function<bool(why)> step;  ///< true: done; ignored unless `asked`
     };
+    /// As `peering_options::retry`.
+    using retry_pause = std::optional<timespan>;
+    /// A place that is dialled, for whoever wants it: all calls of `peer` for one URL share it.
     struct target {
         std::string url;
         std::string server_key;
+        bool standing = false;  ///< to be kept up until `unpeer`: nobody waited for it, or it came up
+        retry_pause retry;      ///< then
+        std::vector<retry_pause> waiting;  ///< of the calls that wait for it
     };
     struct subscription {
         std::shared_ptr<subscriber_queue> queue;
@@ -237,9 +243,15 @@ class endpoint_core final : public transport::events,
     void let_go(const error& why) noexcept;
     void say(const status_variant& what);
 
-    /// `retry`: as in `peering_options`.
-    node::target_id add_target(const std::string& url, const std::string& server_key,
-                               std::optional<timespan> retry);
+    /// The target for `url`, made if need be, with one more who wants it.
+    expected<node::target_id> join_target(const std::string& url, const std::string& server_key,
+                                          const peering_options& how, bool waits);
+    /// What a call that waits for it has come to; nothing yet where it goes on.
+    std::optional<error> outcome(node::target_id id, std::uint64_t failed_before,
+                                 retry_pause retry, endpoint_id& reached);
+    /// A call waits no more. Where nobody else wants the target, that is its end.
+    void leave_target(node::target_id id, retry_pause retry);
+    void settle_retry(node::target_id id, const target& what);
     void drop_target(node::target_id id);
     /// Do all topics fit what others can be told, with those of one subscription (0: what is only
     /// forwarded) as given?
@@ -275,6 +287,7 @@ class endpoint_core final : public transport::events,
     fork_guard forked_;
     journal journal_;
     bool encrypted_ = false;
+    std::string own_key_;  ///< public; empty where nothing is encrypted
     transport::block_pool pool_;
     std::unique_ptr<transport::socket_hub> sockets_;
     std::unique_ptr<lane> lanes_[2];

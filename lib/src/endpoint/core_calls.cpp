@@ -6,6 +6,7 @@
 #include "bzmq/network_info.hpp"
 #include "data/msgpack_codec.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/configuration_table.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/filter_room.hpp"
 #include "endpoint/gone.hpp"
@@ -176,48 +177,54 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     if (!place) {
         return tl::unexpected{std::move(place.error())};
     }
+    if (const auto good = config::check_limits(how.limits); !good) {
+        return fail(ec::invalid_configuration, good.error());
+    }
     auto key = key_of(how.server_key.empty() ? options_.server_key : how.server_key);
     if (!key) {
         return tl::unexpected{std::move(key.error())};
     }
-    const auto added = call<node::target_id>(
-        [this, place = *place, key = *key, retry = how.retry](bool alive) {
-            return alive ? add_target(place, key, retry) : node::no_target;
+    if (key->empty()) {
+        *key = own_key_;
+    }
+    struct begun {
+        node::target_id id = node::no_target;
+        std::uint64_t failed_before = 0;
+    };
+    const auto joined = call<expected<begun>>(
+        [this, place = *place, key = *key, how, wait_for_it](bool alive) -> expected<begun> {
+            if (!alive) {
+                return tl::unexpected{gone()};
+            }
+            return join_target(place, key, how, wait_for_it).map([this](node::target_id id) {
+                return begun{id, hub_->target_status(id).failed_attempts};
+            });
         });
-    if (added == node::no_target) {
-        return tl::unexpected{gone()};
+    if (!joined) {
+        return tl::unexpected{joined.error()};
+    }
+    if (how.limits.overflow == overflow_policy::block) {
+        lane_of(delivery_mode::best_effort).queue.always_wait();
     }
     if (!wait_for_it) {
         return endpoint_id{};
     }
     auto reached = std::make_shared<endpoint_id>();
     auto result = wait(
-        [this, added, reached]() -> std::optional<error> {
-            const auto report = hub_->target_status(added);
-            switch (report.progress) {
-                case node::hub::target_progress::trying:
-                    return std::nullopt;
-                case node::hub::target_progress::peered:
-                    *reached = report.peer;
-                    return error{};
-                case node::hub::target_progress::failed:
-                    drop_target(added);
-                    return report.last_error ? report.last_error : error{ec::peer_unavailable};
-                case node::hub::target_progress::unknown:
-                    break;
-            }
-            return error{ec::cancelled, "the peering was ended meanwhile"};
+        [this, joined = *joined, retry = how.retry, reached] {
+            return outcome(joined.id, joined.failed_before, retry, *reached);
         },
         how.timeout.value_or(timespan::max()));
+    const auto last = call<error>([this, id = joined->id, retry = how.retry](bool alive) {
+        if (!alive) {
+            return error{};
+        }
+        auto why = hub_->target_status(id).last_error;
+        leave_target(id, retry);
+        return why;
+    });
     if (result == ec::request_timeout) {
-        result = call<error>([this, added, place = *place](bool alive) {
-            if (!alive) {
-                return gone();
-            }
-            auto last = hub_->target_status(added).last_error;
-            drop_target(added);
-            return last ? last : error{ec::peer_timeout, "no peering with " + place + " in time"};
-        });
+        result = last ? last : error{ec::peer_timeout, "no peering with " + *place + " in time"};
     }
     if (result) {
         return tl::unexpected{std::move(result)};
@@ -225,22 +232,91 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     return *reached;
 }
 
-node::target_id endpoint_core::add_target(const std::string& url, const std::string& server_key,
-                                          std::optional<timespan> retry) {
-    if (const auto at = target_by_url_.find(url); at != target_by_url_.end()) {
-        const auto known = at->second;
-        const auto progress = hub_->target_status(known).progress;
-        if (progress == node::hub::target_progress::trying
-            || progress == node::hub::target_progress::peered) {
-            return known;
+expected<node::target_id> endpoint_core::join_target(const std::string& url,
+                                                     const std::string& server_key,
+                                                     const peering_options& how, bool waits) {
+    auto at = target_by_url_.find(url);
+    if (at != target_by_url_.end() && targets_.at(at->second).server_key != server_key) {
+        const auto& other = targets_.at(at->second);
+        if (!other.waiting.empty()
+            || hub_->target_status(at->second).progress != node::hub::target_progress::failed) {
+            return fail(ec::invalid_configuration,
+                        "another server_key is expected of " + url
+                            + " by a peering that this endpoint has begun; end that one first");
         }
-        drop_target(known);
+        drop_target(at->second);
+        at = target_by_url_.end();
     }
-    const auto id = ++last_target_;
-    targets_[id] = {url, server_key};
-    target_by_url_[url] = id;
-    hub_->add_target(now_, id, url, retry != timespan{0}, retry.value_or(timespan{0}));
+    const bool fresh = at == target_by_url_.end();
+    const auto id = fresh ? ++last_target_ : at->second;
+    auto& joined = targets_[id];
+    if (fresh) {
+        joined.url = url;
+        joined.server_key = server_key;
+        target_by_url_[url] = id;
+        hub_->add_target(now_, id, url, false, {}, how.limits);
+    }
+    if (waits) {
+        joined.waiting.push_back(how.retry);
+    } else if (!joined.standing || joined.retry == timespan{0}) {
+        joined.standing = true;
+        joined.retry = how.retry;
+    }
+    settle_retry(id, joined);
+    if (waits || hub_->target_status(id).progress == node::hub::target_progress::failed) {
+        hub_->dial_now(now_, id);
+    }
     return id;
+}
+
+std::optional<error> endpoint_core::outcome(node::target_id id, std::uint64_t failed_before,
+                                            retry_pause retry, endpoint_id& reached) {
+    const auto report = hub_->target_status(id);
+    switch (report.progress) {
+        case node::hub::target_progress::peered:
+            if (auto& what = targets_.at(id); !what.standing) {
+                what.standing = true;
+                what.retry = retry;
+            }
+            reached = report.peer;
+            return error{};
+        case node::hub::target_progress::trying:
+            // Others may go on trying; this call has its answer.
+            if (report.failed_attempts == failed_before
+                || (retry != timespan{0} && !refuses_for_good(report.last_error.code()))) {
+                return std::nullopt;
+            }
+            return report.last_error;
+        case node::hub::target_progress::failed:
+            return report.last_error ? report.last_error : error{ec::peer_unavailable};
+        case node::hub::target_progress::unknown:
+            break;
+    }
+    return error{ec::cancelled, "the peering was ended meanwhile"};
+}
+
+void endpoint_core::leave_target(node::target_id id, retry_pause retry) {
+    const auto at = targets_.find(id);
+    if (at == targets_.end()) {
+        return;
+    }
+    auto& waiting = at->second.waiting;
+    waiting.erase(std::find(waiting.begin(), waiting.end(), retry));
+    if (waiting.empty() && !at->second.standing) {
+        drop_target(id);
+    } else {
+        settle_retry(id, at->second);
+    }
+}
+
+/// The target is tried again as long as somebody wants that.
+void endpoint_core::settle_retry(node::target_id id, const target& what) {
+    const auto once = retry_pause{timespan{0}};
+    auto how = what.standing ? what.retry : once;
+    for (const auto& each : what.waiting) {
+        how = how == once ? each : how;
+    }
+    hub_->set_retry(now_, id, how != once, how.value_or(timespan{0}));
 }
 
 void endpoint_core::drop_target(node::target_id id) {

@@ -51,7 +51,7 @@ std::shared_ptr<endpoint_core> start(const configuration& from, const endpoint_i
         }
     }
     for (const auto& each : core->options().peers) {
-        const peering_options how{each.server_key, each.retry, {}};
+        const peering_options how{each.server_key, each.retry, {}, each.limits};
         if (auto done = core->peer(each.url, how, false); !done) {
             throw endpoint_error{std::move(done.error())};
         }

@@ -85,6 +85,11 @@ class publish_queue {
         }
         return ec::none;
     }
+    /// From now on publishers wait even when only the core is slow.
+    void always_wait() {
+        const std::lock_guard lock{mutex_};
+        settings_.always_wait = true;
+    }
     [[nodiscard]] std::size_t bytes() const {
         const std::lock_guard lock{mutex_};
         return waiting_bytes();
@@ -155,7 +160,7 @@ class publish_queue {
     // Less room than this is not worth keeping a block for.
     static constexpr std::size_t remainder_min = 2048;
 
-    const settings settings_;
+    settings settings_;
     transport::block_pool& pool_;
     transport::socket_hub& core_;
 

@@ -16,6 +16,10 @@ hub_impl::hub_impl(hub_options options, hub_output& output)
     own_topology_.sequence = own_filter_.sequence = 1;
     own_topology_.name = options_.name;
     own_topology_.flags = options_.forwarding ? 0 : overlay::flag_no_relay;
+    if (!options_.public_key.empty()) {
+        own_filter_.services = {overlay::key_service(options_.public_key)};
+    }
+    may_block_ = options_.peer_overflow == overflow_policy::block;
     db_.apply(own_topology_, instant{});
     db_.apply(own_filter_, instant{});
     paths_.recompute(db_);
@@ -175,9 +179,18 @@ void hub::frame_received(instant now, link_id link, const shared_bytes& frame) {
     impl_->frame_received(now, link, frame);
 }
 void hub::add_target(instant now, target_id target, std::string_view address, bool retry,
-                     std::chrono::nanoseconds retry_interval) {
+                     std::chrono::nanoseconds retry_interval, peering_limits limits) {
     turn here{*impl_, now};
-    impl_->add_target(now, target, address, retry, retry_interval);
+    impl_->add_target(now, target, address, retry, retry_interval, limits);
+}
+void hub::set_retry(instant now, target_id target, bool retry,
+                    std::chrono::nanoseconds retry_interval) {
+    turn here{*impl_, now};
+    impl_->set_retry(target, retry, retry_interval);
+}
+void hub::dial_now(instant now, target_id target) {
+    turn here{*impl_, now};
+    impl_->dial_now(now, target);
 }
 bool hub::remove_target(instant now, target_id target) {
     turn here{*impl_, now};
@@ -188,7 +201,8 @@ hub::target_report hub::target_status(target_id target) const {
     if (at == impl_->targets_.end()) {
         return {};
     }
-    return {at->second.progress, at->second.peer, at->second.last_error};
+    const auto& record = at->second;
+    return {record.progress, record.peer, record.last_error, record.failed_attempts};
 }
 
 void hub::add_subscriber(instant now, subscriber_id id, std::vector<std::string> prefixes) {
@@ -373,6 +387,8 @@ std::vector<topology_node> hub::topology() const {
         node.id = db.id_of(index);
         node.name = db.name(index);
         node.filter = db.prefixes(index);
+        const auto proven = impl_->proven_key(impl_->now_, node.id);
+        node.public_key = !proven.empty() ? proven : overlay::key_among(db.services(index));
         db.each_edge(index, [&](const overlay::edge& edge) {
             node.links.push_back({db.id_of(edge.to), edge.cost});
         });

@@ -13,6 +13,7 @@
 #include "bzmq/message.hpp"
 #include "bzmq/overflow_policy.hpp"
 #include "bzmq/overlay_info.hpp"
+#include "bzmq/peering_limits.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/time.hpp"
 #include "overlay/limits.hpp"
@@ -38,6 +39,7 @@ struct hub_options {
     endpoint_id self;
     std::string name;
     std::string domain;
+    std::string public_key;  ///< our own, Z85; empty without CURVE
     std::uint64_t seed = 1;  ///< for jitter only
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
     std::chrono::nanoseconds peer_timeout = std::chrono::seconds{3};
@@ -152,9 +154,14 @@ class hub {
 
     /// Keeps a peering with `address` up: dials now and again, with jittered back-off or, where
     /// `retry_interval` is not zero, with this pause. With `retry` false it tries once. Progress
-    /// shows as notifications and in `target_status`.
+    /// shows as notifications and in `target_status`. `limits` hold for the link that serves it.
     void add_target(instant now, target_id target, std::string_view address, bool retry,
-                    std::chrono::nanoseconds retry_interval = {});
+                    std::chrono::nanoseconds retry_interval = {}, peering_limits limits = {});
+    /// Changes how a peering is kept up.
+    void set_retry(instant now, target_id target, bool retry,
+                   std::chrono::nanoseconds retry_interval = {});
+    /// Dials at once where it waits for the next attempt, or where the only one has failed.
+    void dial_now(instant now, target_id target);
     /// Ends the peering (goodbye, after what is queued) or the attempts. False where unknown.
     bool remove_target(instant now, target_id target);
 
@@ -163,6 +170,7 @@ class hub {
         target_progress progress = target_progress::unknown;
         endpoint_id peer;
         error last_error;
+        std::uint64_t failed_attempts = 0;  ///< so far
     };
     [[nodiscard]] target_report target_status(target_id target) const;
 

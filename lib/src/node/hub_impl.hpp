@@ -84,6 +84,9 @@ struct link_record final : session::channel_events {
     instant closing_deadline = never;
     std::set<subscriber_id> blockers;  ///< local subscribers that hold its credit
     bool came_late = false;        ///< a subscriber here has been full ever since before it came up
+    overflow_policy overflow = overflow_policy::drop_newest;
+    std::size_t queue_bytes_max = 0, queue_messages_max = 0;
+    std::uint32_t fixed_cost = 0;  ///< 0: measured
     std::uint32_t cost = 0;
     std::uint32_t told_cost = 0;   ///< where peers are hidden: in the record that the peer has
     instant digest_sent_at{std::chrono::hours{-1}};
@@ -104,9 +107,11 @@ struct target_record {
     std::string address;
     bool retry = true;
     std::chrono::nanoseconds retry_interval{};  ///< 0: back-off
+    peering_limits limits;
     bool dialling = false;
     std::optional<link_id> link;
-    unsigned failures = 0;
+    unsigned failures = 0;                ///< in a row
+    std::uint64_t failed_attempts = 0;    ///< in all
     instant due = instant{0};
     endpoint_id peer;          ///< whom it last reached
     bool covered = false;      ///< a link that the peer dialled stands in for ours
@@ -129,6 +134,8 @@ struct outgoing_stream {
 // What the files of the hub share.
 
 constexpr std::size_t route_cache_max = 65'536;
+/// Direct peers that are gone, whose keys are remembered.
+constexpr std::size_t proven_keys_max = 4'096;
 /// Sections without any path, or from an origin not yet known, wait this long for one.
 constexpr auto limbo_max = std::chrono::seconds{3};
 /// A hole in a reliable stream is told again after this.
@@ -194,13 +201,25 @@ class hub_impl {
     void connect_failed(instant now, target_id target, const error& reason);
     void frame_received(instant now, link_id id, const shared_bytes& frame);
     void add_target(instant now, target_id target, std::string_view address, bool retry,
-                    std::chrono::nanoseconds retry_interval);
+                    std::chrono::nanoseconds retry_interval, peering_limits limits);
+    void set_retry(target_id target, bool retry, std::chrono::nanoseconds retry_interval);
+    void dial_now(instant now, target_id target);
     bool remove_target(instant now, target_id target);
     void shutdown(instant now);
     void send_hello(instant now, link_record& link, wire::frame_type type);
     void handle_hello(instant now, link_record& link, byte_reader& in);
     void handle_welcome(instant now, link_record& link, byte_reader& in);
     void handle_goodbye(instant now, link_record& link, byte_reader& in);
+    /// Refuses `link` where whoever calls itself `id` is known by another key; true where it did.
+    bool refuse_other_key(instant now, link_record& link, const endpoint_id& id,
+                          std::span<const std::byte> filter);
+    /// The key that `id` has proven on a link to us, as long as that is remembered; else empty.
+    [[nodiscard]] std::string_view proven_key(instant now, const endpoint_id& id) const;
+    [[nodiscard]] bool contradicts_key(instant now, const overlay::filter_record& record) const;
+    static bool contradicts_key(instant, const overlay::topology_record&) { return false; }
+    void remember_key(instant now, const link_record& link);
+    /// Gives a link the bounds of the peering that it serves. True where its cost has changed.
+    bool apply_limits(link_record& link) const;
     bool wins_over(const link_record& fresh, const link_record& old) const;
     /// False where another link to the same peer was kept instead.
     bool bring_up(instant now, link_record& link);
@@ -319,6 +338,12 @@ class hub_impl {
     std::vector<std::unique_ptr<link_record>> graveyard_;
     std::map<target_id, target_record> targets_;
     bool shutting_down_ = false;
+    bool may_block_ = false;  ///< some link's policy may be `block`
+    struct proven {
+        std::string key;
+        instant until;
+    };
+    std::unordered_map<endpoint_id, proven> proven_;  // direct peers that have gone
 
     overlay::link_state_db db_;
     overlay::path_table paths_;

@@ -1,5 +1,6 @@
 // Links and peerings: hello, duplicate links, goodbye, dialling again.
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.hpp"
 #include "node/hub_impl.hpp"
@@ -176,6 +177,9 @@ void hub_impl::handle_hello(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::shutting_down, "shutting down");
         return;
     }
+    if (refuse_other_key(now, link, hello->id, hello->filter)) {
+        return;
+    }
     note_peer(link, std::move(*hello));
     if (refuse_over_limit(now, link)) {
         return;
@@ -204,6 +208,9 @@ void hub_impl::handle_welcome(instant now, link_record& link, byte_reader& in) {
         refuse(now, link, ec::peer_invalid, "an endpoint cannot peer with itself");
         return;
     }
+    if (refuse_other_key(now, link, welcome->id, welcome->filter)) {
+        return;
+    }
     note_peer(link, std::move(*welcome));
     if (const auto at = targets_.find(link.target); at != targets_.end()) {
         at->second.peer = link.peer;
@@ -217,6 +224,86 @@ void hub_impl::note_peer(link_record& link, wire::hello_frame hello) {
     link.peer_name = std::move(hello.name);
     link.peer_topology = std::move(hello.topology);
     link.peer_filter = std::move(hello.filter);
+}
+
+// -- Who is who -----------------------------------------------------------------------------------
+
+std::string_view hub_impl::proven_key(instant now, const endpoint_id& id) const {
+    if (const auto at = by_peer_.find(id); at != by_peer_.end()) {
+        return at->second->public_key;
+    }
+    if (id == options_.self) {
+        return options_.public_key;
+    }
+    const auto at = proven_.find(id);
+    return at != proven_.end() && now < at->second.until ? at->second.key : std::string_view{};
+}
+
+void hub_impl::remember_key(instant now, const link_record& link) {
+    if (link.public_key.empty()) {
+        return;
+    }
+    if (proven_.size() >= proven_keys_max) {
+        std::erase_if(proven_, [now](const auto& each) { return each.second.until <= now; });
+    }
+    if (proven_.size() >= proven_keys_max) {
+        proven_.erase(std::min_element(proven_.begin(), proven_.end(),
+                                       [](const auto& a, const auto& b) {
+                                           return std::tie(a.second.until, a.first)
+                                                  < std::tie(b.second.until, b.first);
+                                       }));
+    }
+    proven_[link.peer] = {link.public_key, now + options_.forget_after};
+}
+
+bool hub_impl::contradicts_key(instant now, const overlay::filter_record& record) const {
+    const auto told = overlay::key_among(record.services);
+    const auto proven = proven_key(now, record.origin);
+    return !told.empty() && !proven.empty() && told != proven;
+}
+
+/// An id is made anew at each start and has one key for life: whoever comes with another one is
+/// somebody else. What we saw ourselves counts more than what the overlay's records say.
+bool hub_impl::refuse_other_key(instant now, link_record& link, const endpoint_id& id,
+                                std::span<const std::byte> filter) {
+    if (link.public_key.empty()) {
+        return false;  // Nothing is authenticated here.
+    }
+    std::string known{proven_key(now, id)};
+    const auto index = db_.find(id);
+    if (known.empty() && index) {
+        known = overlay::key_among(db_.services(*index));
+    }
+    if (known.empty() || known == link.public_key) {
+        const auto own = overlay::decode_filter(filter);
+        known = own && own->origin == id ? overlay::key_among(own->services) : std::string_view{};
+    }
+    if (known.empty() || known == link.public_key) {
+        return false;
+    }
+    refuse(now, link, ec::peer_not_authenticated,
+           "endpoint " + to_string(id) + " has the key " + known + ", but the key "
+               + link.public_key + " was shown");
+    return true;
+}
+
+bool hub_impl::apply_limits(link_record& link) const {
+    peering_limits limits;
+    for (const auto& [id, target] : targets_) {
+        if (target.link == link.id || (target.covered && target.peer == link.peer)) {
+            limits = target.limits;
+            break;
+        }
+    }
+    link.overflow = limits.overflow.value_or(options_.peer_overflow);
+    link.queue_bytes_max = limits.queue_bytes.value_or(options_.peer_queue_bytes);
+    link.queue_messages_max = limits.queue_messages.value_or(options_.peer_queue_messages);
+    link.fixed_cost = limits.link_cost.value_or(options_.link_cost);
+    const auto before = link.cost;
+    if (link.fixed_cost != 0) {
+        link.cost = link.fixed_cost;
+    }
+    return link.cost != before;
 }
 
 bool hub_impl::wins_over(const link_record& fresh, const link_record& old) const {
@@ -239,7 +326,7 @@ bool hub_impl::refuse_over_limit(instant now, link_record& link) {
 }
 
 bool hub_impl::bring_up(instant now, link_record& link) {
-    if (refuse_over_limit(now, link)) {
+    if (refuse_over_limit(now, link) || refuse_other_key(now, link, link.peer, {})) {
         return false;
     }
     auto* old = link_to(link.peer);
@@ -262,7 +349,8 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     options.heartbeat_interval = options_.heartbeat_interval;
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);
-    link.cost = options_.link_cost != 0 ? options_.link_cost : overlay::default_cost;
+    link.cost = overlay::default_cost;
+    apply_limits(link);
     if (!full_.empty()) {
         // A link that breaks and comes again must not give a full subscriber a window each time.
         link.blockers = full_;
@@ -271,6 +359,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     }
     std::vector<routed_section> unsent;
     by_peer_[link.peer] = &link;
+    proven_.erase(link.peer);
     if (old != nullptr) {
         // The new link takes over where the old one stands, unseen by anybody above.
         link.announced = old->announced;
@@ -358,6 +447,7 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
     // Tell of it before the routes change: peer_lost precedes endpoint_unreachable.
     if (current) {
         by_peer_.erase(link.peer);
+        remember_key(now, link);
         if (link.announced) {
             output_.notify(status{how == sc::unspecified ? sc::peer_lost : how,
                                   {link.peer, link.peer_name, link.address},
@@ -376,8 +466,12 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
             if (reason.code() == ec::redundant_connection && link_to(link.peer) != nullptr) {
                 target->second.covered = true;
                 target->second.peer = link.peer;
-                if (link_to(link.peer)->announced) {
+                auto& stands = *link_to(link.peer);
+                if (stands.announced) {
                     target->second.progress = hub::target_progress::peered;
+                }
+                if (apply_limits(stands)) {
+                    own_topology_changed(now);
                 }
             } else if (was_up) {
                 target->second.covered = false;
@@ -424,14 +518,31 @@ void hub_impl::bury() { graveyard_.clear(); }
 // -- Peerings -------------------------------------------------------------------------------------
 
 void hub_impl::add_target(instant now, target_id target, std::string_view address, bool retry,
-                          std::chrono::nanoseconds retry_interval) {
+                          std::chrono::nanoseconds retry_interval, peering_limits limits) {
     BZMQ_ASSERT(target != no_target);
     target_record record;
     record.address = address;
     record.retry = retry;
     record.retry_interval = retry_interval;
+    record.limits = limits;
     record.due = now;
+    may_block_ = may_block_ || limits.overflow == overflow_policy::block;
     targets_[target] = std::move(record);
+}
+
+void hub_impl::set_retry(target_id target, bool retry, std::chrono::nanoseconds retry_interval) {
+    if (const auto at = targets_.find(target); at != targets_.end()) {
+        at->second.retry = retry;
+        at->second.retry_interval = retry_interval;
+    }
+}
+
+void hub_impl::dial_now(instant now, target_id target) {
+    const auto at = targets_.find(target);
+    if (at != targets_.end() && !at->second.link && !at->second.dialling && !at->second.covered) {
+        at->second.progress = hub::target_progress::trying;
+        at->second.due = now;
+    }
 }
 
 bool hub_impl::remove_target(instant now, target_id target) {
@@ -455,6 +566,7 @@ void hub_impl::target_failed(instant now, target_id id, const error& reason) {
     auto& target = targets_.at(id);
     if (reason) {
         target.last_error = reason;
+        ++target.failed_attempts;
         output_.notify(reason);
         if (!target.retry) {
             target.progress = hub::target_progress::failed;

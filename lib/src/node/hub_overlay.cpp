@@ -83,6 +83,10 @@ void hub_impl::own_filter_changed(instant now) {
         bridges.clear();
         services.clear();
     }
+    if (!options_.public_key.empty()) {
+        auto key = overlay::key_service(options_.public_key);
+        services.insert(std::lower_bound(services.begin(), services.end(), key), std::move(key));
+    }
     all = overlay::minimise(std::move(all));
     local_matches_.clear();
     routes_.clear();
@@ -144,6 +148,9 @@ bool hub_impl::apply_record(instant now, wire::item_tag tag, std::span<const std
             return true;
         }
         const auto origin = record->origin;
+        if (contradicts_key(now, *record)) {
+            return false;  // Its owner has shown us another key: somebody else made this.
+        }
         if (db_.apply(std::move(*record), now) == overlay::freshness::newer) {
             if (!options_.hide_peers) {
                 flood(tag, body, from);
@@ -225,12 +232,9 @@ void hub_impl::check_views(instant now) {
 }
 
 void hub_impl::update_costs(instant now) {
-    if (options_.link_cost != 0) {
-        return;
-    }
     bool changed = false;
     for (const auto& [id, link] : links_) {
-        if (!link->up() || link->channel->round_trip() == 0ns) {
+        if (!link->up() || link->fixed_cost != 0 || link->channel->round_trip() == 0ns) {
             continue;
         }
         // Classes a factor of two apart, entered upward only: jitter must not move traffic.

@@ -35,8 +35,8 @@ std::vector<subscriber_id> hub_impl::local_receivers(std::string_view topic) con
 
 /// Is the queue toward this peer at its bound, or at a multiple of it?
 bool hub_impl::at_bound(const link_record& link, std::size_t factor) const {
-    return link.channel->queued_bytes() >= factor * options_.peer_queue_bytes
-           || link.channel->queued_messages() >= factor * options_.peer_queue_messages;
+    return link.channel->queued_bytes() >= factor * link.queue_bytes_max
+           || link.channel->queued_messages() >= factor * link.queue_messages_max;
 }
 
 /// A batch that we publish ourselves, for subscribers here.
@@ -165,12 +165,12 @@ bool hub_impl::may_send(delivery_mode mode, const route& way) {
                                          free);
                   });
     }
-    if (options_.peer_overflow != overflow_policy::block) {
+    if (!may_block_) {
         return true;
     }
     for (const auto& part : *way.branches) {
         const auto* link = link_to(part.first_hop);
-        if (link != nullptr && at_bound(*link)) {
+        if (link != nullptr && link->overflow == overflow_policy::block && at_bound(*link)) {
             blocked_on_[index_of(mode)] = part.first_hop;
             return false;
         }
@@ -227,8 +227,8 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
             }
             continue;
         }
-        if (mode == delivery_mode::best_effort
-            && options_.peer_overflow == overflow_policy::drop_newest && at_bound(*link)) {
+        if (mode == delivery_mode::best_effort && link->overflow == overflow_policy::drop_newest
+            && at_bound(*link)) {
             // Dropped before it is numbered for these receivers: they see no hole.
             counters_.dropped_overflow += records;
             link->dropped_messages += records;

@@ -24,7 +24,7 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
         if (!local && channel.urgent_sections() >= urgent_sections_max) {
             return;  // Whoever sent it asks or tells again.
         }
-        if (channel.urgent_bytes() >= options_.peer_queue_bytes) {
+        if (channel.urgent_bytes() >= link.queue_bytes_max) {
             ++counters_.dropped_store;  // Only stores can make as much; they send again.
             return;
         }
@@ -35,14 +35,13 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
             counters_.dropped_overflow += count;
             return;
         }
-    } else if (at_bound(link) && !(local && options_.peer_overflow == overflow_policy::block)) {
-        switch (options_.peer_overflow) {
+    } else if (at_bound(link) && !(local && link.overflow == overflow_policy::block)) {
+        switch (link.overflow) {
             case overflow_policy::drop_oldest: {
                 const auto size = section.size();
                 const auto dropped = channel.drop_oldest(
-                    options_.peer_queue_bytes > size ? options_.peer_queue_bytes - size : 0,
-                    options_.peer_queue_messages > count ? options_.peer_queue_messages - count
-                                                         : 0);
+                    link.queue_bytes_max > size ? link.queue_bytes_max - size : 0,
+                    link.queue_messages_max > count ? link.queue_messages_max - count : 0);
                 link.dropped_messages += dropped;
                 counters_.dropped_overflow += dropped;
                 break;

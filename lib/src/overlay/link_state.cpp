@@ -81,6 +81,9 @@ void normalise(filter_record& record) {
 /// than any age at which records are forgotten, so that the forgotten do not come back for long.
 constexpr auto recent = std::chrono::seconds{5};
 
+/// What the service begins with that tells an endpoint's key.
+constexpr std::string_view key_prefix = "key:";
+
 /// Where a node has more links than this, one of them is searched for by halving.
 constexpr std::size_t scanned_links_max = 16;
 
@@ -113,6 +116,20 @@ std::uint64_t hash_where_recorded(const digest_entry& entry) noexcept {
 }
 
 }  // namespace
+
+std::string key_service(std::string_view public_key) {
+    return std::string{key_prefix}.append(public_key);
+}
+
+std::string_view key_among(const std::vector<std::string>& services) noexcept {
+    std::string_view found;
+    for (const std::string_view each : services) {
+        if (each.starts_with(key_prefix) && (found.empty() || each < found)) {
+            found = each;
+        }
+    }
+    return found.empty() ? found : found.substr(key_prefix.size());
+}
 
 bool valid(const topology_record& record) noexcept {
     return !record.origin.is_nil() && record.sequence != 0 && record.sequence <= sequence_max

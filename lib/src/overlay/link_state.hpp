@@ -64,6 +64,12 @@ struct filter_record {
     friend bool operator==(const filter_record&, const filter_record&) = default;
 };
 
+/// How an endpoint with a key tells it: as a service, which versions that know nothing of it keep
+/// and pass on (docs/protocol.md, "Filter record").
+[[nodiscard]] std::string key_service(std::string_view public_key);
+/// The key among the services of a record, the smallest of several; empty where there is none.
+[[nodiscard]] std::string_view key_among(const std::vector<std::string>& services) noexcept;
+
 /// True where the record names an origin, has a sequence number and keeps within limits.hpp. What
 /// comes from a peer must pass before it is applied.
 [[nodiscard]] bool valid(const topology_record& record) noexcept;
