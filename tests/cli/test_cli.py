@@ -512,12 +512,26 @@ def test_help_and_documentation_list_every_command_and_exit_code():
     assert [int(code) for code, _ in codes] == [*range(10), 130, 141, 143]
     for code, meaning in codes:
         assert f"| {code} | {meaning} |" in documented
-    for command in ("keygen", "node", "pub", "sub", "topology", "ping", "replay", "store-file"):
-        assert run(command, "--help").returncode == OK
-        options = re.findall(r"--[a-z-]+", run(command, "--help").stdout.decode())
-        assert command in text
-        for option in options:
-            assert option in documented, option
+    listed = text.partition("Subcommands:")[2].partition("Exit codes:")[0]
+    commands = re.findall(r"^  ([a-z-]+) ", listed, re.M)
+    sections = {m[1]: m[0] for m in re.finditer(r"^### ([a-z-]+)\b.*?(?=^##)", documented,
+                                                re.M | re.S)}
+    assert commands == list(dict.fromkeys(commands)) and len(commands) > 15
+    assert set(sections) == set(commands)
+    shared = documented.partition("## Connection options")[2].partition("## Commands")[0]
+    names = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+    for command in commands:
+        shown = run(command, "--help")
+        assert shown.returncode == OK
+        told = shown.stdout.decode()
+        options, section = set(names.findall(told)), sections[command]
+        assert options <= {*names.findall(section), *names.findall(shared)}, command
+        heading = section.partition("\n")[0]
+        assert set(names.findall(heading)) <= options, command
+        arguments = re.search(r"^Positionals:\n((?:  .*\n)+)", told, re.M)
+        for argument in re.findall(r"^  ([A-Z]+)\b", arguments[1] if arguments else "", re.M):
+            choices = argument in ("ACTION", "SHELL")  # The heading spells them out.
+            assert argument in heading or choices, (command, argument)
     assert re.fullmatch(rb"bzmq-cli \d+\.\d+\.\d+\n", run("--version").stdout)
 
 

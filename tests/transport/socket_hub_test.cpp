@@ -14,11 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <thread>
 
@@ -492,6 +494,95 @@ TEST(socket_hub, a_thousand_silent_connections_do_not_keep_others_out) {
         EXPECT_TRUE(listener.closed.empty());
         for (const int fd : silent) {
             ::close(fd);
+        }
+    }
+}
+
+/// A ZeroMQ client that is none of ours: it shows who it is, and says only what it is told to.
+class foreign_client {
+  public:
+    explicit foreign_client(const std::string& url, const certificate* own = nullptr) {
+        const int linger = 0, never = -1;
+        zmq_setsockopt(dealer_, ZMQ_LINGER, &linger, sizeof linger);
+        zmq_setsockopt(dealer_, ZMQ_RECONNECT_IVL, &never, sizeof never);
+        if (own != nullptr) {
+            zmq_setsockopt(dealer_, ZMQ_CURVE_SERVERKEY, own->public_key.c_str(), 41);
+            zmq_setsockopt(dealer_, ZMQ_CURVE_PUBLICKEY, own->public_key.c_str(), 41);
+            zmq_setsockopt(dealer_, ZMQ_CURVE_SECRETKEY, own->secret.reveal(), 41);
+        }
+        zmq_socket_monitor(dealer_, "inproc://events",
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+        events_ = zmq_socket(context_, ZMQ_PAIR);
+        zmq_connect(events_, "inproc://events");
+        EXPECT_EQ(zmq_connect(dealer_, url.c_str()), 0);
+    }
+    foreign_client(const foreign_client&) = delete;
+    foreign_client& operator=(const foreign_client&) = delete;
+    ~foreign_client() {
+        zmq_socket_monitor(dealer_, nullptr, 0);
+        zmq_close(dealer_);
+        zmq_close(events_);
+        zmq_ctx_term(context_);
+    }
+
+    void say(std::string_view frame) { zmq_send(dealer_, frame.data(), frame.size(), 0); }
+    bool shown() { return look().shown_; }
+    bool gone() { return look().gone_; }
+
+  private:
+    foreign_client& look() {
+        unsigned char head[6];
+        while (zmq_recv(events_, head, sizeof head, ZMQ_DONTWAIT) == sizeof head) {
+            std::uint16_t type = 0;
+            std::memcpy(&type, head, sizeof type);
+            (type == ZMQ_EVENT_DISCONNECTED ? gone_ : shown_) = true;
+            zmq_recv(events_, nullptr, 0, 0);
+        }
+        return *this;
+    }
+
+    void* context_ = zmq_ctx_new();
+    void* dealer_ = zmq_socket(context_, ZMQ_DEALER);
+    void* events_ = nullptr;
+    bool shown_ = false, gone_ = false;
+};
+
+TEST(socket_hub, who_shows_who_it_is_and_then_says_nothing_is_ended_and_counted) {
+    const auto own = new_certificate();
+    for (const bool curve : {false, true}) {
+        for (const auto& url : {std::string{"tcp://127.0.0.1:*"},
+                                "ipc://" + temporary_directory() + "/silent"}) {
+            hub_settings settings;
+            settings.handshake_timeout = 400ms;
+            test_hub listener{curve ? secured(own) : security{}, settings};
+            const auto info = listener.hub.listen(url).value();
+            const auto* key = curve ? &own : nullptr;
+            foreign_client talker{info.url, key};
+            std::vector<std::unique_ptr<foreign_client>> silent;
+            for (int i = 0; i < 20; ++i) {
+                silent.push_back(std::make_unique<foreign_client>(info.url, key));
+            }
+            talker.say("hello");
+            const auto all = [&](bool (foreign_client::*what)()) {
+                return std::all_of(silent.begin(), silent.end(),
+                                   [&](const auto& one) { return (one.get()->*what)(); });
+            };
+            ASSERT_TRUE(drive({&listener}, [&] { return all(&foreign_client::shown); }));
+            ASSERT_TRUE(drive({&listener}, [&] { return all(&foreign_client::gone); }));
+            EXPECT_EQ(listener.hub.counters().failed_handshakes, 20U);
+            std::size_t told = 0;
+            for (const auto& [count, address] : listener.silent) {
+                told += count;
+                EXPECT_FALSE(address.empty());
+            }
+            EXPECT_EQ(told, 20U);
+            EXPECT_LE(listener.silent.size(), 4U);
+            // Whoever spoke stays, however long it says nothing more.
+            EXPECT_FALSE(talker.gone());
+            EXPECT_EQ(listener.links.size(), 1U);
+            EXPECT_TRUE(listener.closed.empty());
+            talker.say("again");
+            ASSERT_TRUE(drive({&listener}, [&] { return listener.frames.size() == 2; }));
         }
     }
 }

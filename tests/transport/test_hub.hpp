@@ -58,12 +58,16 @@ class test_hub : public events {
                       std::string_view why) override {
         refused.push_back({std::string{address}, std::string{key}, std::string{why}});
     }
+    void silent_ended(std::size_t count, std::string_view address) override {
+        silent.emplace_back(count, address);
+    }
 
     std::vector<opened> links;
     std::vector<std::pair<link_id, error>> closed;
     std::vector<std::pair<std::uint32_t, error>> failed;
     std::vector<frame> frames;
     std::vector<refusal> refused;
+    std::vector<std::pair<std::size_t, std::string>> silent;
     std::function<void(link_id, const shared_bytes&)> on_frame;
     std::function<void(link_id)> on_closed;
     socket_hub hub;

@@ -48,6 +48,20 @@ TEST(frames, hello_and_welcome_come_back) {
     }
 }
 
+TEST(frames, a_hello_may_tell_the_longest_message_and_more_may_follow) {
+    auto frame = full_hello();
+    const auto without = encode(frame_type::hello, frame);
+    EXPECT_EQ(decoded(body_of(without), decode_hello)->message_bytes_max, 0U);
+    frame.message_bytes_max = 1'000'000;
+    auto with = encode(frame_type::hello, frame);
+    EXPECT_EQ(with.size(), without.size() + 3);
+    EXPECT_EQ(decoded(body_of(with), decode_hello)->message_bytes_max, 1'000'000U);
+    with.insert(with.end(), 20, std::byte{0xff});
+    EXPECT_EQ(decoded(body_of(with), decode_hello)->message_bytes_max, 1'000'000U);
+    with.resize(without.size() + 1);
+    EXPECT_FALSE(decoded(body_of(with), decode_hello));
+}
+
 TEST(frames, goodbye_heartbeat_echo_ack_and_batch_head_come_back) {
     const auto goodbye = encode(goodbye_frame{ec::shutting_down, "bye"});
     ASSERT_TRUE(decoded(body_of(goodbye), decode_goodbye));

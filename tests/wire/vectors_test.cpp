@@ -86,12 +86,14 @@ TEST_F(vectors, handshake) {
     frame.name = "worker-1";
     frame.topology = overlay::encode(topology());
     frame.filter = overlay::encode(filter());
+    frame.message_bytes_max = 1'000'000;
     const auto hello = decoded(checked("hello", wire::encode(wire::frame_type::hello, frame)),
                                wire::decode_hello);
     ASSERT_TRUE(hello);
     EXPECT_EQ(hello->id, origin);
     EXPECT_EQ(hello->domain, "west");
     EXPECT_EQ(hello->topology, frame.topology);
+    EXPECT_EQ(hello->message_bytes_max, 1'000'000U);
     const auto goodbye = decoded(
         checked("goodbye", wire::encode(wire::goodbye_frame{ec::shutting_down, "bye"})),
         wire::decode_goodbye);

@@ -78,8 +78,9 @@ struct endpoint_metrics {
     std::uint64_t dropped_overflow = 0;  ///< messages dropped because a peer's queue was full
     std::uint64_t dropped_no_path = 0;   ///< messages without any path left
     std::uint64_t dropped_late = 0;      ///< messages that came after their successors or twice
+    std::uint64_t dropped_too_big = 0;   ///< messages larger than a peer, or this endpoint, takes
     std::uint64_t dropped_by_subscribers = 0;  ///< messages that local subscribers had no room for
-    std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
+    std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
     std::uint64_t malformed = 0;          ///< frames, records or store messages that broke the protocol
     std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
@@ -91,7 +92,7 @@ struct endpoint_metrics {
     std::uint64_t sent_frames = 0, sent_bytes = 0;
     std::uint64_t received_frames = 0, received_bytes = 0;
     std::uint64_t accepted_connections = 0;  ///< TCP or ipc connections, before any handshake
-    std::uint64_t failed_handshakes = 0;
+    std::uint64_t failed_handshakes = 0;  ///< of those; also those that never said hello
     std::uint64_t refused_peers = 0;  ///< kept out by key
 
     std::vector<peer_info> peers;

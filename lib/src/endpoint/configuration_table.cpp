@@ -68,7 +68,8 @@ constexpr option option_table[] = {
     {"link_window_bytes", &o::link_window_bytes, unit::bytes, 4 * kib, gib,
      "most bytes on the way to a peer without its acknowledgement; at least `frame_bytes`"},
     {"max_message_bytes", &o::max_message_bytes, unit::bytes, kib, 64 * mib,
-     "longest message to publish or accept"},
+     "longest message to publish or accept, as encoded value; peers are told and send no larger "
+     "one, and one that comes is dropped"},
 
     {"peer_queue_bytes", &o::peer_queue_bytes, unit::bytes, 4 * kib, 1024 * gib,
      "bytes that may wait for one peer"},

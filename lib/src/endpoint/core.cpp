@@ -16,6 +16,7 @@
 #include "endpoint/request_room.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
+#include "wire/frames.hpp"
 
 namespace bzmq {
 namespace {
@@ -74,7 +75,7 @@ transport::hub_settings transport_settings(const endpoint_options& options) {
     transport::hub_settings out;
     out.handshake_timeout =
         std::chrono::ceil<std::chrono::milliseconds>(options.handshake_timeout);
-    out.max_frame_bytes = options.max_message_bytes + 2 * options.frame_bytes + (1 << 20);
+    out.max_frame_bytes = wire::frame_bytes_max(options.max_message_bytes);
     return out;
 }
 
@@ -90,6 +91,7 @@ node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id
     to.retry_min = from.retry_min;
     to.retry_max = from.retry_max;
     to.link_cost = from.link_cost;
+    to.message_bytes_max = from.max_message_bytes;
     to.frame_bytes = from.frame_bytes;
     to.link_window_bytes = from.link_window_bytes;
     to.peer_queue_bytes = from.peer_queue_bytes;

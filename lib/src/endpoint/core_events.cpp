@@ -43,6 +43,16 @@ void endpoint_core::peer_refused(std::string_view address, std::string_view publ
     say(error{ec::peer_not_authenticated, std::move(text)});
 }
 
+void endpoint_core::silent_ended(std::size_t count, std::string_view address) {
+    const auto limit =
+        std::chrono::ceil<std::chrono::milliseconds>(options_.handshake_timeout).count();
+    std::string text = count == 1 ? std::string{address}
+                                  : std::to_string(count) + " connections, the last of them from "
+                                        + std::string{address} + ",";
+    text += " connected and sent no hello within " + std::to_string(limit) + " ms";
+    say(error{ec::peer_timeout, std::move(text)});
+}
+
 // -- From the hub to the sockets and to subscribers -----------------------------------------------
 
 void endpoint_core::send(node::link_id link, shared_bytes frame) { sockets_->send(link, frame); }

@@ -47,6 +47,7 @@ struct hub_options {
     std::chrono::nanoseconds retry_min = std::chrono::milliseconds{100};
     std::chrono::nanoseconds retry_max = std::chrono::seconds{10};
     std::uint32_t link_cost = 0;  ///< 0: measured from the round trip
+    std::size_t message_bytes_max = std::size_t{64} << 20;  ///< of a larger one nothing is delivered
     std::size_t frame_bytes = 64 * 1024;
     std::size_t link_window_bytes = 4 * 1024 * 1024;
     std::size_t peer_queue_bytes = 64 * 1024 * 1024;
@@ -118,8 +119,9 @@ struct hub_counters {
     std::uint64_t dropped_overflow = 0;   ///< messages dropped because a peer's queue was full
     std::uint64_t dropped_no_path = 0;    ///< messages without any path left
     std::uint64_t dropped_late = 0;       ///< messages that came after their successors or twice
+    std::uint64_t dropped_too_big = 0;    ///< messages larger than a peer, or this endpoint, takes
     std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
-    std::uint64_t gaps = 0;               ///< holes that best-effort streams skipped
+    std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
     std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit

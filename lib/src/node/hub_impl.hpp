@@ -93,6 +93,8 @@ struct link_record final : session::channel_events {
     instant view_differs_since = never;
     std::uint64_t dropped_messages = 0;
     std::size_t queue_bytes_high = 0;
+    std::size_t message_bytes_max = wire::message_bytes_max;  ///< the largest that the peer takes
+    instant too_big_told_at{std::chrono::hours{-1}};
 
     [[nodiscard]] bool up() const noexcept { return now_in == phase::up && !ended; }
 
@@ -279,6 +281,11 @@ class hub_impl {
                    shared_bytes payload, std::uint32_t records, std::size_t headroom = 0);
     std::uint64_t originate_for(instant now, const section_ptr& body, const endpoint_id& receiver);
     void send_on(instant now, link_record& link, routed_section section, bool local);
+    bool make_fit(instant now, link_record& link, routed_section& section);
+    void tell_too_big(instant now, instant& told_at, std::string text);
+    void note_break(const link_record& link, std::span<const routed_section> unconfirmed);
+    bool broke_links(const endpoint_id& peer, const section_body& body) const;
+    batch_ptr without_too_big(const message_batch& batch);
     void section_received(link_record& link, const std::shared_ptr<const incoming_tree>& tree,
                           routed_section section);
     /// Finds new ways; what has none yet waits for one, best effort and `until` then. What must not
@@ -382,6 +389,14 @@ class hub_impl {
         routed_section section;
         instant until;
     };
+    /// Large sections whose receipt the last link to a peer had not confirmed when it broke.
+    struct suspect {
+        stream_key stream;
+        std::uint64_t number = 0;
+        unsigned breaks = 0;  ///< of links to this peer, one after the other
+    };
+    std::map<endpoint_id, std::vector<suspect>> suspects_;
+    instant too_big_told_at_{std::chrono::hours{-1}};
     std::deque<limbo_entry> limbo_;
     std::size_t limbo_bytes_ = 0;
     /// Came before we knew a path to its origin: waits until that is discovered.

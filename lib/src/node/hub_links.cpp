@@ -137,6 +137,7 @@ void hub_impl::send_hello(instant now, link_record& link, wire::frame_type type)
     hello.name = options_.name;
     hello.topology = overlay::encode(own_topology_for(link));
     hello.filter = overlay::encode(own_filter_);
+    hello.message_bytes_max = options_.message_bytes_max;
     link.send_frame(shared_bytes::copy_of(wire::encode(type, hello)));
     if (type == wire::frame_type::hello) {
         link.hello_again = now + hello_interval;
@@ -224,6 +225,10 @@ void hub_impl::note_peer(link_record& link, wire::hello_frame hello) {
     link.peer_name = std::move(hello.name);
     link.peer_topology = std::move(hello.topology);
     link.peer_filter = std::move(hello.filter);
+    if (hello.message_bytes_max != 0) {
+        link.message_bytes_max = std::min<std::uint64_t>(hello.message_bytes_max,
+                                                         wire::message_bytes_max);
+    }
 }
 
 // -- Who is who -----------------------------------------------------------------------------------
@@ -437,7 +442,11 @@ void hub_impl::end_link(instant now, link_record& link, sc how, const error& rea
     link.ended = true;
     std::vector<routed_section> orphans;
     if (was_up) {
+        const auto sent = link.channel->unconfirmed_sections();
         orphans = link.channel->take_undelivered();
+        if (reason.code() == ec::peer_unavailable || reason.code() == ec::peer_invalid) {
+            note_break(link, std::span{orphans}.first(sent));  // Not silent: the connection broke.
+        }
         stranded_bytes_ += link.channel->owed_bytes();
     }
     const auto at = links_.find(link.id);

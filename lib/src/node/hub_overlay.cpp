@@ -368,6 +368,7 @@ void hub_impl::forget(instant now) {
     }
     for (const auto& node : db_.forget_stale(now, options_.forget_after)) {
         receivers_.remove(node.index);
+        suspects_.erase(node.id);
         for (const auto mode : {delivery_mode::best_effort, delivery_mode::reliable}) {
             const stream_key key{node.id, mode};
             incoming_.erase(key);

@@ -9,6 +9,12 @@ namespace {
 constexpr std::size_t repair_cache_max = 4'096;
 // Control sections that wait for one link.
 constexpr std::size_t urgent_sections_max = 4'096;
+// A section as large as this that was on its way when so many links to a peer broke, one after the
+// other, does not get another one.
+constexpr std::size_t suspect_bytes_min = 1024 * 1024;
+constexpr unsigned broken_links_max = 3;
+// What is too big is told of no more often than this, for each peer.
+constexpr auto too_big_pause = std::chrono::seconds{1};
 
 std::uint16_t mixed(std::uint16_t tag, const endpoint_id& id) {
     const auto own = static_cast<std::uint16_t>(id.bytes()[0] | id.bytes()[1] << 8);
@@ -17,7 +23,92 @@ std::uint16_t mixed(std::uint16_t tag, const endpoint_id& id) {
 
 }  // namespace
 
+/// Is the content of a section more than the far end takes? Then it is dropped, and its heads go on
+/// alone: the receivers behind that link go over it, and reliable streams acknowledge it, where a
+/// section that never came would hold all later ones up. False where there is nothing to go on.
+bool hub_impl::make_fit(instant now, link_record& link, routed_section& section) {
+    const auto& body = *section.body;
+    const auto size = body.payload.size();
+    const auto most = link.message_bytes_max;
+    const bool broken = broke_links(link.peer, body);
+    if (!broken && size <= wire::section_bytes_max(most)
+        && (body.records != 1 || size <= most + wire::record_slack_bytes)) {
+        return true;
+    }
+    const auto lost = std::max<std::uint32_t>(body.records, 1);
+    counters_.dropped_too_big += lost;
+    link.dropped_messages += lost;
+    const auto peer = "\"" + link.peer_name + "\" (" + to_string(link.peer) + ") at " + link.address;
+    const auto what = (body.records == 1 ? "a message of " : "messages of ") + std::to_string(size)
+                      + " bytes" + (body.records == 1 ? " with its topic" : "");
+    tell_too_big(now, link.too_big_told_at,
+                 broken ? what + ", with which " + std::to_string(broken_links_max)
+                              + " links in a row to " + peer + " broke: dropped"
+                        : what + " for " + peer + ", which takes messages of up to "
+                              + std::to_string(most) + " bytes: dropped");
+    if (!body.is_data()) {
+        return false;
+    }
+    auto heads = std::make_shared<section_body>(body);
+    heads->payload = {};
+    heads->records = 0;
+    section.body = std::move(heads);
+    return true;
+}
+
+/// Tells of it, but not of each of many.
+void hub_impl::tell_too_big(instant now, instant& told_at, std::string text) {
+    if (now >= told_at + too_big_pause) {
+        told_at = now;
+        output_.notify(error{ec::message_too_big, std::move(text)});
+    }
+}
+
+/// Remembers what was on its way when a link broke. A peer may hang up because of what it is sent,
+/// and that must not go on for ever. Only large sections can be what a peer does not take: all
+/// others are within what every endpoint does.
+void hub_impl::note_break(const link_record& link, std::span<const routed_section> unconfirmed) {
+    std::vector<suspect> fresh;
+    const auto before = suspects_.find(link.peer);
+    for (const auto& section : unconfirmed) {
+        const auto& body = *section.body;
+        if (!body.is_data() || body.payload.size() <= suspect_bytes_min) {
+            continue;
+        }
+        suspect one{{body.origin, static_cast<delivery_mode>(body.kind())}, body.number, 1};
+        if (before != suspects_.end()) {
+            for (const auto& old : before->second) {
+                if (old.stream == one.stream && old.number == one.number) {
+                    one.breaks = old.breaks + 1;
+                }
+            }
+        }
+        fresh.push_back(one);
+    }
+    if (!fresh.empty()) {
+        suspects_[link.peer] = std::move(fresh);
+    } else if (before != suspects_.end()) {
+        suspects_.erase(before);
+    }
+}
+
+bool hub_impl::broke_links(const endpoint_id& peer, const section_body& body) const {
+    if (suspects_.empty() || !body.is_data() || body.payload.size() <= suspect_bytes_min) {
+        return false;
+    }
+    const auto at = suspects_.find(peer);
+    const stream_key stream{body.origin, static_cast<delivery_mode>(body.kind())};
+    return at != suspects_.end()
+           && std::any_of(at->second.begin(), at->second.end(), [&](const suspect& one) {
+                  return one.stream == stream && one.number == body.number
+                         && one.breaks >= broken_links_max;
+              });
+}
+
 void hub_impl::send_on(instant now, link_record& link, routed_section section, bool local) {
+    if (!make_fit(now, link, section)) {
+        return;
+    }
     auto& channel = *link.channel;
     const auto count = section.body->records;
     if (!section.body->is_data()) {

@@ -160,6 +160,9 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
     batch->hops = hops;
     batch->mode = static_cast<delivery_mode>(body->kind());
     const batch_ptr held{batch};
+    if (body->records == 0) {
+        ++counters_.gaps;  // Too big for a link on its way, which brought the rest of it.
+    }
     const auto at = links_.find(from);
     auto* link = at != links_.end() && at->second->up() ? at->second.get() : nullptr;
     full_scratch_.clear();
@@ -186,11 +189,13 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
 void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>& full,
                              bool spare_full) {
     std::size_t count = 0;
+    bool too_big = false;
     const std::vector<subscriber_id>* all = nullptr;  // While one topic's list says it all.
     std::set<subscriber_id> merged;
     wire::record_cursor cursor{batch->records.span()};
     for (wire::record record; cursor.next(record);) {
         ++count;
+        too_big = too_big || record.payload.size() > options_.message_bytes_max;
         if (record.same_topic) {
             continue;
         }
@@ -221,6 +226,10 @@ void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>&
         ++counters_.malformed;  // Subscribers and their bounds rely on what a batch says of itself.
         return;
     }
+    if (too_big) {
+        deliver_batch(without_too_big(*batch), full, spare_full);
+        return;
+    }
     std::vector<subscriber_id> list{merged.begin(), merged.end()};
     if (spare_full) {
         list = all != nullptr ? *all : list;
@@ -234,6 +243,40 @@ void hub_impl::deliver_batch(const batch_ptr& batch, std::vector<subscriber_id>&
         counters_.delivered += batch->count;
         output_.deliver(to, batch, full);
     }
+}
+
+/// What is left of a batch that has messages larger than this endpoint takes.
+batch_ptr hub_impl::without_too_big(const message_batch& batch) {
+    std::vector<std::byte> kept;
+    std::string_view topic;  // Of the last one that was kept.
+    std::uint32_t count = 0;
+    wire::record_cursor cursor{batch.records.span()};
+    for (wire::record record; cursor.next(record);) {
+        const auto size = record.payload.size();
+        if (size > options_.message_bytes_max) {
+            ++counters_.dropped_too_big;
+            tell_too_big(now_, too_big_told_at_,
+                         "a message of " + std::to_string(size) + " bytes from "
+                             + to_string(batch.origin) + ", while max_message_bytes is "
+                             + std::to_string(options_.message_bytes_max) + " here: dropped");
+            continue;
+        }
+        const bool same = count > 0 && record.topic == topic;
+        const auto at = kept.size();
+        kept.resize(at + wire::record_size(record.topic, size, same));
+        auto* to = wire::put_record_head(kept.data() + at, record.topic, size, same);
+        std::copy(record.payload.begin(), record.payload.end(), to);
+        topic = record.topic;
+        ++count;
+    }
+    auto* out = new message_batch;
+    out->records = shared_bytes::copy_of(kept);
+    out->origin = batch.origin;
+    out->sent_at = batch.sent_at;
+    out->count = count;
+    out->hops = batch.hops;
+    out->mode = batch.mode;
+    return batch_ptr{out};
 }
 
 void hub_impl::subscriber_drained(instant now, subscriber_id id) {

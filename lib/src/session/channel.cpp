@@ -36,6 +36,8 @@ constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
 // Of frames larger than this, small sections are copied out rather than kept with all of it.
 constexpr std::size_t copy_frame_min = 4 * 1024;
+// A section that is larger than a frame should be goes into one that has no more than this so far.
+constexpr std::size_t lone_section_at_max = 64 * 1024;
 constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
 
 /// Writes a section up to its payload.
@@ -119,6 +121,14 @@ std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_m
         at = queue_.erase(at);
     }
     return dropped;
+}
+
+std::size_t channel::unconfirmed_sections() const noexcept {
+    std::size_t count = 0;
+    for (const auto& frame : unacknowledged_) {
+        count += frame.sections.size();
+    }
+    return count;
 }
 
 std::vector<routed_section> channel::take_undelivered() {
@@ -285,10 +295,11 @@ shared_bytes channel::pack(bool with_sections, sent_frame& frame, channel_events
     return out.finish();
 }
 
-/// Does another section still fit? The first one always does.
+/// Does another section still fit? One alone always does, but not behind much else: the far end has
+/// a bound for a frame.
 bool channel::fits(const routed_section& section, const frame_builder& out,
                    const sent_frame& frame) const {
-    return frame.sections.empty()
+    return (frame.sections.empty() && out.size <= lone_section_at_max)
            || out.size + section.body->payload.size() <= options_.frame_bytes;
 }
 

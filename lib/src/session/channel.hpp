@@ -81,7 +81,10 @@ class channel {
     /// Removes waiting best-effort sections, oldest first, until `bytes` and `messages` fit.
     /// Returns the number of messages removed.
     std::uint64_t drop_oldest(std::size_t bytes_max, std::size_t messages_max);
-    /// The link has ended: all sections whose receipt is not confirmed, in order.
+    /// Sections that have been sent and whose receipt is not confirmed.
+    [[nodiscard]] std::size_t unconfirmed_sections() const noexcept;
+    /// The link has ended: all sections whose receipt is not confirmed, in order, those
+    /// that have been sent first.
     std::vector<routed_section> take_undelivered();
 
     // -- Receiving --------------------------------------------------------------------------

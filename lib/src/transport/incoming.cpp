@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -21,6 +22,11 @@ namespace {
 /// A link whose connection is gone is reported after this time even if a flood of other links'
 /// frames keeps us from making sure that we have read its last one.
 constexpr std::chrono::milliseconds dying_max{100};
+/// libzmq ends connections that have not shown who they are by `handshake_timeout`, and it counts
+/// them; those that it leaves are ours to end, so long after that.
+constexpr std::chrono::milliseconds silence_grace{250};
+/// Silent connections are ended in bunches, for the sake of who reads of it.
+constexpr std::chrono::seconds silence_pause{1};
 
 /// Does a process listen at this path? libzmq would silently take the path away from it.
 bool somebody_listens(const std::string& path) {
@@ -201,17 +207,17 @@ void socket_hub_impl::evict(link& one, error reason) {
     shut_down(one);
 }
 
-/// Ends the connection below a link. The descriptor is libzmq's, which may close it at any time, so
+/// Ends the connection at a descriptor. The descriptor is libzmq's, which may close it at any time, so
 /// that the number may name something else by now: take hold of it first, then look what it is.
-void socket_hub_impl::shut_down(const link& one) {
-    if (one.fd < 0) {
+void socket_hub_impl::shut_down(int fd, ino_t inode) {
+    if (fd < 0) {
         return;
     }
-    const int held = ::fcntl(one.fd, F_DUPFD_CLOEXEC, 0);
+    const int held = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (held < 0) {
         return;
     }
-    if (one.inode != 0 && inode_of(held) == one.inode) {
+    if (inode != 0 && inode_of(held) == inode) {
         ::shutdown(held, SHUT_RDWR);
     }
     ::close(held);
@@ -225,7 +231,7 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
         switch (what->type) {
             case ZMQ_EVENT_ACCEPTED:
                 ++counters_.accepted_connections;
-                from.connected.insert(fd);
+                expect_frame(from, fd);
                 break;
             case ZMQ_EVENT_DISCONNECTED: {
                 from.connected.erase(fd);
@@ -238,6 +244,54 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
                 ++counters_.failed_handshakes;
                 break;
         }
+    }
+}
+
+/// A connection opens a link with its first frame. One that never sends any is known to nobody
+/// above, so its time is ours to watch.
+void socket_hub_impl::expect_frame(listener& from, int fd) {
+    const connection one{inode_of(fd), ++last_serial_, false};
+    from.connected[fd] = one;
+    from.expected.push_back(
+        {steady::now() + settings_.handshake_timeout + silence_grace, fd, one.serial});
+    if (from.expected.size() == 1) {
+        watch_silence(from);
+    }
+}
+
+void socket_hub_impl::watch_silence(const listener& from) {
+    timers_.emplace(std::max(from.expected.front().due, from.silence_told + silence_pause),
+                    timer{timer::kind_type::first_frames, from.info.id, 0});
+}
+
+/// Ends the connections that should have spoken by now.
+void socket_hub_impl::end_silent(listener& from) {
+    read_listener_monitor(from);  // Who has gone meanwhile is not there to be ended.
+    const auto now = steady::now();
+    std::size_t count = 0;
+    std::string address;
+    while (!from.expected.empty() && from.expected.front().due <= now) {
+        const auto due = from.expected.front();
+        from.expected.pop_front();
+        const auto found = from.connected.find(due.fd);
+        if (found == from.connected.end() || found->second.serial != due.serial
+            || found->second.spoke) {
+            continue;
+        }
+        ++count;
+        ++counters_.failed_handshakes;
+        address = remote_address(due.fd);
+        shut_down(due.fd, found->second.inode);
+    }
+    if (count > 0) {
+        from.silence_told = now;
+    }
+    if (!from.expected.empty()) {
+        watch_silence(from);
+    }
+    if (count > 0) {
+        reported_ = true;
+        report_.silent_ended(count, address.empty() ? from.info.url : address);
     }
 }
 
@@ -361,8 +415,10 @@ link* socket_hub_impl::accept(listener& from, std::string_view routing_id, zmq_m
         if (const auto old = from.by_fd.find(one.fd); old != from.by_fd.end()) {
             let_die(*old->second, {ec::peer_unavailable, "the peer is gone"});
         }
-        stands = from.connected.contains(one.fd);
+        const auto connected = from.connected.find(one.fd);
+        stands = connected != from.connected.end();
         if (stands) {
+            connected->second.spoke = true;
             one.inode = inode_of(one.fd);
             if (auto exact = remote_address(one.fd); !exact.empty()) {
                 address = std::move(exact);

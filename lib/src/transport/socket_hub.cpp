@@ -266,6 +266,12 @@ void socket_hub_impl::run_timers() {
             }
             continue;
         }
+        if (due.kind == timer::kind_type::first_frames) {
+            if (const auto found = listeners_.find(due.id); found != listeners_.end()) {
+                end_silent(*found->second);
+            }
+            continue;
+        }
         const auto found = attempts_.find(due.id);
         if (found != attempts_.end() && found->second->serial == due.serial) {
             auto& attempt = *found->second;

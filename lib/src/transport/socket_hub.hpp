@@ -36,7 +36,8 @@ struct security {
 };
 
 struct hub_settings {
-    /// A connection to a listener that has not shown who it is by then is dropped.
+    /// A connection to a listener that has not shown who it is by then is dropped; so is, a
+    /// little later, one that has and then sent no frame.
     std::chrono::milliseconds handshake_timeout{5000};
     /// How long a link that we close may take to hand on what is queued.
     std::chrono::milliseconds linger{500};
@@ -60,7 +61,7 @@ struct transport_counters {
     std::uint64_t sent_frames = 0, sent_bytes = 0;
     std::uint64_t received_frames = 0, received_bytes = 0;
     std::uint64_t accepted_connections = 0;  ///< TCP or ipc connections, before any handshake
-    std::uint64_t failed_handshakes = 0;     ///< of those
+    std::uint64_t failed_handshakes = 0;     ///< of those; also those that never sent a frame
     std::uint64_t refused_peers = 0;         ///< of those, by key
     std::uint64_t malformed_messages = 0;    ///< of more or fewer parts than ours have
     std::uint64_t dropped_frames = 0;        ///< handed to `send` for a link that was gone
@@ -90,6 +91,10 @@ class events {
     /// A listener of ours kept a peer out. `address` is its IP address, or empty over ipc.
     virtual void peer_refused(std::string_view address, std::string_view public_key,
                               std::string_view why) = 0;
+    /// So many connections to a listener of ours had shown who they are, but sent nothing within
+    /// `handshake_timeout`, and were ended; `address` is that of the last of them. At most once a
+    /// second for each listener.
+    virtual void silent_ended(std::size_t count, std::string_view address) = 0;
 };
 
 class socket_hub_impl;

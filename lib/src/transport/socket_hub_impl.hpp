@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace bzmq::transport {
@@ -59,14 +59,30 @@ struct text_hash {
     }
 };
 
+/// A connection to a listener, by what the monitor tells of it.
+struct connection {
+    ino_t inode = 0;
+    std::uint64_t serial = 0;  ///< descriptors are used again
+    bool spoke = false;        ///< its first frame has come
+};
+
 struct listener {
+    /// A connection that must speak by `due`, or has spoken or gone meanwhile.
+    struct expected_word {
+        steady::time_point due;
+        int fd = -1;
+        std::uint64_t serial = 0;
+    };
+
     listener_info info;
     zmq_socket router;
     std::unique_ptr<monitor> watch;
     source router_source, monitor_source;
     std::unordered_map<std::string, link*, text_hash, std::equal_to<>> by_routing_id;
     std::unordered_map<int, link*> by_fd;
-    std::unordered_set<int> connected;  ///< descriptors of the connections that stand
+    std::unordered_map<int, connection> connected;  ///< those that stand, by descriptor
+    std::deque<expected_word> expected;             ///< in the order of their time
+    steady::time_point silence_told{};              ///< when some were last ended
     std::vector<link_id> dying;
     steady::time_point dying_since;
     bool dead = false;
@@ -122,9 +138,9 @@ class socket_hub_impl {
         error reason;
     };
     struct timer {
-        enum class kind_type : std::uint8_t { attempt, linger };
+        enum class kind_type : std::uint8_t { attempt, linger, first_frames };
         kind_type kind{};
-        std::uint32_t id = 0;      ///< target or link
+        std::uint32_t id = 0;      ///< target, link or listener
         std::uint64_t serial = 0;  ///< of the attempt
     };
     struct context_deleter {
@@ -158,7 +174,11 @@ class socket_hub_impl {
     void finish_dying(listener& from, bool all_read);
     void forget_incoming(link& one);
     void evict(link& one, error reason);
-    static void shut_down(const link& one);
+    void expect_frame(listener& from, int fd);
+    void watch_silence(const listener& from);
+    void end_silent(listener& from);
+    static void shut_down(const link& one) { shut_down(one.fd, one.inode); }
+    static void shut_down(int fd, ino_t inode);
 
     // outgoing.cpp
     void dial(std::unique_ptr<connector> attempt);

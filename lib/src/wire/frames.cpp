@@ -51,6 +51,9 @@ std::vector<std::byte> encode(frame_type type, const hello_frame& frame) {
     out.bytes(frame.topology);
     out.varint(frame.filter.size());
     out.bytes(frame.filter);
+    if (frame.message_bytes_max != 0) {
+        out.varint(frame.message_bytes_max);
+    }
     return bytes;
 }
 
@@ -74,6 +77,9 @@ std::optional<hello_frame> decode_hello(byte_reader& in) {
     frame.capabilities = in.varint();
     frame.topology = get_blob(in);
     frame.filter = get_blob(in);
+    if (!in.done()) {
+        frame.message_bytes_max = in.varint();
+    }
     if (frame.id.is_nil()) {
         in.fail();
     }

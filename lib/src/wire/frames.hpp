@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -24,6 +25,31 @@ constexpr std::size_t name_bytes_max = 255;
 constexpr std::size_t goodbye_text_max = 1024;
 constexpr std::size_t control_record_bytes_max = 16 * 1024 * 1024;
 
+/// The largest message that any endpoint takes; one that does not tell is taken for one of those.
+constexpr std::size_t message_bytes_max = std::size_t{64} << 20;
+/// The most that any sender packs into one section of several messages: whatever the size of a
+/// message that an endpoint takes, it takes such sections.
+constexpr std::size_t shared_section_bytes_max = std::size_t{16} << 20;
+/// What messages bring along in a section: their topics, and those of the last message that fits;
+/// what stores say about a value.
+constexpr std::size_t section_slack_bytes = std::size_t{2} << 20;
+/// A message's topic, and two lengths.
+constexpr std::size_t record_slack_bytes = (std::size_t{64} << 10) + 32;
+/// Heads of a frame with one section: at most 65,536 nodes, their tree and their distances, and
+/// what goes ahead of it.
+constexpr std::size_t frame_slack_bytes = std::size_t{4} << 20;
+
+/// The longest payload of a section that an endpoint takes whose messages may have `limit` bytes.
+constexpr std::size_t section_bytes_max(std::size_t limit) {
+    return std::max(limit, shared_section_bytes_max) + section_slack_bytes;
+}
+/// The longest frame that it takes: such a section, or a link-state record.
+constexpr std::size_t frame_bytes_max(std::size_t limit) {
+    return section_bytes_max(limit) + frame_slack_bytes;
+}
+static_assert(section_bytes_max(0) >= control_record_bytes_max);
+static_assert(frame_bytes_max(message_bytes_max) <= std::size_t{80} << 20);
+
 enum class frame_type : std::uint8_t {
     hello = 1,     ///< connector to listener, first on the link
     welcome = 2,   ///< listener's answer
@@ -45,6 +71,8 @@ struct hello_frame {
     std::uint64_t capabilities = 0;
     std::vector<std::byte> topology;  ///< the sender's own topology record, encoded
     std::vector<std::byte> filter;    ///< the sender's own filter record, encoded
+    /// The largest message that the sender takes; 0: not told.
+    std::uint64_t message_bytes_max = 0;
 };
 
 struct goodbye_frame {
