@@ -16,6 +16,8 @@
 #include "endpoint/request_room.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
+#include "replica/limits.hpp"
+#include "wire/frames.hpp"
 
 namespace bzmq {
 namespace {
@@ -28,6 +30,10 @@ constexpr auto shutdown_publish_max = 1s;
 constexpr auto allow_list_interval = 1s;
 // What one turn publishes at most, so that acknowledgements are not kept waiting.
 constexpr std::size_t turn_bytes = std::size_t{1} << 20;
+// As many bytes of messages as any sender's `frame_bytes` may put into one section, and what a
+// message brings along there.
+constexpr std::size_t sections_shared_max = std::size_t{16} << 20;
+constexpr std::size_t section_slack = std::size_t{2} << 20;
 
 /// Copes with there being no memory for a text.
 error broken(const char* what) noexcept {
@@ -74,8 +80,13 @@ transport::hub_settings transport_settings(const endpoint_options& options) {
     transport::hub_settings out;
     out.handshake_timeout =
         std::chrono::ceil<std::chrono::milliseconds>(options.handshake_timeout);
-    out.max_frame_bytes = options.max_message_bytes + 2 * options.frame_bytes + (1 << 20);
+    out.max_frame_bytes = wire::frame_bytes_max;
     return out;
+}
+
+/// Of the messages in one section, which may be several that fill a frame of some sender.
+std::size_t section_bytes_max(const endpoint_options& options) {
+    return std::max(options.max_message_bytes, sections_shared_max) + section_slack;
 }
 
 node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id& self) {
@@ -91,6 +102,8 @@ node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id
     to.retry_max = from.retry_max;
     to.link_cost = from.link_cost;
     to.frame_bytes = from.frame_bytes;
+    to.section_bytes_max = section_bytes_max(from);
+    to.store_message_bytes_max = replica::message_bytes_max + 1;
     to.link_window_bytes = from.link_window_bytes;
     to.peer_queue_bytes = from.peer_queue_bytes;
     to.peer_queue_messages = from.peer_queue_messages;

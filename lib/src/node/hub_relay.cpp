@@ -21,7 +21,10 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
     auto& channel = *link.channel;
     const auto count = section.body->records;
     if (!section.body->is_data()) {
-        if (!local && channel.urgent_sections() >= urgent_sections_max) {
+        const bool bulk = (section.body->flags & wire::section_bulk) != 0;
+        if (!local
+            && (bulk ? channel.bulk_sections() : channel.urgent_sections())
+                   >= urgent_sections_max) {
             return;  // Whoever sent it asks or tells again.
         }
         if (channel.urgent_bytes() >= options_.peer_queue_bytes) {
