@@ -669,7 +669,8 @@ TEST_F(channels, a_subscriber_that_stays_full_for_long_is_no_reason_to_give_its_
 
 TEST_F(channels, a_large_frame_on_a_slow_path_may_take_its_time) {
     run(5ms);
-    a.machine->push(now, section(1, to_b, std::string(std::size_t{4} << 20, 'x')));
+    // Sections are cut, link-state records are not.
+    a.machine->push_control(wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
     a.machine->flush(now, 0, a);
     a.sent.clear();
     EXPECT_FALSE(a.machine->unanswered(now + 60s));

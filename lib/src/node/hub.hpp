@@ -46,6 +46,7 @@ struct hub_options {
     std::chrono::nanoseconds retry_max = std::chrono::seconds{10};
     std::uint32_t link_cost = 0;  ///< 0: measured from the round trip
     std::size_t frame_bytes = 64 * 1024;
+    std::size_t part_bytes = 0;  ///< of longer sections, for tests; 0: the session's choice
     /// The longest sections that are taken: of messages, and of what stores say.
     std::size_t section_bytes_max = std::size_t{66} << 20;
     std::size_t store_message_bytes_max = std::size_t{67} << 20;

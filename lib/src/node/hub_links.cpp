@@ -257,6 +257,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     session::channel_options options;
     options.self = options_.self;
     options.frame_bytes = options_.frame_bytes;
+    options.part_bytes = options_.part_bytes;
     options.window_bytes = options_.link_window_bytes;
     options.overdraft_bytes = overdraft_bytes();
     options.data_section_bytes_max = options_.section_bytes_max;

@@ -22,12 +22,12 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
     const auto count = section.body->records;
     if (!section.body->is_data()) {
         const bool bulk = (section.body->flags & wire::section_bulk) != 0;
-        if (!local
-            && (bulk ? channel.bulk_sections() : channel.urgent_sections())
-                   >= urgent_sections_max) {
+        const auto sections = bulk ? channel.bulk_sections() : channel.urgent_sections();
+        const auto bytes = bulk ? channel.bulk_bytes() : channel.urgent_bytes();
+        if (!local && sections >= urgent_sections_max) {
             return;  // Whoever sent it asks or tells again.
         }
-        if (channel.urgent_bytes() >= options_.peer_queue_bytes) {
+        if (bytes >= options_.peer_queue_bytes) {
             ++counters_.dropped_store;  // Only stores can make as much; they send again.
             return;
         }

@@ -35,7 +35,7 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
 // Of what is large, no more is under way than the path carried in this time of late: what comes
-// between waits so long behind it, and half as much again of what is under way already.
+// between waits no longer than that behind it, and for the part that is on the line.
 constexpr auto pace_time = 500ms;
 // Smaller frames say how long the path is, not how fast.
 constexpr std::size_t pace_sample_min = 64 * 1024;
@@ -96,7 +96,8 @@ struct channel::frame_builder {
 channel::channel(channel_options options, instant now)
     : options_(options), answered_at_(now), last_heard_(now), heartbeat_due_(now) {
     options_.frame_bytes = std::min(options.frame_bytes, batch_bytes_max);
-    part_bytes_ = std::max(options_.frame_bytes, part_bytes_min);
+    part_bytes_ = options_.part_bytes != 0 ? options_.part_bytes
+                                           : std::max(options_.frame_bytes, part_bytes_min);
 }
 
 // -- Sending --------------------------------------------------------------------------------------
@@ -390,12 +391,12 @@ shared_bytes channel::pack(bool with_bulk, bool with_data, sent_frame& frame,
     return out.finish();
 }
 
-/// Does another section still fit? The first one always does, unless it is to be cut.
+/// Does another section still fit? The first one always does; what is to be cut goes alone.
 bool channel::fits(const routed_section& section, const frame_builder& out,
                    const sent_frame& frame) const {
-    return frame.sections.empty()
-               ? !is_large(section)
-               : out.size + section.body->payload.size() <= options_.frame_bytes;
+    return !is_large(section)
+           && (frame.sections.empty()
+               || out.size + section.body->payload.size() <= options_.frame_bytes);
 }
 
 void channel::put_section(routed_section& section, frame_builder& out) {

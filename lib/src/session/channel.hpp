@@ -33,6 +33,7 @@ constexpr std::size_t batch_bytes_max = std::size_t{1} << 20;
 struct channel_options {
     endpoint_id self;
     std::size_t frame_bytes = 64 * 1024;
+    std::size_t part_bytes = 0;  ///< 0: as `part_bytes_min` says
     std::size_t window_bytes = 4 * 1024 * 1024;
     /// What a peer may send while it is paused, whatever window it has chosen.
     std::size_t overdraft_bytes = overdraft_bytes_min;
@@ -81,9 +82,10 @@ class channel {
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
     /// Control sections that wait to be sent, without those of stores.
     [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_.sections.size(); }
+    [[nodiscard]] std::size_t urgent_bytes() const noexcept { return urgent_.bytes; }
     /// Those of stores.
     [[nodiscard]] std::size_t bulk_sections() const noexcept { return bulk_.sections.size(); }
-    [[nodiscard]] std::size_t urgent_bytes() const noexcept { return urgent_.bytes + bulk_.bytes; }
+    [[nodiscard]] std::size_t bulk_bytes() const noexcept { return bulk_.bytes; }
     /// Bytes of control items that wait to be sent.
     [[nodiscard]] std::size_t queued_control_bytes() const noexcept { return control_bytes_; }
     /// Bytes held for retransmission.
