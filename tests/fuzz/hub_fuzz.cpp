@@ -92,6 +92,8 @@ class driver {
         node::hub_options options;
         options.self = id_of(self);
         options.frame_bytes = 2048;
+        options.part_bytes = 200;
+        options.section_bytes_max = options.store_message_bytes_max = 8 * 1024;
         options.link_window_bytes = 16 * 1024;
         options.peer_queue_bytes = 64 * 1024;
         options.peer_queue_messages = 64;
@@ -180,10 +182,28 @@ class driver {
         head.distances = {in_.u8()};
         head.hops = in_.u8() & 127;
         head.path_tag = in_.u8();
-        head.records = in_.u8() & 3;
+        const auto records = in_.u8();
+        head.records = records & 3;
         const auto payload = some_bytes();
+        if ((records & 0x80) != 0) {
+            head.flags |= wire::section_in_parts;
+            head.total = payload.size() + (records & 0x7c);
+        }
         std::byte raw[256];
         out.bytes({raw, wire::put_section_head(raw, head, payload.size())});
+        out.bytes(payload);
+        give(link, bytes);
+    }
+    /// More of a section that came in parts, perhaps.
+    void part() {
+        const auto link = some_link();
+        std::vector<std::byte> bytes;
+        byte_writer out{bytes};
+        batch_start(out, link);
+        const auto lane = static_cast<wire::part_lane>(in_.u8() & 1);
+        const auto payload = some_bytes();
+        std::byte raw[wire::part_head_bytes_max];
+        out.bytes({raw, wire::put_part_head(raw, lane, payload.size())});
         out.bytes(payload);
         give(link, bytes);
     }
@@ -281,6 +301,9 @@ class driver {
                 } else {
                     hub_->subscriber_drained(now_, 1);
                 }
+                break;
+            case 14:
+                part();
                 break;
             case 13:
                 hub_->ping(now_, 1, id_of(in_.u8() % 8));

@@ -51,9 +51,11 @@ struct side final : channel_events {
     std::vector<endpoint_id> origins;
     std::vector<std::string> controls;
     std::function<void(const section_body&)> on_section;
+    std::size_t largest_block = 0;
 
     void send_frame(shared_bytes frame) override { sent.push_back(std::move(frame)); }
     block_ptr allocate(std::size_t capacity) override {
+        largest_block = std::max(largest_block, capacity);
         return block_ptr{new_heap_block(capacity)};
     }
     void section_received(const std::shared_ptr<const incoming_tree>& tree,
@@ -293,6 +295,235 @@ TEST_F(channels, what_is_pushed_arrives_once_in_order_through_loss_copies_and_re
     }
 }
 
+/// Bytes of which no two stretches are alike.
+std::string varied(std::size_t size, std::uint64_t seed = 1) {
+    prng random{seed};
+    std::string out(size, ' ');
+    for (auto& each : out) {
+        each = static_cast<char>(random.below(256));
+    }
+    return out;
+}
+
+/// What endpoints tell each other, rather than messages.
+routed_section control(std::uint64_t number, subtree_ptr tree, std::string_view payload,
+                       std::uint8_t more_flags = 0) {
+    auto made = section(number, std::move(tree), payload);
+    auto body = std::make_shared<section_body>(*made.body);
+    body->flags = static_cast<std::uint8_t>(
+        static_cast<std::uint8_t>(wire::section_kind::control) | more_flags);
+    body->records = 0;
+    made.body = std::move(body);
+    return made;
+}
+routed_section of_a_store(std::uint64_t number, subtree_ptr tree, std::string_view payload) {
+    return control(number, std::move(tree), payload, wire::section_bulk);
+}
+
+class parts : public channels {
+  protected:
+    /// Carries both ways for `span` as a line does that takes so many bytes in a second; false where
+    /// somebody was silent for too long.
+    bool crawl(std::chrono::nanoseconds span, std::size_t bytes_per_second) {
+        for (const auto end = now + span; now < end; now += 1ms) {
+            flush();
+            for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+                auto& spare = spare_[from == &a ? 0 : 1];
+                spare = std::min(spare + bytes_per_second / 1000, std::size_t{1} << 20);
+                while (!from->sent.empty() && from->sent.front().size() <= spare) {
+                    spare -= from->sent.front().size();
+                    EXPECT_TRUE(to->give(now, from->sent.front()));
+                    from->sent.pop_front();
+                }
+                if (from->sent.empty()) {
+                    spare = 0;
+                }
+            }
+            if (a.machine->timed_out(now) || b.machine->timed_out(now)
+                || a.machine->unanswered(now)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    std::size_t spare_[2] = {};
+};
+
+TEST_F(parts, a_large_section_arrives_as_it_was) {
+    const auto payload = varied(1'000'001);
+    std::string came;
+    b.on_section = [&](const section_body& body) {
+        came = body.payload.view();
+        EXPECT_EQ(body.records, 1U);
+        EXPECT_EQ(body.flags, 0U);
+    };
+    std::size_t largest = 0;
+    std::size_t batches = 0;
+    a.machine->push(now, section(1, to_b, payload));
+    EXPECT_GE(a.machine->queued_bytes(), payload.size());
+    run(20ms, [&](const shared_bytes& frame) {
+        largest = std::max(largest, frame.size());
+        batches += is(frame, wire::frame_type::batch) ? 1 : 0;
+        return false;
+    });
+    EXPECT_EQ(b.numbers, one_to(1));
+    EXPECT_TRUE(came == payload);
+    EXPECT_LT(largest, part_bytes_min + 1024);
+    EXPECT_EQ(batches, payload.size() / part_bytes_min + 1);
+    EXPECT_EQ(a.machine->queued_bytes(), 0U);
+    EXPECT_TRUE(a.machine->drained());
+    EXPECT_EQ(a.machine->counters().sent_messages, 1U);
+    EXPECT_EQ(b.machine->counters().received_messages, 1U);
+    EXPECT_EQ(b.machine->partial_bytes(), 0U);
+}
+
+TEST_F(parts, what_fits_one_frame_is_not_cut) {
+    a.machine->push(now, section(1, to_b, std::string(part_bytes_min, 'x')));
+    a.machine->push(now, section(2, to_b, std::string(part_bytes_min + 1, 'x')));
+    flush();
+    EXPECT_EQ(count(a, wire::frame_type::batch), 2U);
+    run(20ms);
+    EXPECT_EQ(b.numbers, one_to(2));
+}
+
+TEST_F(parts, large_and_small_sections_arrive_in_order_through_loss_and_copies) {
+    for (const std::uint64_t seed : {1, 2, 3, 4}) {
+        a = side{};
+        b = side{};
+        channel_options options;
+        options.peer_timeout = 60s;
+        start(options);
+        prng random{seed};
+        std::vector<std::string> sent;
+        std::vector<std::string> came;
+        b.on_section = [&](const section_body& body) { came.emplace_back(body.payload.view()); };
+        for (std::uint64_t i = 1; i <= 30; ++i) {
+            const bool large = random.below(3) == 0;
+            sent.push_back(varied(random.below(large ? 1'000'000 : 5'000), i));
+            a.machine->push(now, section(i, to_b, sent.back()));
+        }
+        for (const auto end = now + 60s; !a.machine->drained() && now < end; now += 1ms) {
+            flush();
+            for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+                for (const auto& frame : std::exchange(from->sent, {})) {
+                    const auto luck = random.below(10);  // Lost, twice, or as it should be.
+                    for (int copy = luck == 0 ? 0 : luck == 1 ? 2 : 1; copy > 0; --copy) {
+                        ASSERT_TRUE(to->give(now, frame)) << "seed " << seed;
+                    }
+                }
+            }
+        }
+        EXPECT_EQ(b.numbers, one_to(30)) << "seed " << seed;
+        EXPECT_TRUE(came == sent) << "seed " << seed;
+    }
+}
+
+TEST_F(parts, a_slow_link_is_heard_of_all_along_and_carries_what_is_urgent) {
+    channel_options options;
+    options.peer_timeout = 1s;
+    options.heartbeat_interval = 250ms;
+    start(options);
+    constexpr std::size_t slow = 256 * 1024;
+    a.machine->push(now, section(1, to_b, varied(3 << 20)));
+    a.machine->push(now, of_a_store(2, to_b, varied(3 << 20)));
+    ASSERT_TRUE(crawl(4s, slow));
+    EXPECT_TRUE(b.numbers.empty());
+    for (std::uint64_t i = 100; i < 110; ++i) {
+        a.machine->push(now, control(i, to_b, "?"));
+        const auto asked = now;
+        while (b.numbers.size() < i - 99 && now < asked + 10s) {
+            ASSERT_TRUE(crawl(10ms, slow));
+        }
+        EXPECT_LT(now - asked, 1500ms) << "no more than some parts ahead of it";
+    }
+    ASSERT_TRUE(crawl(25s, slow));
+    auto last = b.numbers;
+    last.erase(last.begin(), last.begin() + 10);
+    std::sort(last.begin(), last.end());
+    EXPECT_EQ(last, one_to(2)) << "both, though neither waited for all of the other";
+    EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
+}
+
+TEST_F(parts, sections_of_stores_keep_their_order_and_need_no_credit) {
+    b.machine->pause(true);
+    a.machine->push(now, section(1'000, to_b, varied(8 << 20)));
+    run(100ms);
+    EXPECT_TRUE(b.numbers.empty()) << "half of it waits for credit";
+    a.machine->push(now, of_a_store(1, to_b, varied(2 << 20)));
+    a.machine->push(now, of_a_store(2, to_b, "small"));
+    a.machine->push(now, of_a_store(3, to_b, varied(1 << 20)));
+    a.machine->push(now, control(500, to_b, "urgent"));
+    run(100ms);
+    EXPECT_EQ(b.numbers, (std::vector<std::uint64_t>{500, 1, 2, 3}));
+    b.machine->pause(false);
+    run(100ms);
+    EXPECT_EQ(b.numbers.back(), 1'000U);
+}
+
+TEST_F(parts, a_section_stops_where_its_credit_ends) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    b.machine->pause(true);
+    a.machine->push(now, section(1, to_b, varied(2 << 20)));
+    run(100ms);
+    EXPECT_LT(a.machine->counters().sent_bytes, options.window_bytes + part_bytes_min + 1024);
+    EXPECT_GE(a.machine->counters().sent_bytes, options.window_bytes);
+    EXPECT_EQ(a.machine->unacknowledged_bytes(), 0U);
+    EXPECT_LT(a.machine->queued_bytes(), (2U << 20) - options.window_bytes + 1024);
+    b.machine->pause(false);
+    run(100ms);
+    EXPECT_EQ(b.numbers, one_to(1));
+}
+
+TEST_F(parts, a_link_that_breaks_gives_a_begun_section_back_whole) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    const auto payload = varied(2 << 20);
+    const auto value = varied(1 << 20, 2);
+    a.machine->push(now, section(1, to_b, "small"));
+    a.machine->push(now, section(2, to_b, payload));
+    a.machine->push(now, of_a_store(3, to_b, value));
+    a.machine->push(now, section(4, to_b, "behind"));
+    flush();
+    carry();
+    flush();
+    carry([](const auto&) { return true; });
+    ASSERT_GT(b.machine->partial_bytes(), 0U);
+    const auto back = a.machine->take_undelivered();
+    std::vector<std::uint64_t> numbers;
+    for (const auto& each : back) {
+        numbers.push_back(each.body->number);
+        if (each.body->number == 2) {
+            EXPECT_TRUE(each.body->payload.view() == payload);
+        } else if (each.body->number == 3) {
+            EXPECT_TRUE(each.body->payload.view() == value);
+        }
+    }
+    std::erase(numbers, 1U);  // Confirmed or not.
+    std::sort(numbers.begin(), numbers.end());
+    EXPECT_EQ(numbers, (std::vector<std::uint64_t>{2, 3, 4}));
+    EXPECT_EQ(a.machine->queued_bytes(), 0U);
+    EXPECT_TRUE(a.machine->drained());
+}
+
+TEST_F(parts, dropping_the_oldest_leaves_what_has_begun) {
+    channel_options options;
+    options.window_bytes = 256 * 1024;
+    start(options);
+    b.machine->pause(true);
+    a.machine->push(now, section(1, to_b, varied(1 << 20)));
+    a.machine->push(now, section(2, to_b, varied(1 << 20)));
+    run(20ms);
+    EXPECT_EQ(a.machine->drop_oldest(0, 0), 1U);
+    b.machine->pause(false);
+    run(50ms);
+    EXPECT_EQ(b.numbers, one_to(1));
+    EXPECT_EQ(a.machine->queued_bytes(), 0U);
+    EXPECT_EQ(a.machine->queued_messages(), 0U);
+}
+
 TEST_F(channels, control_sections_overtake_data_and_need_no_credit) {
     channel_options options;
     options.window_bytes = 16 * 1024;
@@ -438,7 +669,8 @@ TEST_F(channels, a_subscriber_that_stays_full_for_long_is_no_reason_to_give_its_
 
 TEST_F(channels, a_large_frame_on_a_slow_path_may_take_its_time) {
     run(5ms);
-    a.machine->push(now, section(1, to_b, std::string(std::size_t{4} << 20, 'x')));
+    // Sections are cut, link-state records are not.
+    a.machine->push_control(wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
     a.machine->flush(now, 0, a);
     a.sent.clear();
     EXPECT_FALSE(a.machine->unanswered(now + 60s));
@@ -718,7 +950,7 @@ TEST_F(hostile_frames, unknown_types_and_tags_are_refused) {
         const std::byte frame[1] = {static_cast<std::byte>(type)};
         EXPECT_FALSE(a.give(now, shared_bytes::copy_of(frame))) << unsigned{type};
     }
-    for (const std::uint8_t tag : {0, 7, 255}) {
+    for (const std::uint8_t tag : {0, 8, 255}) {
         EXPECT_FALSE(batch([&](byte_writer& out) { out.u8(tag); })) << unsigned{tag};
     }
 }
@@ -793,6 +1025,83 @@ TEST_F(hostile_frames, acknowledging_what_was_never_sent_changes_nothing) {
     a.machine->push(now, section(2, to_b, "x"));
     a.machine->flush(now, 0, a);
     EXPECT_FALSE(a.machine->drained()) << "the next frame still waits for its own receipt";
+}
+
+TEST_F(hostile_frames, parts_that_belong_nowhere_or_are_too_many_are_refused) {
+    const auto begin = [&](std::uint64_t total, std::size_t size, std::uint8_t flags = 0) {
+        return batch([&](byte_writer& out) {
+            node(out, 0, id(1));
+            tree(out, {0, 0, 1, 1, 0});
+            out.u8(static_cast<std::uint8_t>(wire::item_tag::section));
+            out.u8(static_cast<std::uint8_t>(flags | wire::section_in_parts
+                                             | wire::section_uniform));
+            for (const std::uint64_t field : {0, 1, 0}) {  // Slot, number, distance.
+                out.varint(field);
+            }
+            out.fixed(std::uint64_t{0});
+            out.u8(0);
+            out.fixed(std::uint16_t{0});
+            out.varint(1);
+            out.varint(total);
+            out.varint(size);
+            out.bytes(std::vector<std::byte>(size));
+        });
+    };
+    const auto part = [&](std::uint8_t lane, std::size_t size) {
+        return batch([&](byte_writer& out) {
+            out.u8(static_cast<std::uint8_t>(wire::item_tag::part));
+            out.u8(lane);
+            out.varint(size);
+            out.bytes(std::vector<std::byte>(size));
+        });
+    };
+    const auto fresh = [&] {
+        channel_options options;
+        options.self = id(1);
+        options.data_section_bytes_max = 1'000;
+        options.control_section_bytes_max = 2'000;
+        a.machine = std::make_unique<channel>(options, now);
+        a.largest_block = 0;
+        sequence = 0;
+    };
+    fresh();
+    EXPECT_FALSE(part(0, 1)) << "of nothing";
+    EXPECT_EQ(a.machine->fault(), "a part of no section");
+    fresh();
+    EXPECT_FALSE(begin(1'001, 1)) << "more than it takes";
+    EXPECT_EQ(a.machine->fault(), "a section of more bytes than this endpoint takes");
+    fresh();
+    EXPECT_FALSE(begin(~std::uint64_t{0}, 1));
+    fresh();
+    EXPECT_FALSE(begin(10, 10)) << "whole";
+    fresh();
+    EXPECT_FALSE(begin(10, 0)) << "nothing of it";
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_FALSE(begin(1'000, 1)) << "one ahead of it is not whole";
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_EQ(a.machine->partial_bytes(), 1U);
+    EXPECT_LE(a.largest_block, 4U) << "what is announced alone takes no memory";
+    EXPECT_TRUE(begin(2'000, 1, 2)) << "of the other lane";
+    EXPECT_FALSE(part(1, 0)) << "empty";
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_FALSE(part(1, 1)) << "of the other lane";
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_FALSE(part(2, 1)) << "of no lane";
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_TRUE(part(0, 900));
+    EXPECT_TRUE(a.numbers.empty());
+    EXPECT_FALSE(part(0, 100)) << "one too many";
+    EXPECT_EQ(a.machine->fault(), "a section of more bytes than it announced");
+    fresh();
+    EXPECT_TRUE(begin(1'000, 1));
+    EXPECT_TRUE(part(0, 999));
+    EXPECT_EQ(a.numbers, one_to(1));
+    EXPECT_LE(a.largest_block, 1'000U);
 }
 
 TEST_F(hostile_frames, an_old_or_early_batch_is_not_looked_at) {

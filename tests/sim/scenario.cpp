@@ -97,6 +97,12 @@ plan draw(const run_options& options, prng& random) {
     static constexpr std::size_t paddings[] = {0, 100, 3'000};
     out.traffic.padding = one_of(random, paddings);
     out.blocking = random.chance(1, 5) ? 3'000 : 0;
+    prng also{options.seed ^ 0x7061727473};  // Apart, so that the other seeds stay as they were.
+    if (also.chance(1, 3)) {
+        static constexpr std::size_t parts[] = {60, 500, 2'000};
+        out.hub.part_bytes = one_of(also, parts);
+        out.traffic.padding = also.chance(2, 3) ? 3'000 : out.traffic.padding;
+    }
     return out;
 }
 
@@ -133,6 +139,9 @@ class swarm {
             plan_.stormy.duplicated, plan_.stormy.reordered, fmt::join(plan_.weights, "/"),
             plan_.fault_gap / 1ms, plan_.traffic.publish_gap / 1ms,
             plan_.blocking > 0 ? ", blocking subscribers" : "");
+        if (plan_.hub.part_bytes > 0) {
+            out.summary += fmt::format(", parts of {} bytes", plan_.hub.part_bytes);
+        }
         if (plan_.small_queues) {
             out.summary += fmt::format(", {} at {} bytes", to_string(plan_.hub.peer_overflow),
                                        plan_.hub.peer_queue_bytes);

@@ -154,6 +154,53 @@ TEST_F(vectors, batch) {
     EXPECT_EQ(section.body->payload.view(), body->payload.view());
 }
 
+TEST_F(vectors, a_section_in_parts) {
+    bytes whole(wire::record_size("/a", 1, false));
+    *wire::put_record_head(whole.data(), "/a", 1, false) = std::byte{1};
+    const auto batch = [](std::uint64_t sequence, const auto& fill) {
+        return written([&](byte_writer& out) {
+            out.u8(static_cast<std::uint8_t>(wire::frame_type::batch));
+            out.varint(sequence);
+            out.varint(0);
+            out.varint(0);
+            fill(out);
+        });
+    };
+    wire::section_head head;
+    head.flags = wire::section_uniform | wire::section_in_parts;
+    head.number = 8;
+    head.distances = {1};
+    head.sent_at = 0x0102030405060708;
+    head.records = 1;
+    head.total = whole.size();
+    const std::span all{whole};
+    const auto& first = checked("section-in-parts", batch(2, [&](byte_writer& out) {
+        std::byte raw[wire::section_head_bytes_max(1)];
+        out.bytes({raw, wire::put_section_head(raw, head, 2)});
+        out.bytes(all.first(2));
+    }));
+    const auto& second = checked("part", batch(3, [&](byte_writer& out) {
+        std::byte raw[wire::part_head_bytes_max];
+        out.bytes({raw, wire::put_part_head(raw, wire::part_lane::data, 3)});
+        out.bytes(all.subspan(2));
+    }));
+    session::channel_options options;
+    options.self = far_end;
+    recorder receiver;
+    session::channel to{options, instant{1}};
+    for (const auto* each : {&known_.at("batch"), &first, &second}) {
+        const auto frame = shared_bytes::copy_of(*each);
+        EXPECT_TRUE(to.receive(instant{1}, frame.span(), frame, receiver));
+    }
+    ASSERT_EQ(receiver.sections.size(), 2U);
+    const auto& came = receiver.sections[1];
+    EXPECT_EQ(came.body->number, 8U);
+    EXPECT_EQ(came.body->records, 1U);
+    EXPECT_EQ(came.body->flags, 0U);
+    EXPECT_EQ(came.distances, std::vector<std::uint64_t>{1});
+    EXPECT_EQ(hex(came.body->payload.span()), hex(whole));
+}
+
 TEST_F(vectors, link_state) {
     EXPECT_EQ(overlay::decode_topology(checked("topology", overlay::encode(topology()))),
               topology());
@@ -200,7 +247,7 @@ TEST_F(vectors, control_messages) {
 
 TEST_F(vectors, the_document_shows_no_others) {
     std::erase_if(known_, [](const auto& each) { return each.first.starts_with("store-"); });
-    EXPECT_EQ(known_.size(), 15U) << "a vector without a test, or a test without a vector";
+    EXPECT_EQ(known_.size(), 17U) << "a vector without a test, or a test without a vector";
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ constexpr option option_table[] = {
      "how long the map keeps an endpoint that nobody reaches any more"},
 
     {"frame_bytes", &o::frame_bytes, unit::bytes, kib, 16 * mib,
-     "how much a busy link packs into one frame"},
+     "how much a busy link packs into one frame; one frame has 1MiB at most"},
     {"link_window_bytes", &o::link_window_bytes, unit::bytes, 4 * kib, gib,
      "most bytes on the way to a peer without its acknowledgement; at least `frame_bytes`"},
     {"max_message_bytes", &o::max_message_bytes, unit::bytes, kib, 64 * mib,

@@ -16,6 +16,7 @@
 #include "endpoint/request_room.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/worker_state.hpp"
+#include "replica/limits.hpp"
 #include "wire/frames.hpp"
 
 namespace bzmq {
@@ -29,6 +30,7 @@ constexpr auto shutdown_publish_max = 1s;
 constexpr auto allow_list_interval = 1s;
 // What one turn publishes at most, so that acknowledgements are not kept waiting.
 constexpr std::size_t turn_bytes = std::size_t{1} << 20;
+static_assert(wire::control_section_bytes_max > replica::message_bytes_max);
 
 /// Copes with there being no memory for a text.
 error broken(const char* what) noexcept {
@@ -75,7 +77,7 @@ transport::hub_settings transport_settings(const endpoint_options& options) {
     transport::hub_settings out;
     out.handshake_timeout =
         std::chrono::ceil<std::chrono::milliseconds>(options.handshake_timeout);
-    out.max_frame_bytes = wire::frame_bytes_max(options.max_message_bytes);
+    out.max_frame_bytes = wire::frame_bytes_max;
     return out;
 }
 
@@ -93,6 +95,8 @@ node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id
     to.link_cost = from.link_cost;
     to.message_bytes_max = from.max_message_bytes;
     to.frame_bytes = from.frame_bytes;
+    to.section_bytes_max = wire::section_bytes_max(from.max_message_bytes);
+    to.store_message_bytes_max = wire::control_section_bytes_max;
     to.link_window_bytes = from.link_window_bytes;
     to.peer_queue_bytes = from.peer_queue_bytes;
     to.peer_queue_messages = from.peer_queue_messages;

@@ -322,7 +322,7 @@ error store_room::promote(instant now, std::uint32_t id) {
 }
 
 void store_room::ask_to_promote(instant now, std::string_view store, const endpoint_id& at) {
-    hub_.send_to_stores(now, {&at, 1}, replica::encode_promote(store));
+    hub_.send_to_stores(now, {&at, 1}, replica::encode_promote(store), false);
 }
 
 void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
@@ -484,7 +484,7 @@ store_info store_room::info(std::uint32_t id) const {
 
 void store_room::send(std::span<const endpoint_id> to, std::vector<std::byte> message) {
     if (!silent_) {
-        hub_.send_to_stores(now_, to, message);
+        hub_.send_to_stores(now_, to, message, replica::in_order(message));
     }
 }
 

@@ -125,7 +125,8 @@ std::size_t hub_impl::buffered_bytes() const {
     std::size_t total = limbo_bytes_ + early_bytes_;
     for (const auto& [id, link] : links_) {
         if (link->channel) {
-            total += link->channel->queued_bytes() + link->channel->unacknowledged_bytes();
+            total += link->channel->queued_bytes() + link->channel->unacknowledged_bytes()
+                     + link->channel->partial_bytes();
         }
     }
     for (const auto& [key, stream] : incoming_) {
@@ -290,9 +291,9 @@ std::vector<endpoint_id> hub::providers(std::string_view service) const {
     return out;
 }
 void hub::send_to_stores(instant now, std::span<const endpoint_id> to,
-                         std::span<const std::byte> message) {
+                         std::span<const std::byte> message, bool in_order) {
     impl_->now_ = now;
-    impl_->send_to_stores(now, to, message);
+    impl_->send_to_stores(now, to, message, in_order);
 }
 std::uint64_t hub::routing_version() const {
     return impl_->db_.topology_version() + impl_->db_.filter_version()

@@ -49,6 +49,10 @@ struct hub_options {
     std::uint32_t link_cost = 0;  ///< 0: measured from the round trip
     std::size_t message_bytes_max = std::size_t{64} << 20;  ///< of a larger one nothing is delivered
     std::size_t frame_bytes = 64 * 1024;
+    std::size_t part_bytes = 0;  ///< of longer sections, for tests; 0: the session's choice
+    /// The longest sections that are taken: of messages, and of what stores say.
+    std::size_t section_bytes_max = std::size_t{66} << 20;
+    std::size_t store_message_bytes_max = std::size_t{67} << 20;
     std::size_t link_window_bytes = 4 * 1024 * 1024;
     std::size_t peer_queue_bytes = 64 * 1024 * 1024;
     std::size_t peer_queue_messages = 1'000'000;
@@ -209,8 +213,9 @@ class hub {
     [[nodiscard]] std::vector<endpoint_id> providers(std::string_view service) const;
     /// Sends one message to the stores of other endpoints, each reached once. Whoever is out of
     /// reach misses it, and links drop it where too much waits for them: stores repeat what counts.
+    /// With `in_order` it stays behind those sent so before, and all others may pass it.
     void send_to_stores(instant now, std::span<const endpoint_id> to,
-                        std::span<const std::byte> message);
+                        std::span<const std::byte> message, bool in_order);
 
     // -- Publishing -----------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ void hub_impl::send_control(instant now, const endpoint_id& to, wire::section_ki
 }
 
 void hub_impl::send_to_stores(instant now, std::span<const endpoint_id> to,
-                              std::span<const std::byte> message) {
+                              std::span<const std::byte> message, bool in_order) {
     compute_paths_if_due(now);
     receivers_scratch_.clear();
     for (const auto& id : to) {
@@ -42,7 +42,9 @@ void hub_impl::send_to_stores(instant now, std::span<const endpoint_id> to,
     std::memcpy(block->data + 1, message.data(), message.size());
     const auto* data = block->data;
     const route way{branches_for(receivers_scratch_), {}, {}};
-    originate(now, timestamp{}, static_cast<std::uint8_t>(wire::section_kind::control), way,
+    const auto kind = static_cast<std::uint8_t>(wire::section_kind::control);
+    originate(now, timestamp{},
+              in_order ? static_cast<std::uint8_t>(kind | wire::section_bulk) : kind, way,
               {std::move(block), data, message.size() + 1}, 0);
 }
 

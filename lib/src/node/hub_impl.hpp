@@ -321,7 +321,7 @@ class hub_impl {
     void send_control(instant now, const endpoint_id& to, wire::section_kind kind,
                       std::vector<std::byte> payload);
     void send_to_stores(instant now, std::span<const endpoint_id> to,
-                        std::span<const std::byte> message);
+                        std::span<const std::byte> message, bool in_order);
     void handle_control(instant now, const section_body& body);
     void ping(instant now, request_id request, const endpoint_id& destination);
     void confirm_filter(instant now, request_id request);

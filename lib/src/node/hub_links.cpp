@@ -124,7 +124,7 @@ void hub_impl::frame_received(instant now, link_id id, const shared_bytes& frame
         ++(overdrawn ? counters_.ignored_credit : counters_.malformed);
         refuse(now, link, ec::peer_invalid,
                overdrawn ? "it ignores credit: it went on sending to a full subscriber"
-                         : "malformed frame");
+                         : std::string{link.channel->fault()});
     }
 }
 
@@ -349,8 +349,11 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     session::channel_options options;
     options.self = options_.self;
     options.frame_bytes = options_.frame_bytes;
+    options.part_bytes = options_.part_bytes;
     options.window_bytes = options_.link_window_bytes;
     options.overdraft_bytes = overdraft_bytes();
+    options.data_section_bytes_max = options_.section_bytes_max;
+    options.control_section_bytes_max = options_.store_message_bytes_max;
     options.heartbeat_interval = options_.heartbeat_interval;
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);

@@ -31,7 +31,9 @@ bool hub_impl::make_fit(instant now, link_record& link, routed_section& section)
     const auto size = body.payload.size();
     const auto most = link.message_bytes_max;
     const bool broken = broke_links(link.peer, body);
-    if (!broken && size <= wire::section_bytes_max(most)
+    const auto longest =
+        body.is_data() ? wire::section_bytes_max(most) : wire::control_section_bytes_max;
+    if (!broken && size <= longest
         && (body.records != 1 || size <= most + wire::record_slack_bytes)) {
         return true;
     }
@@ -112,10 +114,13 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
     auto& channel = *link.channel;
     const auto count = section.body->records;
     if (!section.body->is_data()) {
-        if (!local && channel.urgent_sections() >= urgent_sections_max) {
+        const bool bulk = (section.body->flags & wire::section_bulk) != 0;
+        const auto sections = bulk ? channel.bulk_sections() : channel.urgent_sections();
+        const auto bytes = bulk ? channel.bulk_bytes() : channel.urgent_bytes();
+        if (!local && sections >= urgent_sections_max) {
             return;  // Whoever sent it asks or tells again.
         }
-        if (channel.urgent_bytes() >= link.queue_bytes_max) {
+        if (bytes >= link.queue_bytes_max) {
             ++counters_.dropped_store;  // Only stores can make as much; they send again.
             return;
         }

@@ -278,6 +278,7 @@ void clone::handle(instant now, const welcome_message& what) {
     // Whatever has no answer yet may have been lost with the last master, or with its messages.
     sent_ = taken_ = first_number_ - 1;
     in_flight_ = 0;
+    resends_ = 0;
     auto next = status_;
     next.attached = true;
     next.master = master_;
@@ -361,11 +362,7 @@ void clone::handle(instant now, const heartbeat_message& what) {
     note_heard(now);
     committed_ = std::max(committed_, what.committed);
     advance();
-    if (what.last > received_up_to()) {
-        note_gap(now);
-    } else {
-        send_ack(false);
-    }
+    send_ack(false);  // It may have overtaken entries: what it names beyond ours is no gap.
     if (!building_ && applied_ == what.chained && chain() != what.chain) {
         diverged(now, "its log differs from the master's");
     }
@@ -506,6 +503,7 @@ void clone::tick(instant now) {
     }
     if (now >= resend_due_) {
         resend_due_ = never;
+        ++resends_;
         sent_ = taken_;
         in_flight_ = 0;
     }

@@ -305,6 +305,7 @@ class clone {
     std::size_t in_flight_ = 0;           ///< bytes sent and not taken
     std::uint64_t expired_ = 0;           ///< commands up to here are past their time
     instant resend_due_ = never;
+    unsigned resends_ = 0;                ///< since the master last took one
     instant probe_due_ = never;           ///< to ask what became of the first one
 
     disk_state disk_;

@@ -9,7 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto resend_after = 500ms;
 // A command that was taken and does not show for so long may have failed: the master is asked.
 constexpr auto probe_after = 1s;
 
@@ -67,7 +66,7 @@ void clone::send_commands(instant now) {
         send(encode(options_.name, out));
     }
     if (sent_ > taken_ && resend_due_ == never) {
-        resend_due_ = now + resend_after;
+        resend_due_ = now + resend_after(in_flight_, resends_);
     }
 }
 
@@ -106,6 +105,7 @@ void clone::note_taken(std::uint64_t up_to) {
     taken_ = up_to;
     sent_ = std::max(sent_, taken_);
     resend_due_ = never;  // What is still on its way starts the clock anew.
+    resends_ = 0;
 }
 
 void clone::handle(const failed_message& what) {
@@ -250,6 +250,7 @@ void clone::renew_writer() {
     first_number_ = 1;
     sent_ = ever_sent_ = taken_ = expired_ = 0;
     in_flight_ = 0;
+    resends_ = 0;
     resend_due_ = probe_due_ = never;
 }
 

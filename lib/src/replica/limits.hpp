@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <chrono>
 #include <cstdint>
 
 #include "base/limits.hpp"
@@ -18,6 +19,24 @@ constexpr std::size_t value_bytes_max = data_bytes_max;
 /// Bytes of one encoded command or log entry: a value, its key, and what stands around them; a
 /// batch of commands must fit as a whole.
 constexpr std::size_t entry_bytes_max = value_bytes_max + 2 * key_bytes_max;
+/// Bytes of one message between stores: one of many entries is about 64 KiB, one entry more at most.
+constexpr std::size_t message_bytes_max = entry_bytes_max + (std::size_t{1} << 20);
+/// What was sent and brought no answer is sent again after this,
+constexpr std::chrono::nanoseconds resend_pause = std::chrono::milliseconds{500};
+/// and after the time that its bytes take on a path as slow as this, which doubles with each repeat
+/// up to this many times: copies of what is still under way would only delay it.
+constexpr std::size_t slow_bytes_per_second = std::size_t{1} << 20;
+constexpr unsigned resend_doublings_max = 4;
+
+/// What so many bytes take on a slow path.
+constexpr std::chrono::nanoseconds travel_time(std::uint64_t bytes) {
+    return std::chrono::nanoseconds{bytes * (1'000'000'000 / slow_bytes_per_second)};
+}
+constexpr std::chrono::nanoseconds resend_after(std::uint64_t bytes, unsigned repeats) {
+    return resend_pause + travel_time(bytes) * (1 << (repeats < resend_doublings_max ? repeats
+                                                                         : resend_doublings_max));
+}
+
 /// Writers (clones and other clients) that a store knows at a time. Those that are gone for longest
 /// are forgotten first.
 constexpr std::uint32_t writers_max = 65'536;

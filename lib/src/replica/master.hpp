@@ -150,6 +150,8 @@ class master {
         sequence stored = 0;                ///< of a standby: on disk
         instant heard{};
         instant progressed{};               ///< when an acknowledgement last moved on
+        unsigned resends = 0;               ///< since then
+        instant gap_heard_until{};          ///< gaps are no news before: copies are under way
         sequence told_committed = 0;
         // Snapshot.
         bool in_snapshot = false;

@@ -8,8 +8,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Without progress for so long, what was sent is sent again.
-constexpr auto resend_after = 500ms;
 constexpr auto look_interval = 250ms;
 // A clone that was sent back to a snapshot and does not know it is told again; the pause doubles, so
 // that the answer can come in time however far it is.
@@ -197,17 +195,22 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
         clone.acked = what.received;
         clone.sent = std::max(clone.sent, clone.acked);
         clone.progressed = now_;
+        clone.resends = 0;
     }
     if (what.stored > clone.stored && what.stored <= sendable()) {
         clone.stored = what.stored;
     }
-    if (what.gap && what.received >= log_.base() && what.received < clone.sent) {
+    if (what.gap && what.received >= log_.base() && what.received < clone.sent
+        && now_ >= clone.gap_heard_until) {
         clone.sent = std::max(what.received, clone.acked);
+        const auto next = std::min(clone.sent + 1, log_.last());
+        clone.gap_heard_until = now_ + travel_time(log_.offset_at(next) - log_.offset_at(clone.sent));
     }
     if (clone.in_snapshot && what.in_snapshot) {
         if (what.cursor > clone.cursor_acked) {
             clone.cursor_acked = what.cursor;
             clone.progressed = now_;
+            clone.resends = 0;
         }
         while (!clone.parts.empty()
                && (clone.parts.front().to != 0 ? clone.parts.front().to <= what.cursor
@@ -343,8 +346,12 @@ void master::check_clones() {
         const bool waits = clone.sent > clone.acked || clone.in_snapshot;
         if (!waits) {
             clone.progressed = now_;
-        } else if (now_ >= clone.progressed + resend_after) {
+            clone.resends = 0;
+        } else if (now_ >= clone.progressed
+                               + resend_after(on_its_way(clone) + clone.part_bytes,
+                                              clone.resends)) {
             clone.progressed = now_;
+            ++clone.resends;
             clone.sent = clone.acked;
             if (clone.in_snapshot) {
                 clone.cursor = clone.cursor_acked;

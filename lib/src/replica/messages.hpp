@@ -44,6 +44,17 @@ enum class message_type : std::uint8_t {
 
 #pragma GCC diagnostic pop
 
+/// Must these keep their order on their way? Entries and commands that overtake others make holes;
+/// all that is said about them may pass, and must not wait behind a large one.
+constexpr bool in_order(message_type type) noexcept {
+    return type == message_type::log || type == message_type::chunk || type == message_type::write
+           || type == message_type::detach || type == message_type::closing;
+}
+/// Likewise for an encoded message.
+[[nodiscard]] inline bool in_order(std::span<const std::byte> message) noexcept {
+    return !message.empty() && in_order(static_cast<message_type>(message.front()));
+}
+
 /// Ahead of each message's body.
 struct message_head {
     message_type type = message_type::attach;

@@ -34,14 +34,17 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 // Heads and the definitions of nodes and trees; a frame grows where they need more.
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
+// Of what is large, no more is under way than the path carried in this time of late: what comes
+// between waits no longer than that behind it, and for the part that is on the line.
+constexpr auto pace_time = 500ms;
+// Smaller frames say how long the path is, not how fast.
+constexpr std::size_t pace_sample_min = 64 * 1024;
 // Of frames larger than this, small sections are copied out rather than kept with all of it.
 constexpr std::size_t copy_frame_min = 4 * 1024;
-// A section that is larger than a frame should be goes into one that has no more than this so far.
-constexpr std::size_t lone_section_at_max = 64 * 1024;
 constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
 
-/// Writes a section up to its payload.
-std::byte* put_head(std::byte* to, routed_section& section, std::uint32_t slot) {
+/// Writes a section up to its payload, or to the first `size` bytes of it.
+std::byte* put_head(std::byte* to, routed_section& section, std::uint32_t slot, std::size_t size) {
     const auto& body = *section.body;
     wire::section_head head;
     head.slot = slot;
@@ -55,7 +58,11 @@ std::byte* put_head(std::byte* to, routed_section& section, std::uint32_t slot) 
     head.hops = section.hops;
     head.path_tag = section.path_tag;
     head.records = body.records;
-    to = wire::put_section_head(to, head, body.payload.size());
+    if (size < body.payload.size()) {
+        head.flags |= wire::section_in_parts;
+        head.total = body.payload.size();
+    }
+    to = wire::put_section_head(to, head, size);
     head.distances.swap(section.distances);
     return to;
 }
@@ -86,6 +93,13 @@ struct channel::frame_builder {
     }
 };
 
+channel::channel(channel_options options, instant now)
+    : options_(options), answered_at_(now), last_heard_(now), heartbeat_due_(now) {
+    options_.frame_bytes = std::min(options.frame_bytes, batch_bytes_max);
+    part_bytes_ = options_.part_bytes != 0 ? options_.part_bytes
+                                           : std::max(options_.frame_bytes, part_bytes_min);
+}
+
 // -- Sending --------------------------------------------------------------------------------------
 
 void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) {
@@ -94,31 +108,36 @@ void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) 
 }
 
 void channel::push(instant now, routed_section section) {
-    if (queue_.empty() && urgent_.empty()) {
+    if (data_.sections.empty() && urgent_.sections.empty() && bulk_.sections.empty()) {
         oldest_queued_ = now;
     }
+    auto* to = &data_;
     if (section.body->is_data()) {
-        queued_bytes_ += section.size();
         queued_messages_ += section.body->records;
-        queue_.push_back(std::move(section));
     } else {
-        urgent_bytes_ += section.size();
-        urgent_.push_back(std::move(section));
+        const bool bulk = (section.body->flags & wire::section_bulk) != 0 || is_large(section);
+        to = bulk ? &bulk_ : &urgent_;
     }
+    to->bytes += section.size();
+    to->sections.push_back(std::move(section));
 }
 
 std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
     std::uint64_t dropped = 0;
-    for (auto at = queue_.begin();
-         at != queue_.end() && (queued_bytes_ > bytes_max || queued_messages_ > messages_max);) {
+    auto& all = data_.sections;
+    auto at = all.begin();
+    if (data_.begun > 0) {
+        ++at;  // Its other parts must follow.
+    }
+    while (at != all.end() && (data_.bytes > bytes_max || queued_messages_ > messages_max)) {
         if (at->body->kind() != wire::section_kind::best_effort) {
             ++at;
             continue;
         }
         dropped += at->body->records;
-        queued_bytes_ -= at->size();
+        data_.bytes -= at->size();
         queued_messages_ -= at->body->records;
-        at = queue_.erase(at);
+        at = all.erase(at);
     }
     return dropped;
 }
@@ -128,6 +147,9 @@ std::size_t channel::unconfirmed_sections() const noexcept {
     for (const auto& frame : unacknowledged_) {
         count += frame.sections.size();
     }
+    for (const auto* from : {&bulk_, &data_}) {
+        count += from->begun > 0 ? 1 : 0;
+    }
     return count;
 }
 
@@ -136,12 +158,18 @@ std::vector<routed_section> channel::take_undelivered() {
     for (auto& frame : unacknowledged_) {
         std::move(frame.sections.begin(), frame.sections.end(), std::back_inserter(out));
     }
-    std::move(urgent_.begin(), urgent_.end(), std::back_inserter(out));
-    std::move(queue_.begin(), queue_.end(), std::back_inserter(out));
     unacknowledged_.clear();
-    urgent_.clear();
-    queue_.clear();
-    unacknowledged_bytes_ = urgent_bytes_ = queued_bytes_ = queued_messages_ = 0;
+    for (auto* from : {&bulk_, &data_}) {
+        if (from->begun > 0) {
+            out.push_back(std::move(from->sections.front()));
+            from->sections.pop_front();
+        }
+    }
+    for (auto* from : {&urgent_, &bulk_, &data_}) {
+        std::move(from->sections.begin(), from->sections.end(), std::back_inserter(out));
+        *from = {};
+    }
+    unacknowledged_bytes_ = paced_bytes_ = queued_messages_ = 0;
     return out;
 }
 
@@ -178,39 +206,112 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
 
 void channel::send_batches(instant now, channel_events& events) {
     while (unacknowledged_.size() < unacknowledged_frames_max) {
-        const bool sections = !queue_.empty() && has_credit();
-        if (control_.empty() && urgent_.empty() && !sections) {
+        bool bulk = bulk_may_go();
+        bool data = data_may_go();
+        const bool small = !control_.empty() || !urgent_.sections.empty();
+        if (!small && !bulk && !data) {
             return;
         }
         if (control_.empty() && unacknowledged_.size() >= busy_frames
             && queued_bytes() < options_.frame_bytes && now < oldest_queued_ + hold_max) {
             return;
         }
-        send_one_batch(now, events, sections);
-        if (!queue_.empty() || !urgent_.empty()) {
+        const bool cut_bulk = bulk && is_large(bulk_.sections.front());
+        const bool cut_data = data && is_large(data_.sections.front());
+        if (!small && bulk && data && (cut_bulk || cut_data)) {
+            // A part goes alone: the two take turns.
+            (data_next_ ? bulk : data) = false;
+            data_next_ = !data_next_;
+        }
+        if (!small && bulk && cut_bulk) {
+            send_part(now, bulk_, events);
+        } else if (!small && data && cut_data) {
+            send_part(now, data_, events);
+        } else {
+            send_one_batch(now, events, bulk && !cut_bulk, data && !cut_data);
+        }
+        if (!data_.sections.empty() || !urgent_.sections.empty() || !bulk_.sections.empty()) {
             oldest_queued_ = now;
         }
     }
 }
 
-void channel::send_one_batch(instant now, channel_events& events, bool with_sections) {
+void channel::send_one_batch(instant now, channel_events& events, bool with_bulk,
+                             bool with_data) {
     sent_frame frame{++sent_, {}, {}};
-    const bool sections_only = with_sections && control_.empty() && urgent_.empty();
-    if (sections_only) {
+    const bool data_only = with_data && !with_bulk && control_.empty() && urgent_.sections.empty();
+    if (data_only) {
         frame.bytes = pack_in_place(frame);
     }
     if (frame.bytes.empty()) {
-        frame.bytes = pack(with_sections, frame, events);
+        frame.bytes = pack(with_bulk, with_data, frame, events);
     }
-    counters_.sent_bytes += frame.bytes.size();
-    unacknowledged_bytes_ += frame.bytes.size();
-    unconsumed_bytes_ += frame.bytes.size();
-    unconsumed_.emplace_back(frame.sequence, frame.bytes.size());
+    send(now, std::move(frame), events);
+}
+
+/// The next part of the lane's first section, in a frame of its own.
+void channel::send_part(instant now, lane& from, channel_events& events) {
+    sent_frame frame{++sent_, {}, {}};
+    frame.paced = true;
+    auto& section = from.sections.front();
+    const auto payload = section.body->payload.span();
+    const auto part = payload.subspan(from.begun, std::min(part_bytes_, payload.size() - from.begun));
+    frame_builder out{events, part.size() + frame_slack_min};
+    out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
+    std::byte* to = nullptr;
+    if (from.begun == 0) {
+        const auto slot = slot_of(section.tree, out);
+        to = out.room(wire::section_head_bytes_max(section.distances.size()) + part.size());
+        to = put_head(to, section, slot, part.size());
+    } else {
+        const auto which = &from == &data_ ? wire::part_lane::data : wire::part_lane::control;
+        to = out.room(wire::part_head_bytes_max + part.size());
+        to = wire::put_part_head(to, which, part.size());
+    }
+    std::memcpy(to, part.data(), part.size());
+    out.wrote_to(to + part.size());
+    frame.bytes = out.finish();
+    from.begun += part.size();
+    from.bytes -= part.size();
+    if (from.begun == payload.size()) {
+        from.bytes += payload.size();  // `move_to` takes all of it off.
+        move_to(frame, from);
+    }
+    send(now, std::move(frame), events);
+}
+
+void channel::send(instant now, sent_frame frame, channel_events& events) {
+    const auto size = frame.bytes.size();
+    counters_.sent_bytes += size;
+    unacknowledged_bytes_ += size;
+    unconsumed_bytes_ += size;
+    unconsumed_.emplace_back(frame.sequence, size);
     events.send_frame(frame.bytes);
     if (unacknowledged_.empty()) {
         answered_at_ = now;
     }
+    if (frame.paced) {
+        paced_bytes_ += size;
+        frame.sent_at = now;
+        frame.ahead = unacknowledged_bytes_;
+    }
     unacknowledged_.push_back(std::move(frame));
+}
+
+/// What was under way with this frame went through in the time that it took.
+void channel::note_pace(instant now, const sent_frame& frame) {
+    paced_bytes_ -= frame.bytes.size();
+    if (retransmitted_at_ >= frame.sent_at) {
+        return;  // Nobody knows which copy it was.
+    }
+    const auto took = std::max<std::chrono::nanoseconds>(now - frame.sent_at, 1us);
+    const auto carried = static_cast<double>(frame.ahead)
+                         * (std::chrono::duration<double>{pace_time} / took);
+    const auto bytes = static_cast<std::size_t>(
+        std::clamp(carried, 1.0, static_cast<double>(options_.window_bytes)));
+    if (bytes > pace_bytes_ || frame.ahead >= pace_sample_min) {
+        pace_bytes_ = bytes;
+    }
 }
 
 std::byte* channel::put_batch_head(std::byte* to) {
@@ -229,12 +330,13 @@ std::byte* channel::put_batch_head(std::byte* to) {
 /// The next section as a frame of its own, whose heads stand ahead of the payload: no copy of it.
 /// Nothing where that cannot be, or where other sections fit the same frame.
 shared_bytes channel::pack_in_place(sent_frame& frame) {
-    const auto& section = queue_.front();
+    const auto& all = data_.sections;
+    const auto& section = all.front();
     const auto& body = *section.body;
     const auto known = tx_slot_of_.find(section.tree.get());
     if (body.ahead.size() == 0 || known == tx_slot_of_.end()
-        || (queue_.size() > 1
-            && body.payload.size() + queue_[1].body->payload.size() <= options_.frame_bytes)) {
+        || (all.size() > 1
+            && body.payload.size() + all[1].body->payload.size() <= options_.frame_bytes)) {
         return {};
     }
     std::array<std::byte, 256> heads;
@@ -242,7 +344,8 @@ shared_bytes channel::pack_in_place(sent_frame& frame) {
         > heads.size()) {
         return {};
     }
-    const auto* end = put_head(put_batch_head(heads.data()), queue_.front(), known->second);
+    const auto* end = put_head(put_batch_head(heads.data()), data_.sections.front(), known->second,
+                               body.payload.size());
     const auto size = static_cast<std::size_t>(end - heads.data());
     if (size > body.ahead.size()) {
         return {};
@@ -252,23 +355,28 @@ shared_bytes channel::pack_in_place(sent_frame& frame) {
     std::memcpy(begin, heads.data(), size);
     tx_slots_[known->second].used = ++slot_clock_;
     shared_bytes bytes{body.payload.block(), begin, size + body.payload.size()};
-    move_to(frame);
+    move_to(frame, data_);
     return bytes;
 }
 
-/// Accounts for the next section as sent with `frame`.
-void channel::move_to(sent_frame& frame) {
-    auto& section = queue_.front();
-    queued_bytes_ -= section.size();
-    queued_messages_ -= section.body->records;
-    counters_.sent_messages += section.body->records;
+/// Accounts for the lane's next section as sent with `frame`.
+void channel::move_to(sent_frame& frame, lane& from) {
+    auto& section = from.sections.front();
+    from.bytes -= section.size();
+    from.begun = 0;
+    if (&from == &data_) {
+        queued_messages_ -= section.body->records;
+        counters_.sent_messages += section.body->records;
+    }
     frame.sections.push_back(std::move(section));
-    queue_.pop_front();
+    from.sections.pop_front();
 }
 
-shared_bytes channel::pack(bool with_sections, sent_frame& frame, channel_events& events) {
+shared_bytes channel::pack(bool with_bulk, bool with_data, sent_frame& frame,
+                           channel_events& events) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
-    const auto waiting = control_bytes_ + urgent_bytes_ + (with_sections ? queued_bytes_ : 0);
+    const auto waiting = control_bytes_ + urgent_.bytes + (with_bulk ? bulk_.bytes : 0)
+                         + (with_data ? data_.bytes : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
     out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
@@ -282,32 +390,37 @@ shared_bytes channel::pack(bool with_sections, sent_frame& frame, channel_events
         control_bytes_ -= item.body.size();
         control_.pop_front();
     }
-    while (!urgent_.empty() && fits(urgent_.front(), out, frame)) {
-        urgent_bytes_ -= urgent_.front().size();
-        put_section(urgent_.front(), out);
-        frame.sections.push_back(std::move(urgent_.front()));
-        urgent_.pop_front();
+    const auto take = [&](lane& from) {
+        while (!from.sections.empty() && fits(from.sections.front(), out, frame)) {
+            put_section(from.sections.front(), out);
+            move_to(frame, from);
+        }
+    };
+    take(urgent_);
+    if (with_bulk) {
+        const auto before = frame.sections.size();
+        take(bulk_);
+        frame.paced = frame.sections.size() > before;
     }
-    while (with_sections && !queue_.empty() && fits(queue_.front(), out, frame)) {
-        put_section(queue_.front(), out);
-        move_to(frame);
+    if (with_data) {
+        take(data_);
     }
     return out.finish();
 }
 
-/// Does another section still fit? One alone always does, but not behind much else: the far end has
-/// a bound for a frame.
+/// Does another section still fit? The first one always does; what is to be cut goes alone.
 bool channel::fits(const routed_section& section, const frame_builder& out,
                    const sent_frame& frame) const {
-    return (frame.sections.empty() && out.size <= lone_section_at_max)
-           || out.size + section.body->payload.size() <= options_.frame_bytes;
+    return !is_large(section)
+           && (frame.sections.empty()
+               || out.size + section.body->payload.size() <= options_.frame_bytes);
 }
 
 void channel::put_section(routed_section& section, frame_builder& out) {
     const auto slot = slot_of(section.tree, out);
     const auto& payload = section.body->payload;
     auto* to = out.room(wire::section_head_bytes_max(section.distances.size()) + payload.size());
-    to = put_head(to, section, slot);
+    to = put_head(to, section, slot, payload.size());
     if (!payload.empty()) {
         std::memcpy(to, payload.data(), payload.size());
     }
@@ -380,7 +493,11 @@ void channel::acknowledged(instant now, const wire::progress& at) {
     peer_at_.received = std::max(peer_at_.received, std::min(at.received, sent_));
     peer_at_.consumed = std::max(peer_at_.consumed, std::min(at.consumed, sent_));
     while (!unacknowledged_.empty() && unacknowledged_.front().sequence <= peer_at_.received) {
-        unacknowledged_bytes_ -= unacknowledged_.front().bytes.size();
+        const auto& frame = unacknowledged_.front();
+        unacknowledged_bytes_ -= frame.bytes.size();
+        if (frame.paced) {
+            note_pace(now, frame);
+        }
         unacknowledged_.pop_front();
         answered_at_ = now;
         fruitless_ = 0;
@@ -555,49 +672,10 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std
         }
         case wire::item_tag::tree:
             return define_tree(in);
-        case wire::item_tag::section: {
-            wire::section_head head;
-            head.distances = std::move(distances_scratch_);
-            const bool ok = wire::read_section(
-                in, head, [this](std::uint32_t slot) -> std::optional<std::size_t> {
-                    if (slot >= rx_slots_.size() || !rx_slots_[slot]) {
-                        return std::nullopt;
-                    }
-                    return rx_slots_[slot]->tree->receivers.size();
-                });
-            if (!ok) {
-                return false;
-            }
-            const auto& tree = rx_slots_[head.slot];
-            auto body = std::make_shared<section_body>();
-            body->origin = tree->tree->origin;
-            body->number = head.number;
-            body->sent_at = head.sent_at;
-            body->records = head.records;
-            body->flags = head.flags & (wire::section_kind_mask | wire::section_direct);
-            // As the sender counts: it may go on until what came before this batch uses its window up.
-            if (body->is_data() && owed_bytes_ >= options_.overdraft_bytes) {
-                overdrawn_ = true;
-                return false;
-            }
-            counters_.received_messages += head.records;
-            // A slice keeps its frame alive, wherever it waits; queues count what they can see.
-            const bool keeps_little = whole.size() > copy_frame_min
-                                      && head.payload.size() < whole.size() / 4;
-            body->payload = keeps_little
-                                ? shared_bytes::copy_of(head.payload)
-                                : whole.slice(static_cast<std::size_t>(head.payload.data()
-                                                                       - whole.data()),
-                                              head.payload.size());
-            if (reusable != nullptr && !keeps_little) {
-                body->ahead = headroom{static_cast<std::size_t>(head.payload.data() - reusable)};
-                reusable = in.position();
-            }
-            events.section_received(tree, {std::move(body), tree->tree, head.distances,
-                                           head.path_tag, head.hops});
-            distances_scratch_ = std::move(head.distances);
-            return true;
-        }
+        case wire::item_tag::section:
+            return receive_section(in, whole, reusable, events);
+        case wire::item_tag::part:
+            return receive_part(in, events);
         case wire::item_tag::topology:
         case wire::item_tag::filter:
         case wire::item_tag::digest: {
@@ -610,6 +688,128 @@ bool channel::receive_item(byte_reader& in, const shared_bytes& whole, const std
         }
     }
     return false;
+}
+
+bool channel::receive_section(byte_reader& in, const shared_bytes& whole,
+                              const std::byte*& reusable, channel_events& events) {
+    wire::section_head head;
+    head.distances = std::move(distances_scratch_);
+    const bool ok = wire::read_section(
+        in, head, [this](std::uint32_t slot) -> std::optional<std::size_t> {
+            if (slot >= rx_slots_.size() || !rx_slots_[slot]) {
+                return std::nullopt;
+            }
+            return rx_slots_[slot]->tree->receivers.size();
+        });
+    if (!ok) {
+        return false;
+    }
+    const auto& tree = rx_slots_[head.slot];
+    auto body = std::make_shared<section_body>();
+    body->origin = tree->tree->origin;
+    body->number = head.number;
+    body->sent_at = head.sent_at;
+    body->records = head.records;
+    body->flags = head.flags
+                  & (wire::section_kind_mask | wire::section_direct | wire::section_bulk);
+    if (!within_overdraft(body->is_data())) {
+        return false;
+    }
+    if ((head.flags & wire::section_in_parts) != 0) {
+        routed_section begun{body, tree->tree, head.distances, head.path_tag, head.hops};
+        return begin_partial(head, std::move(begun), std::move(body), tree, events);
+    }
+    counters_.received_messages += head.records;
+    // A slice keeps its frame alive, wherever it waits; queues count what they can see.
+    const bool keeps_little = whole.size() > copy_frame_min
+                              && head.payload.size() < whole.size() / 4;
+    body->payload = keeps_little
+                        ? shared_bytes::copy_of(head.payload)
+                        : whole.slice(static_cast<std::size_t>(head.payload.data() - whole.data()),
+                                      head.payload.size());
+    if (reusable != nullptr && !keeps_little) {
+        body->ahead = headroom{static_cast<std::size_t>(head.payload.data() - reusable)};
+        reusable = in.position();
+    }
+    events.section_received(tree, {std::move(body), tree->tree, head.distances, head.path_tag,
+                                   head.hops});
+    distances_scratch_ = std::move(head.distances);
+    return true;
+}
+
+/// As the sender counts: it may go on until what came before this batch uses its window up.
+bool channel::within_overdraft(bool data) noexcept {
+    overdrawn_ = overdrawn_ || (data && owed_bytes_ >= options_.overdraft_bytes);
+    return !overdrawn_;
+}
+
+bool channel::begin_partial(const wire::section_head& head, routed_section section,
+                            std::shared_ptr<section_body> body,
+                            const std::shared_ptr<const incoming_tree>& tree,
+                            channel_events& events) {
+    const bool data = body->is_data();
+    auto& here = partials_[static_cast<std::size_t>(data ? wire::part_lane::data
+                                                         : wire::part_lane::control)];
+    if (here) {
+        return refuse("a section in parts began before the one ahead of it was whole");
+    }
+    const auto most = data ? options_.data_section_bytes_max : options_.control_section_bytes_max;
+    if (head.total > most) {
+        return refuse("a section of more bytes than this endpoint takes");
+    }
+    here.emplace();
+    here->section = std::move(section);
+    here->body = std::move(body);
+    here->tree = tree;
+    here->total = static_cast<std::size_t>(head.total);
+    here->append(head.payload, events);
+    return true;
+}
+
+bool channel::receive_part(byte_reader& in, channel_events& events) {
+    const auto which = in.u8();
+    const auto bytes = in.bytes(in.varint());
+    if (in.failed() || bytes.empty() || which >= partials_.size() || !partials_[which]) {
+        return refuse("a part of no section");
+    }
+    auto& here = partials_[which];
+    if (bytes.size() > here->total - here->size) {
+        return refuse("a section of more bytes than it announced");
+    }
+    if (!within_overdraft(which == static_cast<std::size_t>(wire::part_lane::data))) {
+        return false;
+    }
+    here->append(bytes, events);
+    if (here->size == here->total) {
+        auto done = std::move(*here);
+        here.reset();
+        counters_.received_messages += done.body->records;
+        const auto* data = done.block->data;
+        done.body->payload = {std::move(done.block), data, done.total};
+        events.section_received(done.tree, std::move(done.section));
+    }
+    return true;
+}
+
+/// Whoever announces much gets no memory for it: twice what has come, at most.
+void channel::partial::append(std::span<const std::byte> bytes, channel_events& events) {
+    if (!block || size + bytes.size() > block->capacity) {
+        block_ptr larger = events.allocate(std::min(total, 2 * (size + bytes.size())));
+        if (size > 0) {
+            std::memcpy(larger->data, block->data, size);
+        }
+        block = std::move(larger);
+    }
+    std::memcpy(block->data + size, bytes.data(), bytes.size());
+    size += bytes.size();
+}
+
+std::size_t channel::partial_bytes() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& each : partials_) {
+        sum += each ? each->size : 0;
+    }
+    return sum;
 }
 
 bool channel::define_tree(byte_reader& in) {
@@ -667,7 +867,7 @@ instant channel::next_deadline() const noexcept {
     if (newest_seen_ > received_) {
         due = std::min(due, gap_told_at_ + retransmit_pause);
     }
-    if ((!urgent_.empty() || (!queue_.empty() && has_credit()))
+    if ((!urgent_.sections.empty() || bulk_may_go() || data_may_go())
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
     }

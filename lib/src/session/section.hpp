@@ -55,7 +55,7 @@ struct section_body {
     std::uint64_t number = 0;
     std::uint64_t sent_at = 0;
     std::uint32_t records = 0;
-    std::uint8_t flags = 0;  ///< kind and section_direct
+    std::uint8_t flags = 0;  ///< kind, section_direct and section_bulk
     shared_bytes payload;
     headroom ahead;          ///< of the payload, in its block
 

@@ -42,7 +42,7 @@ struct hub_settings {
     /// How long a link that we close may take to hand on what is queued.
     std::chrono::milliseconds linger{500};
     /// A larger frame ends the link that brings it.
-    std::size_t max_frame_bytes = std::size_t{80} << 20;
+    std::size_t max_frame_bytes = std::size_t{16} << 20;
     /// ZMTP's own heartbeats; 0: none. Off, since the session layer has its own, and those also
     /// notice a peer whose core thread hangs: ZMTP's are answered by libzmq's I/O thread.
     std::chrono::milliseconds zmtp_heartbeat{0};

@@ -171,7 +171,16 @@ std::byte* put_section_head(std::byte* to, const section_head& head, std::size_t
     std::memcpy(to, &head.path_tag, 2);
     to += 2;
     to = put_varint(to, head.records);
+    if ((head.flags & section_in_parts) != 0) {
+        to = put_varint(to, head.total);
+    }
     return put_varint(to, payload_size);
+}
+
+std::byte* put_part_head(std::byte* to, part_lane lane, std::size_t size) {
+    *to++ = static_cast<std::byte>(item_tag::part);
+    *to++ = static_cast<std::byte>(lane);
+    return put_varint(to, size);
 }
 
 }  // namespace bzmq::wire

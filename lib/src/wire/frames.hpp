@@ -23,7 +23,9 @@ constexpr std::string_view magic = "bzmq";
 
 constexpr std::size_t name_bytes_max = 255;
 constexpr std::size_t goodbye_text_max = 1024;
-constexpr std::size_t control_record_bytes_max = 16 * 1024 * 1024;
+constexpr std::size_t control_record_bytes_max = 12 * 1024 * 1024;
+/// The largest frame: a hello with the largest records. Sections longer than a part are cut.
+constexpr std::size_t frame_bytes_max = 16 * 1024 * 1024;
 
 /// The largest message that any endpoint takes; one that does not tell is taken for one of those.
 constexpr std::size_t message_bytes_max = std::size_t{64} << 20;
@@ -35,20 +37,12 @@ constexpr std::size_t shared_section_bytes_max = std::size_t{16} << 20;
 constexpr std::size_t section_slack_bytes = std::size_t{2} << 20;
 /// A message's topic, and two lengths.
 constexpr std::size_t record_slack_bytes = (std::size_t{64} << 10) + 32;
-/// Heads of a frame with one section: at most 65,536 nodes, their tree and their distances, and
-/// what goes ahead of it.
-constexpr std::size_t frame_slack_bytes = std::size_t{4} << 20;
-
 /// The longest payload of a section that an endpoint takes whose messages may have `limit` bytes.
 constexpr std::size_t section_bytes_max(std::size_t limit) {
     return std::max(limit, shared_section_bytes_max) + section_slack_bytes;
 }
-/// The longest frame that it takes: such a section, or a link-state record.
-constexpr std::size_t frame_bytes_max(std::size_t limit) {
-    return section_bytes_max(limit) + frame_slack_bytes;
-}
-static_assert(section_bytes_max(0) >= control_record_bytes_max);
-static_assert(frame_bytes_max(message_bytes_max) <= std::size_t{80} << 20);
+/// The longest payload of a control section at every endpoint: one byte and a store's message.
+constexpr std::size_t control_section_bytes_max = (std::size_t{67} << 20) + 1;
 
 enum class frame_type : std::uint8_t {
     hello = 1,     ///< connector to listener, first on the link
@@ -128,6 +122,7 @@ enum class item_tag : std::uint8_t {
     topology = 4,  ///< a link-state record
     filter = 5,    ///< a subscription record
     digest = 6,    ///< what the sender knows, so that the receiver can send what is newer
+    part = 7,      ///< more of the payload of a section in parts
 };
 
 constexpr std::size_t nodes_per_link_max = 65'536;
@@ -142,6 +137,12 @@ enum class section_kind : std::uint8_t { best_effort = 0, reliable = 1, control 
 constexpr std::uint8_t section_kind_mask = 0x03;
 constexpr std::uint8_t section_direct = 0x04;   ///< to one endpoint, whatever its filter
 constexpr std::uint8_t section_uniform = 0x08;  ///< one distance holds for all receivers
+/// Of control sections: may be large, keeps its order among its like and gives way to the others.
+constexpr std::uint8_t section_bulk = 0x10;
+constexpr std::uint8_t section_in_parts = 0x20;  ///< the payload is its first part; more follow
+
+/// Of each lane of a link direction one section at most is under way in parts.
+enum class part_lane : std::uint8_t { data = 0, control = 1 };
 
 /// The fixed part of a section, ahead of its payload.
 struct section_head {
@@ -153,15 +154,20 @@ struct section_head {
     std::uint8_t hops = 0;
     std::uint16_t path_tag = 0;
     std::uint32_t records = 0;
+    std::uint64_t total = 0;                ///< bytes of the whole payload, where it is in parts
     std::span<const std::byte> payload;
 };
 
 /// Bytes that `put_section_head` needs at most for this many distances.
 constexpr std::size_t section_head_bytes_max(std::size_t distances) {
-    return 2 + 6 * varint_bytes_max + 8 + 1 + 2 + distances * varint_bytes_max;
+    return 2 + 7 * varint_bytes_max + 8 + 1 + 2 + distances * varint_bytes_max;
 }
 /// Writes the tag and all up to the payload, whose length is `payload_size`.
 std::byte* put_section_head(std::byte* to, const section_head& head, std::size_t payload_size);
+/// Bytes that `put_part_head` needs at most.
+constexpr std::size_t part_head_bytes_max = 2 + varint_bytes_max;
+/// Writes the tag and all up to the part's bytes, of which there are `size`.
+std::byte* put_part_head(std::byte* to, part_lane lane, std::size_t size);
 /// Reads a section behind its tag. `receivers_of(slot)` says how many receivers the slot's tree has,
 /// or nothing for an unknown slot.
 template <class ReceiversOf>
@@ -187,7 +193,12 @@ bool read_section(byte_reader& in, section_head& out, ReceiversOf&& receivers_of
     out.hops = in.u8();
     out.path_tag = in.fixed<std::uint16_t>();
     out.records = static_cast<std::uint32_t>(in.varint_up_to(0xffffffff));
+    out.total = (out.flags & section_in_parts) != 0 ? in.varint() : 0;
     out.payload = in.bytes(in.varint());
+    if ((out.flags & section_in_parts) != 0
+        && (out.payload.empty() || out.total <= out.payload.size())) {
+        in.fail();
+    }
     return !in.failed();
 }
 
