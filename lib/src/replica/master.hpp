@@ -6,7 +6,7 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <queue>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "replica/command.hpp"
 #include "replica/durable.hpp"
+#include "replica/expiry_heap.hpp"
 #include "replica/handover.hpp"
 #include "replica/log_tail.hpp"
 #include "replica/messages.hpp"
@@ -109,6 +110,8 @@ class master {
     [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
     /// Bytes of log in memory.
     [[nodiscard]] std::size_t log_bytes() const noexcept { return log_.bytes(); }
+    /// Notes of what expires; about twice as many as there are such items at most.
+    [[nodiscard]] std::size_t expiry_notes() const noexcept { return due_.size(); }
     [[nodiscard]] claim_message claim() const { return {who_.store, who_.epoch(), last()}; }
     struct clone_view {
         endpoint_id at;
@@ -175,12 +178,6 @@ class master {
         bool opens = false;                 ///< `writer`
         writer_index closes = own_writer;
     };
-    struct due_item {
-        timestamp at;
-        std::uint64_t hash = 0;
-        sequence revision = 0;
-        friend auto operator<=>(const due_item&, const due_item&) = default;
-    };
 
     [[nodiscard]] bool immediate() const noexcept {
         return !options_.durable && options_.sync_replicas == 0;
@@ -209,8 +206,9 @@ class master {
     [[nodiscard]] sequence replicated() const;
     void roll_back(const error& problem);
     void note_expiry(const item& what);
+    [[nodiscard]] bool still_due(const expiry_heap::note& what) const noexcept;
     void expire();
-    [[nodiscard]] instant expiry_deadline() const noexcept;
+    [[nodiscard]] instant expiry_deadline(timestamp at) const noexcept;
     void forget_writers();
     void forget_oldest_writer();
     void forget(writer_index index);
@@ -265,8 +263,9 @@ class master {
     std::map<writer_index, writer_state> writers_;
     writer_index next_writer_ = 1;
     std::map<endpoint_id, clone_state> clones_;
+    std::set<std::string, std::less<>> doubled_electors_;
     std::uint64_t last_round_ = 0;
-    std::priority_queue<due_item, std::vector<due_item>, std::greater<>> due_;
+    expiry_heap due_;
     instant heartbeat_due_{};
     instant look_due_{};
     instant writers_look_due_{};
