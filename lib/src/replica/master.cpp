@@ -616,7 +616,7 @@ bool master::idle() const noexcept {
     return undecided_.empty()
            && std::all_of(clones_.begin(), clones_.end(), [this](const auto& each) {
                   const auto& clone = each.second;
-                  return !clone.in_snapshot && clone.acked >= last()
+                  return !clone.in_snapshot && clone.applied >= last()
                          && (!clone.standby || clone.stored >= last());
               });
 }

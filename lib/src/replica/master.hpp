@@ -77,7 +77,12 @@ class master {
 
     // -- Events -----------------------------------------------------------------------------------
 
-    void received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+    /// Names of electors that several endpoints go by: their disks do not count as replicas.
+    void doubled_electors(std::set<std::string, std::less<>> names) {
+        doubled_electors_ = std::move(names);
+    }
+    /// False where the message is malformed.
+    bool received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                   byte_reader& in);
     /// All entries up to `last` are on disk, or, with an error, those behind `last` are not.
     void persisted(instant now, timestamp wall, sequence last, const error& problem);
@@ -105,7 +110,7 @@ class master {
             newest_epoch_ = std::max(newest_epoch_, epoch);
         }
     }
-    /// Nothing unsettled, and all clones have everything.
+    /// Nothing unsettled, and all clones have everything and show it.
     [[nodiscard]] bool idle() const noexcept;
     [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
     /// Bytes of log in memory.
@@ -150,6 +155,7 @@ class master {
         std::string elector;
         sequence sent = 0;
         sequence acked = 0;
+        sequence applied = 0;               ///< shown there
         sequence stored = 0;                ///< of a standby: on disk
         instant heard{};
         instant progressed{};               ///< when an acknowledgement last moved on
@@ -226,6 +232,7 @@ class master {
     void handle(const endpoint_id& from, const attach_message& what);
     void handle(const endpoint_id& from, const ack_message& what);
     void handle(const endpoint_id& from, const write_message& what);
+    void handle(const endpoint_id& from, const detach_message& what);
     void doubt_standbys(const endpoint_id& but);
     void begin_snapshot(clone_state& clone);
     [[nodiscard]] std::uint64_t on_its_way(const clone_state& clone) const;
