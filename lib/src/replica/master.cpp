@@ -345,7 +345,8 @@ sequence master::replicated() const {
         }
         if (options_.electors.empty()) {
             have.push_back(clone.stored);
-        } else if (std::ranges::count(options_.electors, clone.elector) != 0) {
+        } else if (std::ranges::count(options_.electors, clone.elector) != 0
+                   && !doubled_electors_.contains(clone.elector)) {
             auto& its = have_electors[clone.elector];  // One that starts again may be there twice.
             its = std::max(its, clone.stored);
         }
