@@ -207,6 +207,27 @@ def test_load_skips_what_has_expired_and_names_a_bad_line(hub):
     hub.ask("dump", "/nowhere/at/all", expected=FAILURE)
 
 
+def test_load_does_again_what_a_file_of_orphans_says(hub):
+    key = '"key":{"@data-type":"string","data":"%s"}'
+    value = '"value":{"@data-type":"count","data":%d}'
+    lines = ['{"revision":5,"change":"put",' + key % "a" + "," + value % 1 + "}",
+             '{"revision":6,"change":"put",' + key % "b" + "," + value % 2 + "}",
+             '{"revision":7,"change":"erase",' + key % "a" + "}",
+             '{"revision":8,"change":"erase",' + key % "never" + "}",
+             '{"revision":9,"change":"expire",' + key % "c" + "}",
+             '{"revision":10,"change":"clear"}']
+    hub.ask("put", "c", "3")
+    told = hub.ask_json("load", "-", data="\n".join(lines).encode())[0]
+    assert (told["loaded"], told["expired"], told["left_out"]) == (4, 0, 2)
+    assert hub.ask("keys") == "b\nc\n"
+    assert "2 of expire or clear left out" in hub.ask("load", "-", data="\n".join(lines).encode())
+    for bad in ('{"change":"erase"}', '{"change":"burn",' + key % "b" + "}"):
+        failed = run("store", "s", "load", "-", "--peer", hub.url, *WAIT, data=bad.encode())
+        assert failed.returncode == FAILURE
+        assert b"standard input, line 1" in failed.stderr, failed.stderr
+    assert hub.ask("keys") == "b\nc\n"
+
+
 def test_a_folder_s_dump_is_loaded(hub, tmp_path):
     helper = os.environ.get("BZMQ_MAKE_STORE",
                             str(pathlib.Path(CLI).parents[1] / "tests/cli/make_store"))

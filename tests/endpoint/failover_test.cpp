@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "bzmq/bzmq.hpp"
+#include "endpoint/full_disk.hpp"
 #include "endpoint/scratch.hpp"
 #include "endpoint/support.hpp"
 
@@ -147,6 +148,50 @@ TEST_F(failover, the_old_master_becomes_a_clone_and_keeps_what_only_it_had) {
     const auto back = master.promote(patience);
     ASSERT_TRUE(back) << to_string(back.error());
     EXPECT_EQ(master.get("last"), data{3});
+}
+
+TEST_F(failover, both_sides_hear_of_a_second_master_that_was_refused) {
+    auto first = make("first");
+    auto second = make("second");
+    auto statuses = first.make_status_subscriber();
+    auto master = *first.attach_master("s");
+    join(second, first);
+    ASSERT_TRUE(eventually([&] { return !second.attach_master("s").has_value(); }));
+    const auto refused = second.attach_master("s").error();
+    EXPECT_EQ(refused, ec::master_exists);
+    EXPECT_NE(refused.message().find(to_string(first.node_id())), std::string::npos);
+    const auto told = read_until(statuses, ec::master_exists);
+    ASSERT_FALSE(told.empty());
+    EXPECT_NE(get<error>(told.back()).message().find(to_string(second.node_id())), std::string::npos);
+    EXPECT_TRUE(master.put("x", 1).wait(patience)) << "it goes on";
+}
+
+TEST_F(failover, a_promotion_that_its_disk_holds_up_ends_with_an_error) {
+    auto first = make("first");
+    auto second = make("second");
+    auto master = *first.attach_master("s");
+    join(second, first);
+    auto heir = *second.attach_clone("s", standby("b"));
+    ASSERT_TRUE(heir.await_sync());
+    ASSERT_TRUE(master.put("x", 1).wait(patience));
+    ASSERT_TRUE(eventually([&] { return on_disk(master, 1); }));
+    {
+        const full_disk full;
+        ASSERT_TRUE(master.put("y", 2).wait(patience));
+        ASSERT_TRUE(eventually([&] { return heir.get("y") == data{2}; }));
+        const auto promoted = heir.promote(1s);
+        ASSERT_FALSE(promoted);
+        EXPECT_EQ(promoted.error(), ec::request_timeout);
+        EXPECT_FALSE(heir.is_master());
+    }
+    // It is a standby as before, and may be promoted when its disk does again.
+    ASSERT_TRUE(master.put("z", 3).wait(patience));
+    EXPECT_TRUE(eventually([&] { return heir.get("z") == data{3}; }));
+    ASSERT_TRUE(eventually([&] { return on_disk(master, 1); }));
+    EXPECT_TRUE(master.is_master());
+    const auto again = heir.promote(patience);
+    EXPECT_TRUE(again) << to_string(again.error());
+    EXPECT_EQ(heir.get("z"), data{3});
 }
 
 TEST_F(failover, with_sync_replicas_a_write_waits_for_a_standby) {

@@ -1,10 +1,8 @@
 // What goes wrong around stores: an end in order, everybody who waits is told, nobody else is held up.
 #include <poll.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <condition_variable>
-#include <csignal>
 #include <fstream>
 #include <future>
 #include <iterator>
@@ -14,6 +12,7 @@
 #include "data/ordered_codec.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
+#include "endpoint/full_disk.hpp"
 #include "endpoint/lmdb_disk.hpp"
 #include "endpoint/random.hpp"
 #include "endpoint/scratch.hpp"
@@ -118,19 +117,6 @@ TEST(store_failure, one_name_attached_by_many_threads_is_one_store) {
     EXPECT_EQ(ep.attach_master("s", backend::lmdb, durable)->get("x"), data{count{8}});
 }
 
-/// No file grows while it lives.
-struct full_disk {
-    full_disk() {
-        ::signal(SIGXFSZ, SIG_IGN);
-        ::getrlimit(RLIMIT_FSIZE, &before);
-        auto none = before;
-        none.rlim_cur = 1;
-        ::setrlimit(RLIMIT_FSIZE, &none);
-    }
-    ~full_disk() { ::setrlimit(RLIMIT_FSIZE, &before); }
-    ::rlimit before{};
-};
-
 TEST(store_failure, what_only_a_fenced_master_had_outlives_a_full_disk) {
     const scratch folder;
     master_options options;
@@ -149,7 +135,7 @@ TEST(store_failure, what_only_a_fenced_master_had_outlives_a_full_disk) {
     auto next_outcome = [&, seen = std::size_t{0}]() mutable {
         std::unique_lock lock{mutex};
         EXPECT_TRUE(came.wait_for(lock, patience, [&] { return outcomes.size() > seen; }));
-        return outcomes.at(seen++).problem;
+        return outcomes.at(seen++);
     };
     replica::table snapshot;
     const auto image = [&] {
@@ -170,21 +156,30 @@ TEST(store_failure, what_only_a_fenced_master_had_outlives_a_full_disk) {
     put.value = value;
     replica::put_change(entry, put);
     const auto path = options.path + "/orphaned-7-7.jsonl";
+    const auto only_here = [&] {
+        return replica::orphan_set{
+            7, 7, {shared_bytes::copy_of(std::span<const std::byte>{entry})}, {}};
+    };
     {
         const full_disk full;
-        const auto file = opened->disk->keep_orphans(
-            7, 7, {shared_bytes::copy_of(std::span<const std::byte>{entry})});
-        ASSERT_FALSE(file);
-        EXPECT_EQ(file.error(), ec::backend_failure);
+        opened->disk->keep_orphans(only_here());
+        const auto told = next_outcome();
+        EXPECT_EQ(told.what, store_disk::outcome::kind::orphans);
+        EXPECT_EQ(told.problem, ec::backend_failure);
+        EXPECT_NE(told.report.find("are not kept yet"), std::string::npos) << told.report;
         opened->disk->persist_snapshot(image());
-        const auto problem = next_outcome();
+        const auto problem = next_outcome().problem;
         EXPECT_EQ(problem, ec::backend_failure);
         EXPECT_NE(problem.message().find("orphaned-7-7"), std::string::npos) << problem.message();
         opened->disk->snapshot_settled(problem);
         EXPECT_FALSE(std::filesystem::exists(path));
     }
     opened->disk->persist_snapshot(image());
-    const auto problem = next_outcome();
+    const auto told = next_outcome();
+    EXPECT_EQ(told.what, store_disk::outcome::kind::orphans);
+    EXPECT_FALSE(told.problem);
+    EXPECT_NE(told.report.find(path), std::string::npos) << told.report;
+    const auto problem = next_outcome().problem;
     EXPECT_FALSE(problem) << to_string(problem);
     opened->disk->snapshot_settled(problem);
     std::ifstream in{path};
@@ -192,6 +187,51 @@ TEST(store_failure, what_only_a_fenced_master_had_outlives_a_full_disk) {
     EXPECT_NE(text.find("lonely"), std::string::npos) << text;
     EXPECT_NE(text.find("kept"), std::string::npos) << text;
     opened->disk->close();
+}
+
+TEST(store_failure, values_whose_entries_are_gone_stand_ahead_of_the_entries_in_the_file) {
+    const scratch folder;
+    master_options options;
+    options.path = folder.path + "/s";
+    replica::table values;
+    auto opened = open_lmdb_disk(options, values, std::nullopt);
+    ASSERT_TRUE(opened) << to_string(opened.error());
+    std::promise<store_disk::outcome> told;
+    opened->disk->start([&](const store_disk::outcome& what) { told.set_value(what); });
+    const auto bytes_of = [](const data& key, const data& value) {
+        std::pair<std::vector<std::byte>, std::vector<std::byte>> out;
+        EXPECT_TRUE(encode_ordered(key, out.first) && encode(value, out.second));
+        return out;
+    };
+    replica::orphan_set only_here{5, 9, {}, {}};
+    for (const int revision : {7, 6}) {
+        const auto [key, value] = bytes_of("k" + std::to_string(revision), revision);
+        only_here.values.push_back(replica::item_ptr::make(
+            key, value, revision == 6 ? timestamp{5s} : replica::no_expiry,
+            static_cast<replica::sequence>(revision)));
+    }
+    std::vector<std::byte> entry;
+    replica::put_head(entry, {});
+    replica::change erase;
+    erase.kind = replica::change_kind::erase;
+    const auto [key, value] = bytes_of("k7", {});
+    erase.key = key;
+    replica::put_change(entry, erase);
+    only_here.entries.push_back(shared_bytes::copy_of(std::span<const std::byte>{entry}));
+    opened->disk->keep_orphans(std::move(only_here));
+    auto future = told.get_future();
+    ASSERT_EQ(future.wait_for(patience), std::future_status::ready);
+    EXPECT_NE(future.get().report.find("of the first 4"), std::string::npos);
+    opened->disk->close();
+    std::ifstream in{options.path + "/orphaned-5-9.jsonl"};
+    const std::string text{std::istreambuf_iterator<char>{in}, {}};
+    const auto k6 = to_json(data{"k6"});
+    const auto k7 = to_json(data{"k7"});
+    EXPECT_EQ(text, R"({"revision":6,"change":"put","key":)" + k6 + ",\"value\":" + to_json(data{6})
+                        + R"(,"expiry":")" + to_string(data{timestamp{5s}}) + "\"}\n"
+                        + R"({"revision":7,"change":"put","key":)" + k7 + ",\"value\":"
+                        + to_json(data{7}) + "}\n" + R"({"revision":9,"change":"erase","key":)" + k7
+                        + "}\n");
 }
 
 /// A room of its own, with disks that do nothing by themselves.
@@ -209,10 +249,7 @@ struct room : ::testing::Test, node::hub_output {
         void persist_snapshot(replica::snapshot_image) override {}
         void snapshot_settled(const error&) override {}
         void persist_vote(replica::vote_record) override {}
-        expected<std::string> keep_orphans(replica::sequence, replica::sequence,
-                                           const std::vector<shared_bytes>&) override {
-            return std::string{};
-        }
+        void keep_orphans(replica::orphan_set) override {}
         bool idle() const override { return true; }
         void close() override {}
         std::atomic<int>& open_;

@@ -1,66 +1,12 @@
 // Standbys, promotion by an operator and by election, fencing.
 #include <gtest/gtest.h>
 
-#include "replica/room.hpp"
+#include "replica/cast.hpp"
 
 namespace bzmq::replica::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-const data one{count{1}};
-
-/// A master with standbys, each at its own endpoint; `electors`: they may elect one.
-struct cast {
-    world around;
-    std::vector<place*> at;
-    std::vector<store_id> id;
-
-    cast(unsigned standbys, unsigned sync_replicas, bool electors = false) {
-        for (unsigned i = 0; i <= standbys; ++i) {
-            at.push_back(&around.add());
-        }
-        master_options options = master_part(sync_replicas);
-        id.push_back(at[0]->master("s", options, nullptr, standby_part(0, sync_replicas, electors)));
-        for (unsigned i = 1; i <= standbys; ++i) {
-            id.push_back(at[i]->standby("s", standby_part(i, sync_replicas, electors)));
-        }
-        around.settle();
-        around.pass(1s);
-    }
-    static master_options master_part(unsigned sync_replicas) {
-        master_options out;
-        out.durable = true;
-        out.sync_replicas = sync_replicas;
-        return out;
-    }
-    clone_options standby_part(unsigned number, unsigned sync_replicas, bool electors) const {
-        clone_options out;
-        out.promoted = master_part(sync_replicas);
-        out.failover_timeout = 5s;
-        if (electors) {
-            out.elector = "e" + std::to_string(number);
-            for (unsigned i = 0; i < at.size(); ++i) {
-                out.electors.push_back("e" + std::to_string(i));
-            }
-        }
-        return out;
-    }
-    /// The endpoint's process is gone; its services, too.
-    void kill(unsigned number) {
-        at[number]->restart();
-        around.apart.insert(at[number]->id);
-    }
-    [[nodiscard]] std::vector<unsigned> masters() const {
-        std::vector<unsigned> out;
-        for (unsigned i = 0; i < at.size(); ++i) {
-            if (at[i]->stores->master_of(id[i]) != nullptr) {
-                out.push_back(i);
-            }
-        }
-        return out;
-    }
-};
 
 TEST(failover, a_standby_acknowledges_only_what_its_disk_has) {
     cast all{1, 1};
@@ -262,7 +208,7 @@ struct letter_box final : store_output {
     void persist(persist_batch) override {}
     void persist_snapshot(snapshot_image) override {}
     void persist_vote(vote_record) override {}
-    void orphaned(sequence, sequence, std::vector<shared_bytes>) override {}
+    void orphaned(orphan_set) override {}
     void answered(ticket, const answer&) override {}
     void changed(const effect&) override {}
     [[nodiscard]] bool wants_changes() const override { return false; }

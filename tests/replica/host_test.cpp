@@ -161,6 +161,59 @@ TEST(host, entries_expire_at_the_master_and_so_at_the_clones) {
     EXPECT_EQ(b.changes.back().kind, change_kind::expire);
 }
 
+TEST(host, writing_a_key_that_expires_again_and_again_takes_no_memory) {
+    world around;
+    auto& a = around.add();
+    const auto master = a.master("s");
+    auto notes_max = std::size_t{0};
+    for (count n = 0; n < 50'000; ++n) {
+        a.write(master, 0, make_command(operation::put, n % 100, n, {}, 24h));
+        notes_max = std::max(notes_max, a.master_of(master).expiry_notes());
+    }
+    EXPECT_LE(notes_max, 2 * 100 + expiry_heap::part_count * expiry_heap::slack);
+    // Nor does what was erased keep it.
+    for (count n = 0; n < 20'000; ++n) {
+        a.write(master, 0, make_command(operation::put, n, n, {}, 24h));
+    }
+    a.write(master, 0, make_command(operation::clear));
+    a.write(master, 0, make_command(operation::put, "x", one, {}, 48h));
+    for (std::size_t turn = 0; turn < expiry_heap::part_count; ++turn) {
+        a.stores->flush(around.now, around.wall);
+    }
+    EXPECT_LE(a.master_of(master).expiry_notes(), expiry_heap::part_count * expiry_heap::slack);
+    // And what is left goes when its time has come, not before.
+    around.wall += 47h;
+    around.now += 47h;
+    around.settle();
+    EXPECT_EQ(a.content(master).size(), 1U);
+    around.wall += 1h;
+    around.now += 1h;
+    around.settle();
+    EXPECT_TRUE(a.content(master).empty());
+}
+
+TEST(host, everything_expires_in_the_order_of_its_time) {
+    world around;
+    prng random{11};
+    auto& a = around.add();
+    const auto master = a.master("s");
+    std::map<count, int> last;  // seconds
+    for (int n = 0; n < 30'000; ++n) {
+        const auto key = random.below(3'000);
+        const auto after = static_cast<int>(random.below(600)) + 1;
+        a.write(master, 0, make_command(operation::put, key, one, {}, std::chrono::seconds{after}));
+        last[key] = after;
+    }
+    for (int passed = 50; passed <= 600; passed += 50) {
+        around.now += 50s;
+        around.wall += 50s;
+        around.settle();
+        const auto left = std::count_if(last.begin(), last.end(),
+                                        [&](const auto& each) { return each.second > passed; });
+        EXPECT_EQ(a.content(master).size(), static_cast<std::size_t>(left)) << passed;
+    }
+}
+
 TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
     world around;
     auto& b = around.add();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "replica/command.hpp"
+#include "replica/host.hpp"
 #include "replica/messages.hpp"
 
 /// One message of each type, as docs/protocol.md shows them.
@@ -13,6 +14,10 @@ namespace bzmq::replica::testing {
 
 inline std::span<const std::byte> raw(std::string_view text) {
     return std::as_bytes(std::span{text.data(), text.size()});
+}
+
+inline std::vector<std::byte> raw_copy(std::string_view text) {
+    return {raw(text).begin(), raw(text).end()};
 }
 
 const endpoint_id sample_store{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
@@ -96,8 +101,10 @@ inline std::map<std::string, std::vector<std::byte>> sample_parts() {
     std::vector<std::byte> epochs;
     byte_writer{epochs}.fixed(epoch_after_start(0, sample_store));
     byte_writer{epochs}.fixed(epoch_after_promotion(sample_epoch, sample_clone));
-    return {{"store-entry", entry}, {"store-put", put},     {"store-batch", batch},
-            {"store-hash", hashes}, {"store-chain", chained}, {"store-epoch", epochs}};
+    const auto elector = raw_copy(elector_service_of("s", "e1"));
+    return {{"store-entry", entry},     {"store-put", put},     {"store-batch", batch},
+            {"store-hash", hashes},     {"store-chain", chained}, {"store-epoch", epochs},
+            {"store-elector", elector}};
 }
 
 /// By the names of their vectors.
@@ -138,6 +145,8 @@ inline std::map<std::string, std::vector<std::byte>> sample_messages() {
         {"store-detach", encode("s", sample_detach())},
         {"store-closing", encode_closing("s")},
         {"store-claim", encode("s", sample_claim())},
+        {"store-claim-question", encode("s", claim_message{sample_store, 0, 300})},
+        {"store-claim-refused", encode("s", claim_message{})},
         {"store-failed", encode("s", sample_failed())},
         {"store-ask-vote", encode("s", sample_ask_vote())},
         {"store-vote", encode("s", sample_vote())},

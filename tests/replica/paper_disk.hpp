@@ -38,6 +38,9 @@ struct paper_disk {
     }
     void replace(const snapshot_image& by) {
         ++snapshots;
+        if (by.who.store != who.store) {
+            vote = {};
+        }
         who = by.who;
         base = by.last;
         base_chain = by.chain;

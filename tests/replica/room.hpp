@@ -52,9 +52,8 @@ struct place final : host_output {
     void persist(store_id store, persist_batch batch) override;
     void persist_snapshot(store_id store, snapshot_image image) override;
     void persist_vote(store_id store, vote_record what) override;
-    void orphaned(store_id, sequence first, sequence last,
-                  std::vector<shared_bytes> entries) override {
-        orphans.push_back({first, last, entries.size()});
+    void orphaned(store_id, orphan_set what) override {
+        orphans.push_back({what.first, what.last, what.entries.size(), std::move(what.values)});
     }
     void promoted(store_id store, const identity& who) override { epochs[store] = who.epoch(); }
     void demoted(store_id store, const error& why) override { demotions[store] = why; }
@@ -117,6 +116,7 @@ struct place final : host_output {
     struct orphan_note {
         sequence first, last;
         std::size_t entries;
+        std::vector<item_ptr> values;
     };
     std::vector<orphan_note> orphans;
     std::map<store_id, std::uint64_t> epochs;

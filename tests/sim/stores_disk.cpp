@@ -143,7 +143,9 @@ void virtual_disk::write(const waiting& what) {
             image_.vote = what.vote;
             return;
         case kind::snapshot: {
-            const auto vote = image_.vote;
+            // A promise goes with the store that it was for.
+            const auto vote = what.image->who.store == image_.who.store ? image_.vote
+                                                                        : replica::vote_record{};
             image_ = *what.image;
             image_.vote = vote;
             break;

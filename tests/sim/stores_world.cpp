@@ -82,13 +82,19 @@ void endpoint::persist_vote(replica::store_id store, replica::vote_record what) 
     disk_of(store).persist(std::move(what));
 }
 
-void endpoint::orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
-                        std::vector<shared_bytes> entries) {
-    if (entries.size() > last - first + 1) {  // The oldest may be gone from memory.
-        around_.complain(fmt::format("e{} has {} orphans from {} to {}", slot_, entries.size(),
-                                     first, last));
+void endpoint::orphaned(replica::store_id store, replica::orphan_set what) {
+    const auto asked = what.last - what.first + 1;
+    const auto has = what.entries.size();
+    // The oldest entries may be gone from memory: what they left in the table has its place.
+    const auto misplaced = [&](const replica::item_ptr& each) {
+        return each->revision() < what.first || each->revision() + has > what.last;
+    };
+    if (has > asked || (has == asked && !what.values.empty())
+        || std::any_of(what.values.begin(), what.values.end(), misplaced)) {
+        around_.complain(fmt::format("e{} has {} orphans and {} values from {} to {}", slot_, has,
+                                     what.values.size(), what.first, what.last));
     }
-    around_.watcher_->orphaned(slot_, *find(store), first, last);
+    around_.watcher_->orphaned(slot_, *find(store), what.first, what.last);
 }
 
 void endpoint::promoted(replica::store_id store, const replica::identity& who) {
@@ -215,7 +221,7 @@ error world::attach_master(slot_index slot, store_index store) {
     auto& one = at(slot);
     // A start that would be refused leaves the disk as it was.
     if (!one.providers(replica::service_of(stores_[store].name)).empty()) {
-        return ec::master_exists;
+        return one.host->ask_for_master(now_, stores_[store].name, one);
     }
     const auto number = ++last_machine_;
     auto& fresh = *(one.machines[number] = std::make_unique<machine>());

@@ -99,8 +99,7 @@ class endpoint final : public replica::host_output, public replica::directory {
     void ended(replica::store_id store, const error& why) override;
     void persist_snapshot(replica::store_id store, replica::snapshot_image image) override;
     void persist_vote(replica::store_id store, replica::vote_record what) override;
-    void orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
-                  std::vector<shared_bytes> entries) override;
+    void orphaned(replica::store_id store, replica::orphan_set what) override;
     void promoted(replica::store_id store, const replica::identity& who) override;
     void demoted(replica::store_id store, const error& why) override;
     [[nodiscard]] std::vector<endpoint_id> providers(std::string_view service) const override;

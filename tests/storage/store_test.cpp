@@ -348,6 +348,25 @@ class replacing : public testing::Test {
     std::unique_ptr<lmdb_store> store_;
 };
 
+TEST_F(replacing, by_another_store_takes_the_notes_of_the_old_one_along) {
+    ASSERT_FALSE(store_->put_note("other", key_of("x")));
+    ASSERT_FALSE(store_->put_note("vote", key_of("for me")));
+    put_half();
+    EXPECT_EQ(*store_->note("vote"), key_of("for me")) << "until it is there as a whole";
+    finish();
+    EXPECT_TRUE(store_->note("vote")->empty());
+    EXPECT_TRUE(store_->note("other")->empty());
+    expect_next();
+    // By a newer state of the same one it does not.
+    ASSERT_FALSE(store_->put_note("vote", key_of("for you")));
+    put_half();
+    finish();
+    EXPECT_EQ(*store_->note("vote"), key_of("for you"));
+    store_.reset();
+    store_ = opened({.folder = scratch_.store()});
+    EXPECT_EQ(*store_->note("vote"), key_of("for you"));
+}
+
 TEST_F(replacing, takes_a_snapshot_in_place_of_everything) {
     put_half();
     finish();

@@ -109,18 +109,53 @@ exit_code dump_to_output(const store_entries& all, const context& ctx) {
 // -- load -----------------------------------------------------------------------------------------
 
 struct loaded_entry {
+    enum class kind : std::uint8_t { put, erase, left_out };
+    kind what = kind::put;
     data key;
     data value;
     std::optional<timespan> expiry;  ///< from now on; not above zero: it has expired
 };
 
+/// Lines of a dump have no "change": they are what stands there. Those of a file of orphans have.
+expected<loaded_entry::kind> kind_of(const nlohmann::json& line) {
+    const auto change = line.find("change");
+    if (change == line.end() || *change == "put") {
+        return loaded_entry::kind::put;
+    }
+    if (*change == "erase") {
+        return loaded_entry::kind::erase;
+    }
+    if (*change == "expire" || *change == "clear") {
+        // What has expired does so anywhere; and a store that has gone on meanwhile is not to be
+        // cleared by a line in a file.
+        return loaded_entry::kind::left_out;
+    }
+    return fail(ec::invalid_json, "change: expected put, erase, expire or clear");
+}
+
 expected<loaded_entry> read_entry(std::string_view line) {
     const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("key") || !json.contains("value")) {
+    if (!json.is_object()) {
         return fail(ec::invalid_json, "expected an object with key and value");
     }
+    const auto kind = kind_of(json);
+    if (!kind) {
+        return tl::unexpected{kind.error()};
+    }
     loaded_entry out;
+    out.what = *kind;
+    if (out.what == loaded_entry::kind::left_out) {
+        return out;
+    }
+    const bool has_value = out.what == loaded_entry::kind::put;
+    if (!json.contains("key") || (has_value && !json.contains("value"))) {
+        return fail(ec::invalid_json, has_value ? "expected an object with key and value"
+                                                : "expected an object with key");
+    }
     for (const auto& [name, to] : {std::pair{"key", &out.key}, {"value", &out.value}}) {
+        if (to == &out.value && !has_value) {
+            continue;
+        }
         auto read = read_value(json[name].dump(), value_format::json);
         if (!read) {
             return fail(read.error().code(), fmt::format("{}: {}", name, read.error().message()));
@@ -148,6 +183,7 @@ class loader {
     expected<void> load(std::uint64_t bytes_total);
     [[nodiscard]] std::uint64_t loaded() const noexcept { return window_.done(); }
     [[nodiscard]] std::uint64_t expired() const noexcept { return expired_; }
+    [[nodiscard]] std::uint64_t left_out() const noexcept { return left_out_; }
 
   private:
     expected<void> take(std::string_view line);
@@ -164,6 +200,7 @@ class loader {
     std::uint64_t line_ = 0;
     std::uint64_t first_line_ = 1;  // of the batch
     std::uint64_t expired_ = 0;
+    std::uint64_t left_out_ = 0;
 };
 
 expected<void> loader::load(std::uint64_t bytes_total) {
@@ -196,11 +233,18 @@ expected<void> loader::take(std::string_view line) {
         return fail(entry.error().code(),
                     fmt::format("{}, line {}: {}", from_.name(), line_, entry.error().message()));
     }
-    if (entry->expiry && *entry->expiry <= timespan{0}) {
-        ++expired_;
+    if (entry->what == loaded_entry::kind::left_out) {
+        ++left_out_;
         return {};
     }
-    batch_.put(entry->key, entry->value, entry->expiry);
+    if (entry->what == loaded_entry::kind::erase) {
+        batch_.erase(entry->key);
+    } else if (entry->expiry && *entry->expiry <= timespan{0}) {
+        ++expired_;
+        return {};
+    } else {
+        batch_.put(entry->key, entry->value, entry->expiry);
+    }
     bytes_ += line.size();
     return batch_.size() >= how_.batch || bytes_ >= batch_bytes ? send() : expected<void>{};
 }
@@ -218,11 +262,15 @@ expected<void> loader::send() {
 void print_loaded(const loader& what, clock::time_point begun, bool json) {
     const auto seconds = std::chrono::duration<double>(clock::now() - begun).count();
     const auto expired = what.expired();
+    const auto left_out = what.left_out();
     line_output{}.line(
-        json ? fmt::format("{{\"loaded\":{},\"expired\":{},\"seconds\":{:.6f}}}", what.loaded(),
-                           expired, seconds)
-             : fmt::format("{} entries in {:.3f} s{}", what.loaded(), seconds,
-                           expired > 0 ? fmt::format("; {} had expired", expired) : ""));
+        json ? fmt::format(
+                   "{{\"loaded\":{},\"expired\":{},\"left_out\":{},\"seconds\":{:.6f}}}",
+                   what.loaded(), expired, left_out, seconds)
+             : fmt::format("{} entries in {:.3f} s{}{}", what.loaded(), seconds,
+                           expired > 0 ? fmt::format("; {} had expired", expired) : "",
+                           left_out > 0 ? fmt::format("; {} of expire or clear left out", left_out)
+                                        : ""));
 }
 
 exit_code load(const store_options& how, const context& ctx, int fd, const std::string& name) {

@@ -324,7 +324,7 @@ class BZMQ_EXPORT store {
 
     // -- Waiting ----------------------------------------------------------------------------------
 
-    /// A master: until all clones have all that was written. A clone: until all writes made here
+    /// A master: until all clones have, and show, all that was written. A clone: until all writes made here
     /// have their outcome. False where `timeout` was over first.
     bool await_idle(timespan timeout = std::chrono::seconds{15});
     /// A clone: until it has all of its master's state. A master: at once.
@@ -339,7 +339,9 @@ class BZMQ_EXPORT store {
     /// A standby: makes it the master, and waits until it is. Whoever was master before becomes a
     /// clone when it hears of it; what only it had it writes to a file beside its store and reports.
     /// Errors: `invalid_configuration` (no standby), `stale_data` (no whole copy on disk yet),
-    /// `master_exists` (a master of this endpoint), `request_timeout` (it may become master later).
+    /// `master_exists` (a master of this endpoint, or a newer one elsewhere), `request_timeout` (its
+    /// disk did not get done in time: it is a standby as before, but where the message says that it is
+    /// about to be master).
     expected<void> promote(timespan timeout = std::chrono::seconds{15});
     /// Ends the master or clone. The other handles to it then say `no_such_master`.
     void detach();

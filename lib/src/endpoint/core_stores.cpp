@@ -94,7 +94,7 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
         error problem;
     };
     const auto at = call<known>([this, name](bool alive) {
-        return alive ? known{stores_->find(name, true), ++last_store_, stores_->may_attach_master(name)}
+        return alive ? known{stores_->find(name, true), ++last_store_, stores_->ask_for_master(now_, name)}
                      : known{{}, 0, gone()};
     });
     if (at.store) {
@@ -195,18 +195,18 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
 error endpoint_core::promote_store(const store_state& store, timespan timeout) {
     const auto id = store.id();
     auto problem = call<error>(
-        [this, id](bool alive) { return alive ? stores_->promote(now_, id) : gone(); });
+        [this, id, timeout](bool alive) {
+            return alive ? stores_->promote(now_, id, timeout) : gone();
+        });
     if (problem) {
         return problem;
     }
-    return wait(
-        [this, &store]() -> std::optional<error> {
-            if (!stores_->holds(store.id())) {
-                return error{ec::no_such_master, "the store is gone"};
-            }
-            return store.is_master() ? std::optional{error{}} : std::nullopt;
-        },
-        timeout);
+    problem = wait([this, id] { return stores_->promotion(id); }, timeout);
+    if (problem != ec::request_timeout) {
+        return problem;
+    }
+    return call<error>(
+        [this, id](bool alive) { return alive ? stores_->end_promotion(now_, id) : gone(); });
 }
 
 expected<endpoint_id> endpoint_core::promote_store(const std::string& name, const endpoint_id& at,

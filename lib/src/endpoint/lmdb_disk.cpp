@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -56,24 +57,6 @@ expected<replica::vote_record> load_vote(const storage::lmdb_store& from) {
     return out;
 }
 
-struct orphans {
-    std::string stem;  ///< of the file's name
-    std::string text;
-};
-
-/// A new file beside the store, on disk when this returns.
-expected<std::string> write_orphans(const std::filesystem::path& folder, const orphans& what) {
-    auto path = folder / (what.stem + ".jsonl");
-    std::error_code unknown;  // Then writing tells.
-    for (int copy = 2; std::filesystem::exists(path, unknown); ++copy) {
-        path = folder / (what.stem + '.' + std::to_string(copy) + ".jsonl");
-    }
-    if (const auto problem = storage::write_new_file(path, what.text)) {
-        return fail(ec::backend_failure, problem.message());
-    }
-    return path.string();
-}
-
 /// One line for each effect, such as `bzmq-cli store NAME dump` writes them, with what happened.
 void append_orphan(std::string& out, replica::sequence number, const replica::change& what) {
     const auto begin = [&](const char* kind) {
@@ -107,6 +90,69 @@ void append_orphan(std::string& out, replica::sequence number, const replica::ch
             return;  // No content.
     }
     out += "}\n";
+}
+
+std::string writes_of(const replica::orphan_set& what) {
+    return "writes " + std::to_string(what.first) + " to " + std::to_string(what.last);
+}
+
+void append_orphan(std::string& out, const replica::item& what) {
+    replica::change put;
+    put.kind = what.expires() ? replica::change_kind::put_expiring : replica::change_kind::put;
+    put.key = what.key();
+    put.value = what.value();
+    put.expiry = what.expiry();
+    append_orphan(out, what.revision(), put);
+}
+
+/// A new file beside the store, on disk when this returns. A part at a time: there may be as much as
+/// the store has.
+expected<std::string> write_orphans(const std::filesystem::path& folder,
+                                    replica::orphan_set& what) {
+    constexpr std::size_t part_bytes = std::size_t{1} << 20;
+    const auto stem = "orphaned-" + std::to_string(what.first) + '-' + std::to_string(what.last);
+    auto path = folder / (stem + ".jsonl");
+    std::error_code unknown;  // Then writing tells.
+    for (int copy = 2; std::filesystem::exists(path, unknown); ++copy) {
+        path = folder / (stem + '.' + std::to_string(copy) + ".jsonl");
+    }
+    auto file = storage::new_file::make(path);
+    if (!file) {
+        return fail(ec::backend_failure, file.error().message());
+    }
+    error problem;
+    std::string text;
+    const auto write_from = [&](std::size_t bytes) {
+        if (!problem && text.size() >= bytes) {
+            problem = file->append(text);
+            text.clear();
+        }
+    };
+    // In the order of the log, so that a later change of a key comes behind.
+    std::sort(what.values.begin(), what.values.end(), [](const auto& a, const auto& b) {
+        return a->revision() < b->revision();
+    });
+    for (const auto& each : what.values) {
+        append_orphan(text, *each);
+        write_from(part_bytes);
+    }
+    auto number = what.last - what.entries.size();
+    for (const auto& entry : what.entries) {
+        ++number;
+        replica::entry_reader in{entry.span()};
+        for (replica::change each; in.next(each);) {
+            append_orphan(text, number, each);
+        }
+        write_from(part_bytes);
+    }
+    write_from(0);
+    if (!problem) {
+        problem = file->finish();
+    }
+    if (problem) {
+        return fail(ec::backend_failure, problem.message());
+    }
+    return path.string();
 }
 
 class lmdb_disk final : public store_disk {
@@ -143,20 +189,12 @@ class lmdb_disk final : public store_disk {
             values->push_back(replica::item_ptr::share(&each));
         });
         image.values = nullptr;
-        committer_->submit_job([this, values, image = std::move(image), owed = unwritten_] {
-            error problem;
-            for (auto each = owed.begin(); each != owed.end() && !problem; ++each) {
-                if (const auto file = write_orphans(store_->options().folder, *each); !file) {
-                    problem = file.error();
-                }
-            }
+        committer_->submit_job([this, values, image = std::move(image)] {
+            auto problem = write_unwritten();
             done_({outcome::kind::snapshot, 0, problem ? problem : replace(image, *values)});
         });
     }
-    void snapshot_settled(const error& problem) override {
-        if (!problem) {
-            unwritten_.clear();
-        }
+    void snapshot_settled(const error&) override {
         failed_ = {};
         submitted_ = settled_ = store_->last();
     }
@@ -165,24 +203,18 @@ class lmdb_disk final : public store_disk {
             done_({outcome::kind::vote, 0, store_->put_note(vote_note, encode_vote(what))});
         });
     }
-    expected<std::string> keep_orphans(replica::sequence first, replica::sequence last,
-                                       const std::vector<shared_bytes>& entries) override {
-        std::string text;
-        auto number = last - entries.size();
-        for (const auto& entry : entries) {
-            ++number;
-            replica::entry_reader in{entry.span()};
-            for (replica::change each; in.next(each);) {
-                append_orphan(text, number, each);
+    void keep_orphans(replica::orphan_set what) override {
+        // Shared, since what waits for a thread must be copyable.
+        auto kept = std::make_shared<replica::orphan_set>(std::move(what));
+        committer_->submit_job([this, kept] {
+            auto writes = writes_of(*kept);
+            unwritten_.push_back(std::move(*kept));
+            if (const auto problem = write_unwritten()) {
+                done_({outcome::kind::orphans, 0, problem,
+                       std::move(writes) + " are not kept yet (" + problem.message()
+                           + "), and until they are its state does not take their place on disk"});
             }
-        }
-        orphans what{"orphaned-" + std::to_string(first) + '-' + std::to_string(last),
-                     std::move(text)};
-        auto file = write_orphans(store_->options().folder, what);
-        if (!file) {
-            unwritten_.push_back(std::move(what));
-        }
-        return file;
+        });
     }
     verdict settled(replica::sequence last, const error& problem) override {
         settled_ = std::max(settled_, last);
@@ -208,7 +240,26 @@ class lmdb_disk final : public store_disk {
     }
 
   private:
-    /// On the committer's thread.
+    // On the committer's thread.
+
+    /// Says of each file that it is there.
+    error write_unwritten() {
+        for (; !unwritten_.empty(); unwritten_.pop_front()) {
+            auto& next = unwritten_.front();
+            const auto file = write_orphans(store_->options().folder, next);
+            if (!file) {
+                return file.error();
+            }
+            auto report = writes_of(next) + " are kept in " + *file;
+            if (const auto asked = next.last - next.first + 1; next.entries.size() < asked) {
+                report += "; of the first " + std::to_string(asked - next.entries.size())
+                          + ", which are gone from the log, the "
+                          + std::to_string(next.values.size()) + " values that they left";
+            }
+            done_({outcome::kind::orphans, 0, {}, std::move(report)});
+        }
+        return {};
+    }
     error replace(const replica::snapshot_image& image,
                   const std::vector<replica::item_ptr>& values) {
         constexpr std::size_t values_at_once = 1000;
@@ -240,7 +291,7 @@ class lmdb_disk final : public store_disk {
     replica::sequence submitted_;
     replica::sequence settled_;
     error failed_;
-    std::vector<orphans> unwritten_;  // a new snapshot is held up until they are
+    std::deque<replica::orphan_set> unwritten_;  // the committer's; a snapshot is held up until it is
 };
 
 }  // namespace

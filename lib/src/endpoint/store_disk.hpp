@@ -10,6 +10,7 @@
 #include "bzmq/store.hpp"
 #include "replica/durable.hpp"
 #include "replica/master.hpp"
+#include "replica/output.hpp"
 #include "replica/table.hpp"
 
 namespace bzmq {
@@ -18,11 +19,12 @@ namespace bzmq {
 class store_disk {
   public:
     struct outcome {
-        enum class kind : std::uint8_t { entries, snapshot, vote };
+        enum class kind : std::uint8_t { entries, snapshot, vote, orphans };
         kind what = kind::entries;
         /// Entries up to here are on disk; or, with an error, none behind those reported before.
         replica::sequence last = 0;
         error problem;
+        std::string report = {};  ///< of orphans: where they are, or are not yet
     };
     /// Called on a thread of the disk's.
     using done_fn = std::function<void(const outcome&)>;
@@ -45,10 +47,10 @@ class store_disk {
     [[nodiscard]] virtual bool idle() const = 0;
     /// Writes what waits and ends.
     virtual void close() = 0;
-    /// Keeps entries that a new master does not have where an operator finds them: the file's name.
-    /// Where that fails, no snapshot takes the place of what the disk has before it succeeds.
-    virtual expected<std::string> keep_orphans(replica::sequence first, replica::sequence last,
-                                               const std::vector<shared_bytes>& entries) = 0;
+    /// Keeps what a new master does not have where an operator finds it: an outcome tells. No
+    /// snapshot that comes later takes the place of what the disk has before that has succeeded.
+    /// From the core's thread, which does not wait for it.
+    virtual void keep_orphans(replica::orphan_set what) = 0;
     virtual void start(done_fn done) = 0;
 };
 

@@ -314,11 +314,42 @@ error store_room::attach_clone(instant now, const std::shared_ptr<store_state>& 
     return {};
 }
 
-error store_room::promote(instant now, std::uint32_t id) {
+error store_room::promote(instant now, std::uint32_t id, timespan patience) {
     if (host_.master_of(id) != nullptr) {
         return {};
     }
-    return host_.promote(now, wall_now(), id);
+    now_ = now;
+    return host_.promote(now, wall_now(), id, patience);
+}
+
+std::optional<error> store_room::promotion(std::uint32_t id) const {
+    auto& host = const_cast<replica::host&>(host_);
+    if (host.master_of(id) != nullptr) {
+        const auto& state = stores_.at(id).state;
+        return state->is_master() ? std::optional{error{}} : std::nullopt;
+    }
+    const auto* follower = host.clone_of(id);
+    if (follower == nullptr) {
+        return error{ec::no_such_master, "the store is gone"};
+    }
+    if (follower->promoting()) {
+        return std::nullopt;
+    }
+    if (follower->promotion_problem()) {
+        return follower->promotion_problem();
+    }
+    return error{ec::master_exists, "a newer master has taken its place"};
+}
+
+error store_room::end_promotion(instant now, std::uint32_t id) {
+    now_ = now;
+    if (auto* follower = host_.clone_of(id); follower != nullptr && follower->promoting()) {
+        follower->end_promotion(
+            now, {ec::request_timeout, "the standby did not become master in time, and is a standby "
+                                       "as before: what it has is not on its disk yet"});
+    }
+    return promotion(id).value_or(
+        error{ec::request_timeout, "it is about to be master: the disk takes its time"});
 }
 
 void store_room::ask_to_promote(instant now, std::string_view store, const endpoint_id& at) {
@@ -345,6 +376,11 @@ void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
             break;
         case store_disk::outcome::kind::vote:
             host_.vote_persisted(now_, id, what.problem);
+            break;
+        case store_disk::outcome::kind::orphans:
+            report({ec::stale_data, "store " + at->second.state->name()
+                                        + " has a new master that does not have all that was here: "
+                                        + what.report});
     }
 }
 
@@ -535,20 +571,19 @@ void store_room::persist_vote(replica::store_id store, replica::vote_record what
     }
 }
 
-void store_room::orphaned(replica::store_id store, replica::sequence first,
-                          replica::sequence last, std::vector<shared_bytes> entries) {
+void store_room::orphaned(replica::store_id store, replica::orphan_set what) {
     const auto at = stores_.find(store);
     if (at == stores_.end()) {
         return;
     }
-    auto text = "writes " + std::to_string(first) + " to " + std::to_string(last) + " of store "
-                + at->second.state->name() + " were only here: its new master does not have them. ";
+    auto text = "writes " + std::to_string(what.first) + " to " + std::to_string(what.last)
+                + " of store " + at->second.state->name()
+                + " were only here: its new master does not have them. ";
     if (!at->second.disk) {
         report({ec::stale_data, text + "They are given up, since this store has no disk"});
         return;
     }
-    const auto file = at->second.disk->keep_orphans(first, last, entries);
-    report({ec::stale_data, text + (file ? "They are kept in " + *file : file.error().message())});
+    at->second.disk->keep_orphans(std::move(what));
 }
 
 void store_room::promoted(replica::store_id store, const replica::identity&) {

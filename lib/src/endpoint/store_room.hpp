@@ -41,14 +41,19 @@ class store_room final : public replica::host_output, public replica::directory 
     // -- The core's thread ------------------------------------------------------------------------
 
     /// Why this endpoint cannot have the master of this name, if so.
-    [[nodiscard]] error may_attach_master(std::string_view name) const {
-        return host_.may_attach_master(name, *this);
+    [[nodiscard]] error ask_for_master(instant now, std::string_view name) {
+        now_ = now;
+        return host_.ask_for_master(now, name, *this);
     }
     /// `fenced`: what it is when a newer master of the same store turns up.
     error attach_master(instant now, const std::shared_ptr<store_state>& store,
                         replica::master_options options, opened_disk from,
                         replica::clone_options fenced);
-    error promote(instant now, std::uint32_t id);
+    error promote(instant now, std::uint32_t id, timespan patience);
+    /// Nothing as long as that goes on; then what became of it.
+    [[nodiscard]] std::optional<error> promotion(std::uint32_t id) const;
+    /// What became of it in the end.
+    error end_promotion(instant now, std::uint32_t id);
     /// Asks another endpoint's standby to become master; it may get lost.
     void ask_to_promote(instant now, std::string_view store, const endpoint_id& at);
     [[nodiscard]] std::vector<endpoint_id> masters(std::string_view store) const {
@@ -125,8 +130,7 @@ class store_room final : public replica::host_output, public replica::directory 
     void ended(replica::store_id store, const error& why) override;
     void persist_snapshot(replica::store_id store, replica::snapshot_image image) override;
     void persist_vote(replica::store_id store, replica::vote_record what) override;
-    void orphaned(replica::store_id store, replica::sequence first, replica::sequence last,
-                  std::vector<shared_bytes> entries) override;
+    void orphaned(replica::store_id store, replica::orphan_set what) override;
     void promoted(replica::store_id store, const replica::identity& who) override;
     void demoted(replica::store_id store, const error& why) override;
     // replica::directory

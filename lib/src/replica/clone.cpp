@@ -9,7 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto attach_pause_min = 100ms;
 constexpr auto ack_delay = 5ms;
 constexpr std::size_t ack_bytes = 64 * 1024;
 constexpr auto gap_pause = 20ms;
@@ -125,70 +124,61 @@ void clone::seek(instant now) {
     send(encode(options_.name, out));
 }
 
-void clone::received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+bool clone::received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                      byte_reader& in) {
-    if (type == message_type::ask_vote) {
-        if (const auto what = read_ask_vote(in)) {
-            handle(now, from, *what);
+    const auto handle_if = [](const auto& what, const auto& how) {
+        if (what) {
+            how(*what);
         }
-        return;
+        return what.has_value();
+    };
+    if (type == message_type::ask_vote) {
+        return handle_if(read_ask_vote(in), [&](const auto& what) { handle(now, from, what); });
     }
     if (type == message_type::vote) {
-        if (const auto what = read_vote(in); what && what->store == who_.store) {
-            election_.answered(*what);
-            vote(now);
-        }
-        return;
+        return handle_if(read_vote(in), [&](const auto& what) { handle(now, what); });
+    }
+    if (type == message_type::claim) {
+        return handle_if(read_claim(in), [&](const auto& what) { handle(now, from, what); });
     }
     if (from != master_ || promoting_ != 0) {
-        return;  // Of a former master.
+        return true;  // Of a former master.
     }
     switch (type) {
         case message_type::welcome:
-            if (const auto what = read_welcome(in);
-                what && what->clone == self_ && what->attempt == attempt_) {
-                note_clock(wall, what->wall);
-                handle(now, *what);
-            }
-            break;
+            return handle_if(read_welcome(in), [&](const auto& what) {
+                if (what.clone == self_ && what.attempt == attempt_) {
+                    note_clock(wall, what.wall);
+                    handle(now, what);
+                }
+            });
         case message_type::log:
-            if (const auto what = read_log(in)) {
-                note_clock(wall, what->wall);
-                handle(now, *what);
-            }
-            break;
+            return handle_if(read_log(in), [&](const auto& what) {
+                note_clock(wall, what.wall);
+                handle(now, what);
+            });
         case message_type::chunk:
-            if (const auto what = read_chunk(in)) {
-                handle(now, *what);
-            }
-            break;
+            return handle_if(read_chunk(in), [&](const auto& what) { handle(now, what); });
         case message_type::heartbeat:
-            if (const auto what = read_heartbeat(in)) {
-                note_clock(wall, what->wall);
-                handle(now, *what);
-            }
-            break;
+            return handle_if(read_heartbeat(in), [&](const auto& what) {
+                note_clock(wall, what.wall);
+                handle(now, what);
+            });
         case message_type::taken:
-            if (const auto what = read_taken(in)) {
-                handle(*what);
-            }
-            break;
+            return handle_if(read_taken(in), [&](const auto& what) { handle(what); });
         case message_type::failed:
-            if (const auto what = read_failed(in)) {
-                handle(*what);
-            }
-            break;
+            return handle_if(read_failed(in), [&](const auto& what) { handle(what); });
         case message_type::refuse:
-            if (const auto what = read_refuse(in)) {
-                handle(now, *what);
-            }
-            break;
+            return handle_if(read_refuse(in), [&](const auto& what) { handle(now, what); });
         case message_type::closing:
+            if (!in.done()) {
+                return false;
+            }
             lose_master();
             attach_due_ = now + attach_pause_min;  // Until the overlay says so too.
-            break;
+            return true;
         default:
-            break;  // Not for clones.
+            return true;  // Not for clones.
     }
 }
 
@@ -515,11 +505,13 @@ void clone::tick(instant now) {
     if (now >= election_.next_deadline()) {
         vote(now);
     }
+    look_after_promotion(now);
 }
 
 instant clone::next_deadline() const noexcept {
     auto due = std::min({ack_due_, resend_due_, probe_due_, disk_deadline(),
-                         promoting_ != 0 ? never : election_.next_deadline()});
+                         promoting_ != 0 ? std::min(promotion_due_, ask_masters_due_)
+                                         : election_.next_deadline()});
     if (attached_) {
         due = std::min(due, heard_at_ + heartbeats_missed_max * heartbeat_);
     } else if (promoting_ == 0) {

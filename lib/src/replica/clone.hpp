@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,8 +49,13 @@ struct clone_options {
     std::vector<std::string> electors = {};
     std::string elector = {};                   ///< our own name among them
     std::chrono::nanoseconds failover_timeout = std::chrono::seconds{10};
+    /// A promotion that its disk does not get done for so long ends, and it is a standby as before.
+    std::chrono::nanoseconds promotion_timeout = std::chrono::seconds{30};
     std::uint64_t seed = 0;                     ///< of the pauses between elections
 };
+
+/// The first pause between attempts to attach; it doubles.
+constexpr std::chrono::nanoseconds attach_pause_min = std::chrono::milliseconds{100};
 
 /// Is there anything wrong with how a standby would be promoted?
 [[nodiscard]] error check_failover(const clone_options& options);
@@ -88,7 +94,12 @@ class clone {
     void masters_are(instant now, std::vector<endpoint_id> who);
     /// Where the other standbys are.
     void standbys_are(std::vector<endpoint_id> who) { standbys_ = std::move(who); }
-    void received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+    /// Names of electors that several endpoints go by: their votes do not count.
+    void doubled_electors(std::set<std::string, std::less<>> names) {
+        election_.doubled(std::move(names));
+    }
+    /// False where the message is malformed.
+    bool received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                   byte_reader& in);
     void persisted(instant now, sequence last, const error& problem);
     void snapshot_persisted(instant now, const error& problem);
@@ -111,8 +122,13 @@ class clone {
     // -- Promotion --------------------------------------------------------------------------------
 
     /// Begins to become master: leaves its master at once, and is `promotable` when all that it has
-    /// is on disk.
-    error promote(instant now);
+    /// is on disk. Ends without that after `patience`, the option's by default, or when it hears of
+    /// a newer master: then it reports why and is a standby as before.
+    error promote(instant now, std::optional<std::chrono::nanoseconds> patience = {});
+    [[nodiscard]] bool promoting() const noexcept { return promoting_ != 0; }
+    /// Why the last promotion ended without success; none where it did not.
+    [[nodiscard]] const error& promotion_problem() const noexcept { return promotion_problem_; }
+    void end_promotion(instant now, error why);
     /// The epoch to begin, when it is ready to be master.
     [[nodiscard]] std::optional<std::uint64_t> promotable() const;
     /// What it leaves to the master that takes its place.
@@ -188,6 +204,8 @@ class clone {
     void handle(instant now, const refuse_message& what);
     void handle(const failed_message& what);
     void handle(instant now, const endpoint_id& from, const ask_vote_message& what);
+    void handle(instant now, const vote_message& what);
+    void handle(instant now, const endpoint_id& from, const claim_message& what);
     bool accepts(const welcome_message& what);
     bool is_other_store(instant now, const welcome_message& what);
     void diverged(instant now, std::string_view how);
@@ -238,6 +256,9 @@ class clone {
     void write_disk(instant now);
     void replace_disk();
     void vote(instant now);
+    void begin_promotion(instant now, std::uint64_t epoch, std::chrono::nanoseconds patience);
+    void look_after_promotion(instant now);
+    [[nodiscard]] bool changes_store() const noexcept;
     /// Masters of a store that are older are not followed.
     [[nodiscard]] std::uint64_t promised_in(const endpoint_id& store) const noexcept {
         return store == disk_.who.store ? election_.promised() : 0;
@@ -311,6 +332,9 @@ class clone {
     disk_state disk_;
     election election_;
     std::uint64_t promoting_ = 0;         ///< the epoch that we are about to begin
+    instant promotion_due_ = never;       ///< when we give up
+    instant ask_masters_due_ = never;     ///< whether one of them is newer
+    error promotion_problem_;
 };
 
 }  // namespace bzmq::replica

@@ -49,11 +49,19 @@ void clone::tell_orphans(sequence common) {
         return;
     }
     orphans_told_ = last;
-    std::vector<shared_bytes> entries;
-    for (auto number = std::max(common, log_.base()) + 1; number <= last; ++number) {
-        entries.push_back(log_.at(number).bytes);
+    orphan_set out{common + 1, last, {}};
+    const auto forgotten = std::max(common, log_.base());
+    for (auto number = forgotten + 1; number <= last; ++number) {
+        out.entries.push_back(log_.at(number).bytes);
     }
-    output_.orphaned(common + 1, last, std::move(entries));
+    if (forgotten > common) {
+        state_.for_each([&](const item& each) {
+            if (each.revision() > common && each.revision() <= forgotten) {
+                out.values.push_back(item_ptr::share(&each));
+            }
+        });
+    }
+    output_.orphaned(std::move(out));
 }
 
 /// Back to the state that is shown.

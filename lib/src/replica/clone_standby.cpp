@@ -10,6 +10,13 @@ using namespace std::chrono_literals;
 
 // After a failure of the disk nothing is tried so long.
 constexpr auto failure_pause = 1s;
+// How often one that is about to be master asks those that are whether they are newer.
+constexpr auto ask_masters_interval = 1s;
+
+/// `never` where that is beyond all time.
+instant after(instant now, std::chrono::nanoseconds span) {
+    return span >= never - now ? never : now + span;
+}
 
 }  // namespace
 
@@ -169,14 +176,28 @@ void clone::snapshot_persisted(instant now, const error& problem) {
 
 // -- Elections ------------------------------------------------------------------------------------
 
+/// The disk is about to have another store than the one that promises are for. Those go with it, in
+/// one transaction: one that came to the disk behind that would count in the other store.
+bool clone::changes_store() const noexcept {
+    return disk_.replacing && disk_.next_who.store != disk_.who.store;
+}
+
 void clone::handle(instant now, const endpoint_id& from, const ask_vote_message& what) {
-    if (promoting_ != 0 || what.store != disk_.who.store || what.store.is_nil()) {
+    if (promoting_ != 0 || what.store != disk_.who.store || what.store.is_nil()
+        || changes_store()) {
         return;
     }
     if (const auto reply = election_.asked(now, from, what, rank())) {
         output_.send({&from, 1}, encode(options_.name, *reply));
     }
     vote(now);
+}
+
+void clone::handle(instant now, const vote_message& what) {
+    if (what.store == who_.store) {
+        election_.answered(what);
+        vote(now);
+    }
 }
 
 void clone::vote_persisted(instant now, const error& problem) {
@@ -210,9 +231,7 @@ void clone::vote(instant now) {
         } else if (const auto* record = std::get_if<election::record>(&step)) {
             output_.persist_vote(record->what);
         } else if (const auto* victory = std::get_if<election::victory>(&step)) {
-            promoting_ = victory->epoch;
-            lose_master();
-            attach_due_ = never;
+            begin_promotion(now, victory->epoch, options_.promotion_timeout);
         } else {
             return;
         }
@@ -221,12 +240,15 @@ void clone::vote(instant now) {
 
 // -- Promotion ------------------------------------------------------------------------------------
 
-error clone::promote(instant now) {
+error clone::promote(instant now, std::optional<std::chrono::nanoseconds> patience) {
     if (!options_.standby) {
         return {ec::invalid_configuration, "the clone of store " + options_.name
                                                + " is no standby: it has nothing on disk"};
     }
     if (promoting_ != 0) {
+        if (patience) {
+            promotion_due_ = std::max(promotion_due_, after(now, *patience));
+        }
         return {};  // It is on its way.
     }
     if (who_.store.is_nil() || building_ || disk_.replace_due || !trusted_) {
@@ -234,11 +256,65 @@ error clone::promote(instant now) {
                                     + " has no whole copy on its disk yet"};
     }
     election_.end(now);
-    promoting_ = epoch_after_promotion(
-        std::max({who_.epoch(), newest_epoch_, election_.promised()}), options_.self);
+    begin_promotion(now,
+                    epoch_after_promotion(
+                        std::max({who_.epoch(), newest_epoch_, election_.promised()}), options_.self),
+                    patience.value_or(options_.promotion_timeout));
+    return {};
+}
+
+void clone::begin_promotion(instant now, std::uint64_t epoch, std::chrono::nanoseconds patience) {
+    promoting_ = epoch;
+    promotion_problem_ = {};
+    promotion_due_ = after(now, patience);
+    ask_masters_due_ = now;
     lose_master();
     attach_due_ = never;
-    return {};
+}
+
+void clone::end_promotion(instant now, error why) {
+    if (promoting_ == 0) {
+        return;
+    }
+    promoting_ = 0;
+    promotion_due_ = ask_masters_due_ = never;
+    output_.report(why);
+    promotion_problem_ = std::move(why);
+    election_.end(now);
+    attach_pause_ = attach_pause_min;
+    attach_due_ = master_.is_nil() ? never : now;
+}
+
+/// It hears no master meanwhile, so that it has to ask whether there is a newer one.
+void clone::look_after_promotion(instant now) {
+    if (promoting_ == 0 || promotable()) {
+        return;
+    }
+    if (now >= promotion_due_) {
+        end_promotion(now, {ec::request_timeout,
+                            "the standby of store " + options_.name
+                                + " did not become master: its disk did not get done in time. It "
+                                  "is a standby as before"});
+    } else if (now >= ask_masters_due_) {
+        ask_masters_due_ = now + ask_masters_interval;
+        if (!candidates_.empty()) {
+            output_.send(candidates_,
+                         encode(options_.name, claim_message{who_.store, 0, log_.last()}));
+        }
+    }
+}
+
+void clone::handle(instant now, const endpoint_id& from, const claim_message& what) {
+    if (promoting_ == 0 || what.store != who_.store) {
+        return;
+    }
+    note_epoch(what.epoch);
+    if (what.epoch > promoting_) {
+        end_promotion(now, {ec::master_exists,
+                            "the standby of store " + options_.name
+                                + " did not become master: endpoint " + to_string(from)
+                                + " has a newer one"});
+    }
 }
 
 std::optional<std::uint64_t> clone::promotable() const {

@@ -67,10 +67,17 @@ void election::begin_store(instant now, std::uint64_t epoch) {
     promised_ = record_ = {};
     newest_ = epoch;
     record_for_ = {};
-    to_write_ = enabled();
+    to_write_ = false;
+}
+
+bool election::has_majority() const {
+    const auto counts = [this](const auto& name) { return !doubled_.contains(name); };
+    const auto granted = std::count_if(granted_.begin(), granted_.end(), counts);
+    return static_cast<std::size_t>(granted) > options_.names.size() / 2;
 }
 
 election::step election::tick(instant now, bool able) {
+    able = able && !is_doubled();
     if (to_write_ && !writing_) {
         to_write_ = false;
         writing_ = true;
@@ -128,7 +135,7 @@ bool election::would_grant(instant now, const ask_vote_message& what, const log_
     const bool lost_master = now >= heard_at_ + options_.timeout;
     return lost_master && what.epoch > std::max(promised_.epoch, newest_) && what.rank >= ours
            && std::ranges::count(options_.names, what.candidate) != 0
-           && what.candidate != options_.name && stage_ != stage::won;
+           && what.candidate != options_.name && stage_ != stage::won && !is_doubled();
 }
 
 std::optional<vote_message> election::asked(instant now, const endpoint_id& from,

@@ -40,7 +40,11 @@ class election {
     /// Some epoch exists, or somebody has promised it.
     void heard_epoch(std::uint64_t epoch) noexcept { newest_ = std::max(newest_, epoch); }
 
-    /// The disk has another store now: promises were of the former one.
+    /// Names that several endpoints go by, so that nobody knows whose vote is whose: theirs do not
+    /// count, and where ours is one, we neither stand nor grant.
+    void doubled(std::set<std::string, std::less<>> names) { doubled_ = std::move(names); }
+
+    /// The disk has another store now: promises were of the former one, and went with it.
     void begin_store(instant now, std::uint64_t epoch);
 
     /// What is to be done now; to be asked again until it is nothing.
@@ -81,7 +85,8 @@ class election {
     void rest(instant now);
     [[nodiscard]] bool would_grant(instant now, const ask_vote_message& what,
                                    const log_rank& ours) const;
-    [[nodiscard]] bool has_majority() const { return granted_.size() > options_.names.size() / 2; }
+    [[nodiscard]] bool has_majority() const;
+    [[nodiscard]] bool is_doubled() const { return doubled_.contains(options_.name); }
     [[nodiscard]] std::chrono::nanoseconds pause();
 
     const election_options options_;
@@ -95,6 +100,7 @@ class election {
     stage stage_ = stage::waiting;
     std::uint64_t epoch_ = 0;           ///< that we want
     std::set<std::string, std::less<>> granted_;
+    std::set<std::string, std::less<>> doubled_;
     instant ask_due_ = never;
     instant give_up_ = never;
     // A promise on its way to disk.

@@ -1,53 +1,24 @@
-#include "replica/host.hpp"
-
+// An endpoint's stores: coming and going, and what is for which. Who may be master of what is in
+// host_roles.cpp.
 #include <algorithm>
-#include <tuple>
+#include <utility>
+
+#include "replica/host_store.hpp"
 
 namespace bzmq::replica {
-namespace {
-
-constexpr auto claim_interval = std::chrono::seconds{1};
-
-}  // namespace
-
 std::string service_of(std::string_view store) { return "store:" + std::string{store}; }
 std::string standby_service_of(std::string_view store) { return "standby:" + std::string{store}; }
 
-struct host::store final : store_output {
-    store(host& owner_host, store_id number, std::string store_name)
-        : owner(owner_host), id(number), name(std::move(store_name)) {}
-
-    host& owner;
-    store_id id;
-    std::string name;
-    std::unique_ptr<master> as_master;
-    std::unique_ptr<clone> as_clone;
-    std::vector<endpoint_id> masters;   // of its name, elsewhere
-    std::optional<clone_options> when_fenced;
-    table* state = nullptr;
-    write_gate* gate = nullptr;
-
-    void send(std::span<const endpoint_id> to, std::vector<std::byte> message) override {
-        owner.post(to, std::move(message));
+std::string elector_service_of(std::string_view store, std::string_view elector) {
+    // Both names in full might be longer than a service's may be.
+    const auto hash = stable_hash(std::as_bytes(std::span{store}),
+                                  stable_hash(std::as_bytes(std::span{elector})));
+    std::string out = "elector:";
+    for (int shift = 60; shift >= 0; shift -= 4) {
+        out += "0123456789abcdef"[hash >> shift & 15];
     }
-    void persist(persist_batch batch) override { owner.output_.persist(id, std::move(batch)); }
-    void persist_snapshot(snapshot_image image) override {
-        owner.output_.persist_snapshot(id, std::move(image));
-    }
-    void persist_vote(vote_record what) override {
-        owner.output_.persist_vote(id, std::move(what));
-    }
-    void orphaned(sequence first, sequence last, std::vector<shared_bytes> entries) override {
-        owner.output_.orphaned(id, first, last, std::move(entries));
-    }
-    void answered(ticket to, const answer& what) override { owner.output_.answered(to, what); }
-    void changed(const effect& what) override { owner.output_.changed(id, what); }
-    [[nodiscard]] bool wants_changes() const override { return owner.output_.wants_changes(id); }
-    void report(error what) override { owner.output_.report(std::move(what)); }
-    void status_changed(const clone_status& now) override {
-        owner.output_.status_changed(id, now);
-    }
-};
+    return out;
+}
 
 host::host(const endpoint_id& self, host_output& output) : self_(self), output_(output) {}
 host::~host() = default;
@@ -125,10 +96,13 @@ error host::may_attach_master(std::string_view name, const directory& overlay) c
 error host::attach_master(instant now, timestamp wall, store_id id, master_options options,
                           master::start from, table& state, write_gate& gate,
                           const directory& overlay, std::optional<clone_options> fenced) {
-    if (auto problem = may_attach_master(options.name, overlay)) {
+    if (auto problem = ask_for_master(now, options.name, overlay)) {
         return problem;
     }
     if (auto problem = fenced ? check_failover(*fenced) : error{}) {
+        return problem;
+    }
+    if (auto problem = check_elector(options.name, true, fenced ? &*fenced : nullptr)) {
         return problem;
     }
     if (fenced && !fenced->electors.empty()) {
@@ -166,6 +140,9 @@ error host::attach_clone(instant now, store_id id, clone_options options, table&
         return {ec::master_exists, "this endpoint has a clone of store " + options.name};
     }
     if (auto problem = check_failover(options)) {
+        return problem;
+    }
+    if (auto problem = check_elector(options.name, false, &options)) {
         return problem;
     }
     auto fresh = std::make_unique<store>(*this, id, options.name);
@@ -227,6 +204,11 @@ void host::tell_services() {
             services.push_back(standby_service_of(name));
         }
     }
+    for (const auto& [id, each] : stores_) {
+        if (const auto* how = each->elects()) {
+            services.push_back(elector_service_of(each->name, how->elector));
+        }
+    }
     output_.services_changed(std::move(services));
 }
 
@@ -234,7 +216,9 @@ void host::view_changed(instant now, const directory& overlay) {
     for (const auto& [id, each] : stores_) {
         each->masters = overlay.providers(service_of(each->name));
         std::erase(each->masters, self_);
+        look_for_doubles(now, *each, overlay);
     }
+    check_doubles(now);
     for (const auto& [name, each] : clones_) {
         each->as_clone->masters_are(
             now, masters_.contains(name) ? std::vector{self_} : each->masters);
@@ -245,145 +229,6 @@ void host::view_changed(instant now, const directory& overlay) {
         }
     }
     send_claims(now);
-}
-
-/// Repeated until only one is left: claims may get lost.
-void host::send_claims(instant now) {
-    claims_due_ = never;
-    for (const auto& [name, each] : masters_) {
-        if (!each->masters.empty()) {
-            post(each->masters, encode(name, each->as_master->claim()));
-            claims_due_ = now + claim_interval;
-        }
-    }
-}
-
-/// Of two masters of one name only one may stay.
-void host::handle_claim(instant now, timestamp wall, store& ours, const endpoint_id& from,
-                        byte_reader& in) {
-    const auto theirs = read_claim(in);
-    if (!theirs || from == self_) {
-        ++malformed_;
-        return;
-    }
-    const auto mine = ours.as_master->claim();
-    ours.as_master->note_epoch(theirs->store, theirs->epoch);
-    if (ours.as_master->fenced()) {
-        change_role(now, wall, ours);
-        return;
-    }
-    if (mine.store == theirs->store && mine.epoch > theirs->epoch) {
-        post({&from, 1}, encode(ours.name, mine));
-        return;
-    }
-    // Two stores: the fuller one stays.
-    const bool lose = mine.last != theirs->last ? mine.last < theirs->last : from < self_;
-    if (!lose) {
-        output_.report({ec::master_exists, "endpoint " + to_string(from) + " has a second master of store "
-                                               + ours.name + "; it must give way to ours"});
-        post({&from, 1}, encode(ours.name, mine));
-        return;
-    }
-    if (std::find(ours.masters.begin(), ours.masters.end(), from) == ours.masters.end()) {
-        return;  // It may be gone: it gets ours as soon as the overlay tells of it.
-    }
-    post({&from, 1}, encode(ours.name, mine));  // So that the other one tells its operator as well.
-    end_master(ours, {ec::master_exists, "the master of store " + ours.name + " at endpoint "
-                                             + to_string(from) + " takes precedence over ours"});
-}
-
-void host::end_master(store& ours, const error& why) {
-    output_.report(why);
-    const auto id = ours.id;
-    detach(id);
-    output_.ended(id, why);
-}
-
-// -- Failover -------------------------------------------------------------------------------------
-
-error host::promote(instant now, timestamp wall, store_id id) {
-    auto* at = find(id);
-    if (at == nullptr || !at->as_clone) {
-        return {ec::no_such_master, "there is no clone to be promoted"};
-    }
-    if (masters_.contains(at->name)) {
-        return {ec::master_exists, "this endpoint has the master of store " + at->name};
-    }
-    if (auto problem = at->as_clone->promote(now)) {
-        return problem;
-    }
-    change_role(now, wall, *at);
-    return {};
-}
-
-/// A standby that is ready becomes master, and a master that has heard of a newer one a clone; or it
-/// is gone thereafter.
-void host::change_role(instant now, timestamp wall, store& ours) {
-    if (ours.as_clone && ours.as_clone->promotable() && !masters_.contains(ours.name)) {
-        begin_mastership(now, wall, ours);
-    } else if (ours.as_master && ours.as_master->fenced()) {
-        fence(now, ours, {ec::master_exists, "a newer master of store " + ours.name
-                                                 + " has taken the place of ours"});
-    }
-}
-
-void host::change_roles(instant now, timestamp wall) {
-    for (auto at = stores_.begin(); at != stores_.end();) {
-        auto& each = *at->second;
-        ++at;
-        change_role(now, wall, each);
-    }
-}
-
-void host::begin_mastership(instant now, timestamp wall, store& ours) {
-    auto old = std::move(ours.as_clone);
-    const auto& was = old->options();
-    auto options = was.promoted;
-    options.name = ours.name;
-    options.durable = true;
-    options.electors = was.electors;
-    std::vector<open_command> commands;
-    auto held = old->release(commands);
-    const auto who = held.who;
-    ours.as_master = std::make_unique<master>(std::move(options), std::move(held), *ours.state,
-                                              *ours.gate, ours, now, wall);
-    ours.when_fenced = was;
-    ours.when_fenced->self = old->writer();  // Names of writers that it had before are spent.
-    clones_.erase(ours.name);
-    masters_[ours.name] = &ours;
-    output_.promoted(ours.id, who);
-    for (const auto& each : commands) {
-        ours.as_master->adopt(each.to, old->writer(), each.number, each.bytes);
-    }
-    tell_services();
-    send_claims(now);
-}
-
-/// The master stops at once, and follows the newer one.
-void host::fence(instant now, store& ours, const error& why) {
-    if (!ours.when_fenced || clones_.contains(ours.name)) {
-        end_master(ours, why);
-        return;
-    }
-    output_.report(why);
-    const bool durable = ours.as_master->durable();
-    const auto newest = ours.as_master->newest_epoch();
-    ours.as_master->close(ec::request_timeout);
-    auto held = ours.as_master->release();
-    ours.as_master.reset();
-    masters_.erase(ours.name);
-    auto options = *ours.when_fenced;
-    options.name = ours.name;
-    options.standby = options.standby && durable;
-    options.self = next_writer(options.self);
-    ours.when_fenced->self = options.self;
-    ours.as_clone = std::make_unique<clone>(std::move(options), std::move(held),
-                                            vote_record{newest, {}}, *ours.state, *ours.gate, ours, now);
-    ours.as_clone->note_epoch(newest);
-    clones_[ours.name] = &ours;
-    output_.demoted(ours.id, why);
-    tell_services();
-    ours.as_clone->masters_are(now, ours.masters);
 }
 
 // -- Commands -------------------------------------------------------------------------------------
@@ -422,13 +267,15 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
         case message_type::write:
         case message_type::detach:
             if (auto* at = find(head->store, true)) {
-                at->as_master->received(now, wall, from, head->type, in);
+                malformed_ += at->as_master->received(now, wall, from, head->type, in) ? 0 : 1;
                 change_role(now, wall, *at);
             }
             break;
         case message_type::claim:
             if (auto* at = find(head->store, true)) {
                 handle_claim(now, wall, *at, from, in);
+            } else if ((at = find(head->store, false))) {
+                malformed_ += at->as_clone->received(now, wall, from, head->type, in) ? 0 : 1;
             }
             break;
         case message_type::promote:
@@ -444,7 +291,7 @@ void host::received(instant now, timestamp wall, const endpoint_id& from,
             break;
         default:
             if (auto* at = find(head->store, false)) {
-                at->as_clone->received(now, wall, from, head->type, in);
+                malformed_ += at->as_clone->received(now, wall, from, head->type, in) ? 0 : 1;
                 change_role(now, wall, *at);
             }
     }
@@ -477,6 +324,9 @@ void host::tick(instant now, timestamp wall) {
     if (now >= claims_due_) {
         send_claims(now);
     }
+    if (now >= doubles_due_) {
+        check_doubles(now);
+    }
     for (const auto& [id, each] : stores_) {
         if (each->as_master) {
             if (now >= each->as_master->next_deadline()) {
@@ -490,7 +340,7 @@ void host::tick(instant now, timestamp wall) {
 }
 
 instant host::next_deadline() const {
-    auto due = claims_due_;
+    auto due = std::min(claims_due_, doubles_due_);
     for (const auto& [id, each] : stores_) {
         due = std::min(due, each->as_master ? each->as_master->next_deadline()
                                             : each->as_clone->next_deadline());

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ using store_id = std::uint32_t;
 /// What masters are known by in the overlay; and standbys that may elect one.
 [[nodiscard]] std::string service_of(std::string_view store);
 [[nodiscard]] std::string standby_service_of(std::string_view store);
+/// What the endpoints with an elector of a store are known by, each under its elector's name.
+[[nodiscard]] std::string elector_service_of(std::string_view store, std::string_view elector);
 
 /// What an endpoint's stores want done: as store_output, for one of several stores.
 class host_output {
@@ -42,7 +45,7 @@ class host_output {
 
     virtual void persist_snapshot(store_id, snapshot_image) {}
     virtual void persist_vote(store_id, vote_record) {}
-    virtual void orphaned(store_id, sequence, sequence, std::vector<shared_bytes>) {}
+    virtual void orphaned(store_id, orphan_set) {}
     /// The standby is the master now, of the last of these epochs.
     virtual void promoted(store_id, const identity&) {}
     /// The master is a clone now, of a newer one.
@@ -66,6 +69,9 @@ class host {
     /// Why `attach_master` would refuse the name: `master_exists` where this endpoint or another one
     /// has it; `invalid_topic` for a bad name; `queue_full` where there are `stores_max` already.
     [[nodiscard]] error may_attach_master(std::string_view name, const directory& overlay) const;
+    /// The same; and where another endpoint has it, that one is told, so that it can report who
+    /// wanted to be a second master.
+    error ask_for_master(instant now, std::string_view name, const directory& overlay);
     /// Likewise; `invalid_configuration` where failover would lose acknowledged writes. `fenced`: what it is
     /// when a newer master of the same store turns up; without it, it ends then.
     error attach_master(instant now, timestamp wall, store_id id, master_options options,
@@ -76,8 +82,10 @@ class host {
     error attach_clone(instant now, store_id id, clone_options options, table& state,
                        write_gate& gate, const directory& overlay, master::start from = {},
                        vote_record promised = {});
-    /// Makes a standby the master. Takes effect when all that it has is on disk: `promoted`.
-    error promote(instant now, timestamp wall, store_id id);
+    /// Makes a standby the master. Takes effect when all that it has is on disk: `promoted`; or ends
+    /// without effect, see clone::promote.
+    error promote(instant now, timestamp wall, store_id id,
+                  std::optional<std::chrono::nanoseconds> patience = {});
     /// Says goodbye and forgets it. False where unknown.
     bool detach(store_id id);
 
@@ -111,6 +119,12 @@ class host {
     void send_claims(instant now);
     void handle_claim(instant now, timestamp wall, store& ours, const endpoint_id& from,
                       byte_reader& in);
+    void note_refused(instant now, store& ours, const endpoint_id& from);
+    [[nodiscard]] error check_elector(std::string_view name, bool is_master,
+                                      const clone_options* options) const;
+    void look_for_doubles(instant now, store& each, const directory& overlay);
+    void check_doubles(instant now);
+    static void apply_doubles(store& each);
     void end_master(store& ours, const error& why);
     void fence(instant now, store& ours, const error& why);
     void begin_mastership(instant now, timestamp wall, store& ours);
@@ -126,6 +140,9 @@ class host {
     std::map<std::string, store*, std::less<>> clones_;
     std::deque<std::vector<std::byte>> to_self_;
     instant claims_due_ = never;
+    instant doubles_due_ = never;
+    /// Names for which this endpoint wanted a master in vain, and when it last said so.
+    std::map<std::string, instant, std::less<>> refused_;
     std::uint64_t malformed_ = 0;
 };
 

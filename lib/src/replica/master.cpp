@@ -345,7 +345,8 @@ sequence master::replicated() const {
         }
         if (options_.electors.empty()) {
             have.push_back(clone.stored);
-        } else if (std::ranges::count(options_.electors, clone.elector) != 0) {
+        } else if (std::ranges::count(options_.electors, clone.elector) != 0
+                   && !doubled_electors_.contains(clone.elector)) {
             auto& its = have_electors[clone.elector];  // One that starts again may be there twice.
             its = std::max(its, clone.stored);
         }
@@ -456,16 +457,20 @@ void master::note_expiry(const item& what) {
     if (what.expiry() == no_expiry) {
         return;
     }
-    due_.push({what.expiry(), what.hash(), what.revision()});
-    expiry_due_ = std::min(expiry_due_, expiry_deadline());
+    due_.push({what.expiry(), what.hash(), what.revision()},
+              [this](const auto& each) { return still_due(each); });
+    expiry_due_ = std::min(expiry_due_, expiry_deadline(what.expiry()));
 }
 
-/// When the next item goes.
-instant master::expiry_deadline() const noexcept {
-    if (due_.empty()) {
-        return never;
-    }
-    const auto wait = due_.top().at <= wall_ ? timespan{0} : due_.top().at - wall_;
+/// Or was it written again?
+bool master::still_due(const expiry_heap::note& what) const noexcept {
+    const auto* held = state_.find(what.hash, what.revision);
+    return held != nullptr && held->expiry() == what.at;
+}
+
+/// When what expires at this time goes.
+instant master::expiry_deadline(timestamp at) const noexcept {
+    const auto wait = at <= wall_ ? timespan{0} : at - wall_;
     return std::max(expiry_hold_, wait >= never - now_ ? never : now_ + wait);
 }
 
@@ -490,7 +495,7 @@ void master::expire() {
         }
         append({});
     }
-    expiry_due_ = expiry_deadline();
+    expiry_due_ = due_.empty() ? never : expiry_deadline(due_.top().at);
 }
 
 std::chrono::nanoseconds master::writers_look_interval() const noexcept {
@@ -605,13 +610,14 @@ void master::flush(instant now, timestamp wall) {
     }
     log_.trim(options_.log_bytes,
               std::min(committed_, options_.durable ? on_disk_ : committed_) + 1);
+    due_.tidy(state_.expiring(), [this](const auto& each) { return still_due(each); });
 }
 
 bool master::idle() const noexcept {
     return undecided_.empty()
            && std::all_of(clones_.begin(), clones_.end(), [this](const auto& each) {
                   const auto& clone = each.second;
-                  return !clone.in_snapshot && clone.acked >= last()
+                  return !clone.in_snapshot && clone.applied >= last()
                          && (!clone.standby || clone.stored >= last());
               });
 }

@@ -6,7 +6,7 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <queue>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "replica/command.hpp"
 #include "replica/durable.hpp"
+#include "replica/expiry_heap.hpp"
 #include "replica/handover.hpp"
 #include "replica/log_tail.hpp"
 #include "replica/messages.hpp"
@@ -76,7 +77,12 @@ class master {
 
     // -- Events -----------------------------------------------------------------------------------
 
-    void received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+    /// Names of electors that several endpoints go by: their disks do not count as replicas.
+    void doubled_electors(std::set<std::string, std::less<>> names) {
+        doubled_electors_ = std::move(names);
+    }
+    /// False where the message is malformed.
+    bool received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                   byte_reader& in);
     /// All entries up to `last` are on disk, or, with an error, those behind `last` are not.
     void persisted(instant now, timestamp wall, sequence last, const error& problem);
@@ -104,11 +110,13 @@ class master {
             newest_epoch_ = std::max(newest_epoch_, epoch);
         }
     }
-    /// Nothing unsettled, and all clones have everything.
+    /// Nothing unsettled, and all clones have everything and show it.
     [[nodiscard]] bool idle() const noexcept;
     [[nodiscard]] std::uint64_t chain() const { return log_.chain_at(committed_); }
     /// Bytes of log in memory.
     [[nodiscard]] std::size_t log_bytes() const noexcept { return log_.bytes(); }
+    /// Notes of what expires; about twice as many as there are such items at most.
+    [[nodiscard]] std::size_t expiry_notes() const noexcept { return due_.size(); }
     [[nodiscard]] claim_message claim() const { return {who_.store, who_.epoch(), last()}; }
     struct clone_view {
         endpoint_id at;
@@ -147,6 +155,7 @@ class master {
         std::string elector;
         sequence sent = 0;
         sequence acked = 0;
+        sequence applied = 0;               ///< shown there
         sequence stored = 0;                ///< of a standby: on disk
         instant heard{};
         instant progressed{};               ///< when an acknowledgement last moved on
@@ -177,12 +186,6 @@ class master {
         bool opens = false;                 ///< `writer`
         writer_index closes = own_writer;
     };
-    struct due_item {
-        timestamp at;
-        std::uint64_t hash = 0;
-        sequence revision = 0;
-        friend auto operator<=>(const due_item&, const due_item&) = default;
-    };
 
     [[nodiscard]] bool immediate() const noexcept {
         return !options_.durable && options_.sync_replicas == 0;
@@ -211,8 +214,9 @@ class master {
     [[nodiscard]] sequence replicated() const;
     void roll_back(const error& problem);
     void note_expiry(const item& what);
+    [[nodiscard]] bool still_due(const expiry_heap::note& what) const noexcept;
     void expire();
-    [[nodiscard]] instant expiry_deadline() const noexcept;
+    [[nodiscard]] instant expiry_deadline(timestamp at) const noexcept;
     void forget_writers();
     void forget_oldest_writer();
     void forget(writer_index index);
@@ -230,6 +234,7 @@ class master {
     void handle(const endpoint_id& from, const attach_message& what);
     void handle(const endpoint_id& from, const ack_message& what);
     void handle(const endpoint_id& from, const write_message& what);
+    void handle(const endpoint_id& from, const detach_message& what);
     void doubt_standbys(const endpoint_id& but);
     void begin_snapshot(clone_state& clone);
     [[nodiscard]] std::uint64_t on_its_way(const clone_state& clone) const;
@@ -267,8 +272,9 @@ class master {
     std::map<writer_index, writer_state> writers_;
     writer_index next_writer_ = 1;
     std::map<endpoint_id, clone_state> clones_;
+    std::set<std::string, std::less<>> doubled_electors_;
     std::uint64_t last_round_ = 0;
-    std::priority_queue<due_item, std::vector<due_item>, std::greater<>> due_;
+    expiry_heap due_;
     instant heartbeat_due_{};
     instant look_due_{};
     instant writers_look_due_{};

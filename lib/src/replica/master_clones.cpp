@@ -18,35 +18,33 @@ std::int64_t nanoseconds(timestamp wall) { return wall.time_since_epoch().count(
 
 }  // namespace
 
-void master::received(instant now, timestamp wall, const endpoint_id& from, message_type type,
+bool master::received(instant now, timestamp wall, const endpoint_id& from, message_type type,
                       byte_reader& in) {
     set_time(now, wall);
+    const auto handle_if = [&](const auto& what) {
+        if (what) {
+            handle(from, *what);
+        }
+        return what.has_value();
+    };
     switch (type) {
         case message_type::attach:
-            if (const auto what = read_attach(in)) {
-                handle(from, *what);
-            }
-            break;
+            return handle_if(read_attach(in));
         case message_type::ack:
-            if (const auto what = read_ack(in)) {
-                handle(from, *what);
-            }
-            break;
+            return handle_if(read_ack(in));
         case message_type::write:
-            if (const auto what = read_write(in)) {
-                handle(from, *what);
-            }
-            break;
+            return handle_if(read_write(in));
         case message_type::detach:
-            if (const auto what = read_detach(in)) {
-                const auto at = clones_.find(from);
-                if (at != clones_.end() && at->second.id == what->clone) {
-                    clones_.erase(at);
-                }
-            }
-            break;
+            return handle_if(read_detach(in));
         default:
-            break;  // Not for masters.
+            return true;  // Not for masters.
+    }
+}
+
+void master::handle(const endpoint_id& from, const detach_message& what) {
+    const auto at = clones_.find(from);
+    if (at != clones_.end() && at->second.id == what.clone) {
+        clones_.erase(at);
     }
 }
 
@@ -139,6 +137,7 @@ void master::begin_snapshot(clone_state& clone) {
     clone.parts.clear();
     clone.part_bytes = 0;
     clone.sent = clone.acked = committed_;
+    clone.applied = 0;
     clone.stored = 0;  // Its disk has nothing of this log, as far as we know.
     clone.covered = log_.offset_at(committed_);
     clone.progressed = now_;
@@ -196,6 +195,9 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
         clone.sent = std::max(clone.sent, clone.acked);
         clone.progressed = now_;
         clone.resends = 0;
+    }
+    if (!what.in_snapshot) {
+        clone.applied = what.applied;
     }
     if (what.stored > clone.stored && what.stored <= sendable()) {
         clone.stored = what.stored;

@@ -8,6 +8,7 @@
 #include "bzmq/error.hpp"
 #include "replica/command.hpp"
 #include "replica/durable.hpp"
+#include "replica/table.hpp"
 
 namespace bzmq::replica {
 
@@ -29,6 +30,15 @@ struct clone_status {
     endpoint_id master;
 };
 
+/// What only a fenced master, or a standby, had of a store.
+struct orphan_set {
+    sequence first = 1;                   ///< entries from here
+    sequence last = 1;                    ///< to here
+    std::vector<shared_bytes> entries;    ///< the newest of these, as far as the log reaches back
+    /// What those before them left in the table.
+    std::vector<item_ptr> values = {};
+};
+
 /// What a store wants done. Called only from inside a call of the machine; implementations must not
 /// call back into it.
 class store_output {
@@ -43,9 +53,8 @@ class store_output {
     virtual void persist_snapshot(snapshot_image image) = 0;
     /// Keeps a standby's promise over restarts; answered by `vote_persisted`.
     virtual void persist_vote(vote_record what) = 0;
-    /// Entries `first` to `last` were only in this log, and are given up for the new master's; those
-    /// that it still has, the newest ones. To be kept where an operator finds them.
-    virtual void orphaned(sequence first, sequence last, std::vector<shared_bytes> entries) = 0;
+    /// Given up for the new master's state, and to be kept where an operator finds them.
+    virtual void orphaned(orphan_set what) = 0;
     virtual void answered(ticket to, const answer& what) = 0;
     /// The state has changed: one call for each effect, in order.
     virtual void changed(const effect& what) = 0;

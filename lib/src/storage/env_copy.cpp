@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace bzmq::storage {
@@ -130,19 +131,35 @@ error move_file(const std::filesystem::path& from, const std::filesystem::path& 
     return ::rename(from.c_str(), to.c_str()) == 0 ? sync_folder_of(to) : cannot_write(to, errno);
 }
 
-error write_new_file(const std::filesystem::path& file, std::string_view content) {
-    const descriptor to{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
-    if (to.get() < 0) {
-        return cannot_write(file, errno);
+expected<new_file> new_file::make(std::filesystem::path path) {
+    const int number = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (number < 0) {
+        return unexpected{cannot_write(path, errno)};
     }
-    const auto* bytes = reinterpret_cast<const std::byte*>(content.data());
-    auto problem = write_all(to.get(), bytes, content.size()) && ::fsync(to.get()) == 0
-                       ? sync_folder_of(file)
-                       : cannot_write(file, errno);
-    if (problem) {
-        ::unlink(file.c_str());  // No half of it.
+    return new_file{std::move(path), number};
+}
+
+new_file::~new_file() {
+    if (number_ >= 0) {
+        ::close(number_);
+        ::unlink(path_.c_str());  // No half of it.
     }
-    return problem;
+}
+
+error new_file::append(std::string_view more) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(more.data());
+    return write_all(number_, bytes, more.size()) ? error{} : cannot_write(path_, errno);
+}
+
+error new_file::finish() {
+    if (::fsync(number_) != 0) {
+        return cannot_write(path_, errno);
+    }
+    if (auto problem = sync_folder_of(path_)) {
+        return problem;
+    }
+    ::close(std::exchange(number_, -1));
+    return {};
 }
 
 }  // namespace bzmq::storage

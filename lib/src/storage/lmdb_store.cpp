@@ -19,6 +19,29 @@ int put_meta(MDB_txn* txn, MDB_dbi meta, std::string_view name,
     return ::mdb_put(txn, meta, &key, &value, 0);
 }
 
+/// They are about the store that goes.
+int drop_notes(MDB_txn* txn, MDB_dbi meta) {
+    MDB_cursor* cursor = nullptr;
+    int code = ::mdb_cursor_open(txn, meta, &cursor);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    while (code == MDB_SUCCESS) {
+        auto key = to_val(note_prefix);
+        MDB_val value{};
+        code = ::mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+        if (code == MDB_SUCCESS
+            && std::string_view{static_cast<const char*>(key.mv_data), key.mv_size}.starts_with(
+                note_prefix)) {
+            code = ::mdb_cursor_del(cursor, 0);
+        } else if (code == MDB_SUCCESS) {
+            break;
+        }
+    }
+    ::mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
 std::string note_key(std::string_view name) {
     constexpr std::size_t name_max = 64;
     BZMQ_ASSERT(name.size() <= name_max);
@@ -344,7 +367,8 @@ error lmdb_store::replace_finish(const replica::identity& next, replica::sequenc
     if (!replacing_) {
         return {ec::invalid_data, "store " + options_.folder.string() + ": no snapshot has begun"};
     }
-    const auto old = snapshot().at.generation;
+    const auto before = snapshot();
+    const auto old = before.at.generation;
     position at{.last = last, .chain = chain, .log_first = last + 1};
     at.generation = static_cast<std::uint8_t>(1U - old);
     writers fresh;
@@ -357,6 +381,9 @@ error lmdb_store::replace_finish(const replica::identity& next, replica::sequenc
         int code = ::mdb_drop(txn, env_->of(tree::log), 0);
         if (code == MDB_SUCCESS) {
             code = table_writer{txn, trees(old)}.clear_all();
+        }
+        if (code == MDB_SUCCESS && next.store != before.who.store) {
+            code = drop_notes(txn, meta);
         }
         if (code == MDB_SUCCESS) {
             code = put_meta(txn, meta, identity_name, identity_record(next));

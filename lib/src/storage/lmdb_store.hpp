@@ -121,7 +121,8 @@ class lmdb_store {
     error replace_put(std::span<const replica::stored_value> values,
                       std::span<const replica::stored_writer> writers);
     /// What has been put is the store's state up to entry `last`, and its log begins behind that:
-    /// with `behind`, in the same transaction.
+    /// with `behind`, in the same transaction. Where it is another store than before, the notes of
+    /// that one go with it.
     error replace_finish(const replica::identity& next, replica::sequence last,
                          std::uint64_t chain, const replica::persist_batch& behind = {});
     error replace_abort();
