@@ -117,6 +117,8 @@ void worker::wait() {
     }
 }
 
+std::uint64_t worker::dropped() const { return state_ ? state_->dropped() : 0; }
+
 bool worker::wait_for(timespan timeout) { return !state_ || state_->wait_until(deadline_in(timeout)); }
 
 }  // namespace bzmq
