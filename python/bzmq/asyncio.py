@@ -283,6 +283,9 @@ class Endpoint(_Base):
     async def await_peer(self, node, timeout=10.0):
         return await _finished(self._own.await_peer_later(node, timeout))
 
+    async def await_overlay_change(self, known, timeout=10.0):
+        return await _finished(self._own.await_overlay_change_later(known, timeout))
+
     async def await_filter_entry(self, topic, timeout=10.0):
         return await _finished(self._own.await_filter_entry_later(topic_text(topic), timeout))
 

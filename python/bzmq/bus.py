@@ -2,9 +2,9 @@
 
 import inspect
 import threading
-import typing
 
 from . import zeek
+from ._fitting import fitter
 
 __all__ = ["EventBus"]
 
@@ -20,8 +20,11 @@ class EventBus:
         bus.publish("/events/ping", "ping", "hello", 7)
 
     Handlers of what comes from the overlay run on a thread of the bus, in order; those of `raise_` on the
-    caller's. Annotated parameters are checked by isinstance. What fits no handler, and what a handler
-    raises, goes to `on_error(name, exception)` and is counted in `failed`.
+    caller's. While they do not keep pace and the endpoint's `subscriber_queue_messages` wait, publishers
+    wait: nothing is lost. Annotated parameters are checked: by classes, list[X], tuple[X, ...], set[X],
+    dict[K, V], Optional[X], X | Y and the like; a vector comes as a list where the annotation says so.
+    What fits no handler, and what a handler raises, goes to `on_error(name, exception)` and is counted in
+    `failed`.
     """
 
     def __init__(self, endpoint, topics=(), on_error=None):
@@ -32,7 +35,8 @@ class EventBus:
         self._handlers = {}
         self._routes = {}
         self.handled = self.unhandled = self.failed = 0
-        self._source = endpoint.make_subscriber(topics)
+        # An event that its publisher was told is on its way must not end at a slow handler.
+        self._source = endpoint.make_subscriber(topics, overflow="block")
         self._thread = threading.Thread(target=self._run, name="bzmq-bus", daemon=True)
         self._thread.start()
 
@@ -43,8 +47,11 @@ class EventBus:
         return lambda handler: self.on(name or handler.__name__, handler)
 
     def on(self, name, handler):
+        """Calls `handler` for each event with this name; it returns the handler. TypeError for one that is
+        to be awaited: nobody would."""
+        fit = fitter(handler)
         with self._lock:
-            self._handlers.setdefault(name, []).append((_checker(handler), handler))
+            self._handlers.setdefault(name, []).append((fit, handler))
         return handler
 
     def auto_publish(self, topic, name, reliable=True):
@@ -57,13 +64,20 @@ class EventBus:
             self._routes.get(name, {}).pop(topic, None)
 
     def raise_(self, name, *args):
-        """Calls the handlers here, then publishes where `auto_publish` says."""
+        """Calls the handlers here, then publishes wherever `auto_publish` says; raises the first failure of
+        that once all have been tried."""
         event = zeek.Event(name, *args)
-        self._call(event)
+        self._call(event, Exception)
         with self._lock:
             routes = list(self._routes.get(name, {}).items())
+        first = None
         for topic, reliable in routes:
-            self._endpoint.publish(topic, event, reliable)
+            try:
+                self._endpoint.publish(topic, event, reliable)
+            except Exception as why:
+                first = first or why
+        if first is not None:
+            raise first
 
     def publish(self, topic, name, *args, reliable=True):
         """To the overlay only: handlers here are not called."""
@@ -73,8 +87,13 @@ class EventBus:
         """Waits until every endpoint within reach knows what the bus subscribes to."""
         return self._source.wait_ready(timeout)
 
+    def dropped(self):
+        """Messages that came and had no room. 0: publishers wait instead."""
+        return self._source.dropped()
+
     def close(self):
-        """No handler runs after the return, except where one of them calls."""
+        """What was queued is still handled. No handler runs after the return, except where one of them
+        calls."""
         self._source.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -87,60 +106,39 @@ class EventBus:
 
     def _run(self):
         for message in self._source:
-            if self._source.ended():
-                return
             if message.origin != self._id:
                 try:
-                    self._dispatch(zeek.Message.parse(message.value))
-                except ValueError as why:
-                    self._fail("", why)
+                    parsed = zeek.Message.parse(message.value)
+                except Exception as why:
+                    self._fail("", why, BaseException)
+                else:
+                    self._dispatch(parsed)
 
     def _dispatch(self, message):
         if isinstance(message, zeek.Event):
-            self._call(message)
+            # Whatever a handler raises, sys.exit's too, ends only the handler on this thread.
+            self._call(message, BaseException)
         elif isinstance(message, zeek.Batch):
             for each in message:
                 self._dispatch(each)
 
-    def _call(self, event):
+    def _call(self, event, caught):
         with self._lock:
             handlers = list(self._handlers.get(event.name(), ()))
         if handlers:
             self.handled += 1
         else:
             self.unhandled += 1
-        for check, handler in handlers:
+        for fit, handler in handlers:
             try:
-                args = event.args()
-                check(args)
-                handler(*args)
-            except Exception as why:
-                self._fail(event.name(), why)
+                handler(*fit(event.args()))
+            except caught as why:
+                self._fail(event.name(), why, caught)
 
-    def _fail(self, name, why):
+    def _fail(self, name, why, caught):
         self.failed += 1
         if self._on_error is not None:
             try:
                 self._on_error(name, why)
-            except Exception:
+            except caught:
                 pass  # It is counted, and nobody is left to tell.
-
-
-def _checker(handler):
-    """Raises TypeError for arguments that do not fit the handler's parameters."""
-    signature = inspect.signature(handler)
-    try:
-        hints = typing.get_type_hints(handler)
-    except Exception:
-        hints = {}  # Names that cannot be found: nothing to check by.
-    kinds = [hints.get(each) for each in signature.parameters]
-
-    def check(args):
-        signature.bind(*args)
-        for at, (value, kind) in enumerate(zip(args, kinds)):
-            if not isinstance(kind, type):
-                continue
-            fits = isinstance(value, kind) and (not isinstance(value, bool) or kind in (bool, object))
-            if not fits:
-                raise TypeError(f"argument {at}: expected {kind.__name__}, got {type(value).__name__}")
-    return check

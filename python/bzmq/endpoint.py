@@ -123,6 +123,10 @@ class _Base:
     def reachable(self, node):
         return self._own.reachable(node)
 
+    def overlay_version(self):
+        """Grows whenever what `topology` tells may have changed."""
+        return self._own.overlay_version()
+
     def view_hash(self):
         """A hash over all that is known of the overlay: equal where views agree."""
         return self._own.view_hash()
@@ -223,6 +227,10 @@ class Endpoint(_Base):
     def await_peer(self, node, timeout=10.0):
         """Waits until an endpoint is within reach, over any number of hops. False at the timeout."""
         return self._own.await_peer(node, timeout)
+
+    def await_overlay_change(self, known, timeout=10.0):
+        """Waits until `overlay_version()` is not `known`. False at the timeout and at the endpoint's end."""
+        return self._own.await_overlay_change(known, timeout)
 
     def await_filter_entry(self, topic, timeout=10.0):
         """Waits until this endpoint subscribes to `topic` and every endpoint within reach knows."""

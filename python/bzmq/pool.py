@@ -1,8 +1,9 @@
 """Work spread over the endpoints of a role. docs/zeek.md is the guide."""
 
 import threading
-import time
 import typing
+
+from .waiting import Deadline
 
 __all__ = ["Pool", "PoolMember", "node_topic", "owner_of", "role_topic"]
 
@@ -10,7 +11,7 @@ _MASK = 2**64 - 1
 
 
 def role_topic(role):
-    """All endpoints of a role subscribe to it."""
+    """All endpoints of a role subscribe to it, whatever their names."""
     return f"/zeek/role/{role}/"
 
 
@@ -41,14 +42,17 @@ class PoolMember(typing.NamedTuple):
 
 
 class Pool:
-    """The reachable endpoints whose name is the role or begins with it and "-". Thread-safe."""
+    """The reachable endpoints of a role, this one included: those that subscribe to `role_topic(role)`
+    itself. Who subscribes to all that begins with less, such as "/", watches the role and is none of it.
+    Thread-safe.
+    """
 
     def __init__(self, endpoint, role):
         self._endpoint = endpoint
-        self._role = role
+        self._topic = role_topic(role)
         self._lock = threading.Lock()
-        self._news = endpoint.make_status_subscriber(True)
-        self._members = None
+        self._seen = None
+        self._members = []
         self._turn = 0
 
     def members(self):
@@ -73,18 +77,20 @@ class Pool:
 
     def wait_for(self, count, timeout=10.0):
         """Waits until there are `count`; False at the timeout."""
-        news = self._endpoint.make_status_subscriber(True)
-        deadline = time.monotonic() + timeout
-        while len(self.members()) < count:
-            left = deadline - time.monotonic()
-            if left <= 0 or news.get(float(left)) is None:
+        deadline = Deadline(timeout)
+        while True:
+            known = self._endpoint.overlay_version()
+            if len(self.members()) >= count:
+                return True
+            if not self._endpoint.await_overlay_change(known, deadline.left()):
                 return len(self.members()) >= count
-        return True
 
     def _fresh(self):
-        if self._news.poll() or self._members is None:
+        # Before the look: what changes during it is seen by the next.
+        version = self._endpoint.overlay_version()
+        if self._seen != version:
             self._members = sorted(
                 PoolMember(each.name, each.id, node_topic(each.name))
-                for each in self._endpoint.topology()
-                if each.name == self._role or each.name.startswith(self._role + "-"))
+                for each in self._endpoint.topology() if self._topic in each.filter)
+            self._seen = version
         return self._members

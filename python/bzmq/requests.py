@@ -9,7 +9,7 @@ import typing
 
 from ._types import Count
 from .enums import EC
-from .errors import Error, make_error
+from .errors import Cancelled, Error, make_error
 from .topic import topic_text
 
 __all__ = ["Answer", "Request", "Service"]
@@ -18,6 +18,7 @@ _VERSION = Count(1)
 _ASK, _CANCEL, _MORE, _LAST, _END, _FAILED = map(Count, range(6))
 _ANSWERS = "/bzmq/answers/"
 _PREFIX = "/bzmq/requests"
+_STOPPED = "the service has stopped"
 
 
 class Answer(typing.NamedTuple):
@@ -72,6 +73,7 @@ class _Asked:
         self._own, self._to, self._id = own, message.origin, id
         self._until = time.monotonic() + timeout.total_seconds()
         self.cancelled = False
+        self.task = None
 
     def wanted(self):
         return not self.cancelled and time.monotonic() < self._until
@@ -101,8 +103,13 @@ class Service:
         self.malformed = 0
 
     def stop(self):
-        """No request is taken after the return."""
+        """No request is taken after the return. Those that have come and wait for their turn are told
+        `Cancelled`."""
         self._source.close()
+
+    def dropped(self):
+        """Messages that came and had no room. 0: askers wait instead."""
+        return self._source.dropped()
 
     def __enter__(self):
         return self
@@ -141,18 +148,18 @@ class _Threaded(Service):
         super().__init__(endpoint, topic)
         self._handler = handler
         self._later = collections.deque()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="bzmq-serve", daemon=True)
         self._thread.start()
 
     def stop(self):
+        self._stopped = True
         super().stop()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self):
         for message in self._source:
-            if self._source.ended():
-                return
             self._take(message)
             while self._later:
                 self._answer(*self._later.popleft())
@@ -163,6 +170,8 @@ class _Threaded(Service):
 
     def _answer(self, request, asked):
         try:
+            if self._stopped:
+                raise Cancelled(_STOPPED)
             result = self._handler(request)
             if inspect.isgenerator(result):
                 for each in result:
@@ -176,7 +185,7 @@ class _Threaded(Service):
                 asked.tell(_END)
             else:
                 asked.tell(_LAST, result)
-        except Exception as problem:
+        except BaseException as problem:  # sys.exit's too: it is the handler that ends.
             asked.fail(problem)
         finally:
             self._forget(asked)
@@ -189,13 +198,23 @@ class _Looped(Service):
         super().__init__(endpoint, topic)
         self._handler = handler
         self._tasks = set()
-        self._reader = asyncio.get_running_loop().create_task(self._run())
+        self._loop = asyncio.get_running_loop()
+        self._reader = self._loop.create_task(self._run())
 
     def stop(self):
         super().stop()
         self._reader.cancel()
         for each in list(self._tasks):
             each.cancel()
+        waiting = [got[1] for got in map(self._read, self._source.poll()) if got is not None]
+        for asked in waiting:
+            self._forget(asked)
+        self._refuse(waiting)
+
+    def _refuse(self, waiting):
+        if waiting and not self._loop.is_closed():
+            self._loop.run_in_executor(
+                None, lambda: [each.fail(Cancelled(_STOPPED)) for each in waiting])
 
     async def _run(self):
         async for message in self._source:
@@ -206,7 +225,8 @@ class _Looped(Service):
                 task.add_done_callback(self._tasks.discard)
 
     def _cancel(self, asked):
-        asked.task.cancel()
+        if asked.task is not None:
+            asked.task.cancel()
 
     async def _answer(self, request, asked):
         # What is sent waits for the endpoint's thread, for a moment: not on the loop.
@@ -221,6 +241,8 @@ class _Looped(Service):
             else:
                 await tell(_LAST, await result if inspect.isawaitable(result) else result)
         except asyncio.CancelledError:
+            if not asked.cancelled:  # By `stop`, or by the handler's own doing: its asker waits.
+                self._refuse([asked])
             raise
         except Exception as problem:
             await asyncio.get_running_loop().run_in_executor(None, asked.fail, problem)

@@ -28,6 +28,10 @@ class Worker:
         self._thread.join(Deadline(timeout).left())
         return not self._thread.is_alive()
 
+    def dropped(self):
+        """Messages given up because its queue was full."""
+        return self._subscriber.dropped()
+
     def _run(self, on_next, on_init, on_end):
         problem = None
         try:

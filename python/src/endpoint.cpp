@@ -180,6 +180,7 @@ void bind_overlay(py::class_<held_type>& cls) {
             })
         .def("reachable",
              [](held_type& self, const std::string& id) { return self->reachable(to_id(id)); })
+        .def("overlay_version", [](held_type& self) { return self->overlay_version(); })
         .def("view_hash", [](held_type& self) { return self->view_hash(); })
         .def("ping_later", &ping_later)
         .def("metrics", [](held_type& self) { return to_python(self->metrics()); });
@@ -191,6 +192,10 @@ void bind_overlay(py::class_<held_type>& cls) {
                            [](endpoint& at, const std::string& topic, timespan slice) {
                                return at.await_filter_entry(topic, slice);
                            }};
+    condition<std::uint64_t>{cls, "await_overlay_change",
+                             [](endpoint& at, const std::uint64_t& known, timespan slice) {
+                                 return at.await_overlay_change(known, slice);
+                             }};
     condition<std::vector<std::string>>{
         cls, "await_subscriptions",
         [](endpoint& at, const std::vector<std::string>& known, timespan slice) {

@@ -1,10 +1,15 @@
 """Events as functions."""
 
+import collections.abc
+import sys
+import threading
+import typing
+
 import pytest
 
 import bzmq
-from bzmq import EventBus, zeek
-from conftest import eventually
+from bzmq import EventBus, errors, zeek
+from conftest import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -59,3 +64,159 @@ def test_what_does_not_fit_is_reported(buses):
     assert [(name, type(why)) for name, why in errors] == [
         ("f", TypeError)] * 4 + [("f", KeyError), ("", ValueError)]
     assert str(errors[1][1]) == "argument 1: expected str, got int" and there.failed == 6
+
+
+Number = typing.TypeVar("Number")
+
+FITS = [
+    (list[int], [1, 2]), (list, ()), (typing.List[str], ["a"]), (list[list[int]], [[1], []]),
+    (tuple, [1, "a"]), (tuple[int, str], [1, "a"]), (tuple[int, ...], [1, 2, 3]),
+    (set[int], {1, 2}), (frozenset, {1}), (dict[str, list[int]], {"a": [1]}), (dict, {1: 2}),
+    (typing.Optional[str], None), (typing.Optional[str], "x"), (int | None, 5), (int | None, None),
+    (typing.Union[int, list[int]], [1]), (collections.abc.Sequence[int], [1, 2]),
+    (collections.abc.Mapping[str, int], {"a": 1}), (typing.Any, 1.5), (Number, 1), (None, None),
+    (typing.Annotated[int, "a number"], 1), (typing.Literal["a", "b"], "a"), (bool, True), (object, True),
+]
+DOES_NOT = [
+    (list[int], [1, "a"], "int, got str"), (list[int], {1}, "list, got "),
+    (tuple[int, str], [1], "2 elements, got 1"), (tuple[int, ...], ["a"], "int, got str"),
+    (set[int], {"a"}, "int, got str"), (set[int], [1], "set, got tuple"),
+    (dict[str, int], {"a": "b"}, "int, got str"), (dict[str, int], {1: 1}, "str, got int"),
+    (typing.Optional[str], 5, "Optional[str], got int"), (int | None, "x", "int | None, got str"),
+    (int, True, "int, got bool"), (list[int], [True], "int, got bool"),
+    (typing.Literal["a", "b"], "c", "got str"), (float, 1, "float, got int"),
+]
+
+
+@pytest.mark.parametrize("kind, value", FITS, ids=str)
+def test_arguments_that_fit_their_annotation(pair, kind, value):
+    with EventBus(pair[0], "/x/", lambda *why: calls.append(why)) as bus:
+        calls = []
+
+        def handler(it):
+            calls.append(it)
+        handler.__annotations__["it"] = kind
+        bus.on("x", handler)
+        bus.raise_("x", value)
+        origin = typing.get_origin(kind) or kind
+        wanted = list(value) if origin is list else tuple(value) if isinstance(value, list) else value
+        if kind == list[list[int]] or kind == dict[str, list[int]] or kind == typing.Union[int, list[int]]:
+            wanted = value
+        assert calls == [wanted]
+
+
+@pytest.mark.parametrize("kind, value, why", DOES_NOT, ids=str)
+def test_arguments_that_do_not(pair, kind, value, why):
+    errors = []
+    with EventBus(pair[0], "/x/", lambda *what: errors.append(what)) as bus:
+        def handler(it):
+            raise AssertionError("called with what does not fit")
+        handler.__annotations__["it"] = kind
+        bus.on("x", handler)
+        bus.raise_("x", value)
+    [(name, told)] = errors
+    assert name == "x" and type(told) is TypeError and str(told).startswith("argument 0: expected ")
+    assert why in str(told)
+
+
+def test_further_arguments_have_the_type_of_the_star(pair):
+    calls, errors = [], []
+    with EventBus(pair[0], "/x/", lambda *what: errors.append(str(what[1]))) as bus:
+        @bus.event
+        def add(first: str, *rest: int, more: str = ""):
+            calls.append((first, rest))
+        bus.raise_("add", "a", 1, 2)
+        bus.raise_("add", "a", 1, "x")
+    assert calls == [("a", (1, 2))] and errors == ["argument 2: expected int, got str"]
+
+
+def test_what_would_have_to_be_awaited_is_refused(pair):
+    class Awaited:
+        async def __call__(self):
+            pass
+
+    async def several():
+        yield 1
+
+    with EventBus(pair[0], "/x/") as bus:
+        for handler in (Awaited(), Awaited().__call__, several):
+            with pytest.raises(TypeError, match="nobody awaits"):
+                bus.on("x", handler)
+        bus.raise_("x")
+        assert bus.unhandled == 1
+
+
+def test_a_slow_handler_loses_no_event(endpoints):
+    source, slow = endpoints(), endpoints(subscriber_queue_messages=100)
+    assert slow.peer("127.0.0.1", source.listen("127.0.0.1", 0), timeout=PATIENCE)
+    got, go_on = [], threading.Event()
+    with EventBus(slow, "/events/") as there, EventBus(source) as here:
+        @there.event
+        def x(number):
+            go_on.wait(PATIENCE)
+            got.append(number)
+
+        assert source.wait_for_subscriber("/events/")
+
+        def publish():
+            for i in range(3000):
+                here.publish("/events/x", "x", i)
+        publishing = threading.Thread(target=publish)
+        publishing.start()
+        eventually(lambda: any(each["queue_messages"] >= 100 for each in slow.metrics()["subscribers"]))
+        go_on.set()
+        publishing.join(PATIENCE)
+        eventually(lambda: len(got) == 3000)
+        assert got == list(range(3000)) and there.dropped() == 0
+
+
+def test_a_handler_that_exits_ends_only_itself(buses):
+    here, there, told = buses
+    calls = []
+
+    @there.event
+    def leave(code):
+        sys.exit(code)
+
+    @there.event
+    def stay():
+        calls.append("stay")
+
+    here.publish("/events/x", "leave", 3)
+    here.publish("/events/x", "stay")
+    eventually(lambda: calls == ["stay"])
+    [(name, why)] = told
+    assert name == "leave" and isinstance(why, SystemExit) and there.failed == 1
+    # The program's own thread is the program's.
+    with pytest.raises(SystemExit):
+        there.raise_("leave", 4)
+
+
+def test_raising_goes_on_to_the_other_topics_where_one_fails(buses):
+    here, there, _ = buses
+    calls = []
+    there.on("tick", lambda: calls.append(1))
+    here.auto_publish("x" * 70000, "tick")
+    here.auto_publish("/events/tick", "tick")
+    with pytest.raises(errors.InvalidTopic):
+        here.raise_("tick")
+    eventually(lambda: calls == [1])
+
+
+def test_what_was_queued_is_handled_after_the_endpoints_end(pair):
+    calls, begun, go_on = [], threading.Event(), threading.Event()
+    with EventBus(pair[1], "/events/") as bus:
+        @bus.event
+        def x(number):
+            begun.set()
+            go_on.wait(PATIENCE)
+            calls.append(number)
+
+        assert pair[0].wait_for_subscriber("/events/")
+        for i in range(10):
+            pair[0].publish("/events/x", zeek.Event("x", i), reliable=True)
+            assert begun.wait(PATIENCE)
+        eventually(lambda: bus._source.available() == 9)
+        pair[1].shutdown()
+        go_on.set()
+    assert calls == list(range(10))

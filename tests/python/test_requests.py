@@ -74,6 +74,65 @@ def test_timeout_and_a_server_that_ends(asking, endpoints):
         assert asker.request("/slow") is True
 
 
+def test_a_slow_server_loses_no_request(endpoints):
+    asker, slow = endpoints(), endpoints(subscriber_queue_messages=100)
+    assert slow.peer("127.0.0.1", asker.listen("127.0.0.1", 0), timeout=PATIENCE)
+    go_on, answers = threading.Event(), []
+
+    def serve(request):
+        go_on.wait(PATIENCE)
+        return request.value
+
+    with slow.serve("/echo", serve) as service:
+        assert asker.wait_for_server("/echo")
+        asked = [asker._own.request_later("/echo", i, PATIENCE, 1, "") for i in range(150)]
+        eventually(lambda: any(each["queue_messages"] >= 100 for each in slow.metrics()["subscribers"]))
+        go_on.set()
+        for each in asked:
+            answers += [value for _, value, _ in each.wait()[0]]
+        assert answers == list(range(150)) and service.requests == 150 and service.dropped() == 0
+
+
+def test_requests_that_wait_are_told_when_the_service_stops(asking):
+    asker, server = asking
+    go_on = threading.Event()
+
+    def serve(request):
+        go_on.wait(PATIENCE)
+        return request.value
+
+    service = server.serve("/slow", serve)
+    assert asker.wait_for_server("/slow")
+    first = asker._own.request_later("/slow", 1, PATIENCE, 1, "")
+    eventually(lambda: service.requests == 1)
+    waiting = [asker._own.request_later("/slow", 2, PATIENCE, 0, "") for _ in range(10)]
+    eventually(lambda: service._source.available() == 10)
+    stopping = threading.Thread(target=service.stop)
+    stopping.start()
+    eventually(lambda: service._source.ended())
+    go_on.set()
+    stopping.join(PATIENCE)
+    assert first.wait()[0][0][1] == 1
+    for each in waiting:
+        [(_, _, problem)] = each.wait()[0]
+        assert isinstance(problem, errors.Cancelled) and problem.message() == "the service has stopped"
+
+
+def test_a_handler_that_exits_fails_only_its_request(asking):
+    asker, server = asking
+
+    def serve(request):
+        if request.value:
+            raise SystemExit(3)
+        return "fine"
+
+    with server.serve("/calc", serve):
+        assert asker.wait_for_server("/calc")
+        with pytest.raises(bzmq.Error, match="SystemExit: 3"):
+            asker.request("/calc", True)
+        assert asker.request("/calc", False) == "fine"
+
+
 def test_what_is_no_request_is_counted(asking):
     asker, server = asking
     with server.serve("/calc", lambda request: request.value) as service:
@@ -115,6 +174,12 @@ def test_asyncio():
             with pytest.raises(asyncio.CancelledError):
                 await asked
             await stopped.wait()
+            # Stopped, the service tells those whose tasks it cancels.
+            started.clear()
+            asked = asyncio.ensure_future(asker.request("/slow", timeout=PATIENCE))
+            await started.wait()
             for each in services:
                 each.stop()
+            with pytest.raises(errors.Cancelled, match="the service has stopped"):
+                await asked
     run(main())

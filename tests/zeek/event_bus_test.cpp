@@ -1,8 +1,11 @@
 // Events as functions, over a link.
 #include "bzmq/event_bus.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
+#include <memory>
+#include <numeric>
 
 #include "endpoint/support.hpp"
 
@@ -91,6 +94,136 @@ TEST_F(buses, a_batch_is_its_events) {
     ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
     a.publish("/events/x", to_data(zeek::batch{{{zeek::event{"add", {1}}}, {zeek::event{"add", {2}}}}}));
     EXPECT_TRUE(eventually([&] { return sum == 3; }));
+}
+
+/// The second one's subscribers have room for a hundred messages.
+struct small_queue : ::testing::Test {
+    endpoint a = make("a");
+    endpoint b = make_small();
+    small_queue() { join(a, b); }
+    static endpoint make_small() {
+        auto options = named("b");
+        options.subscriber_queue_messages = 100;
+        return endpoint{configuration{std::move(options)}};
+    }
+    /// Is a subscriber's queue at its bound?
+    bool full() {
+        const auto now = b.metrics().subscribers;
+        return std::any_of(now.begin(), now.end(),
+                           [](const auto& each) { return each.queue_messages >= 100; });
+    }
+};
+
+TEST_F(small_queue, a_slow_handler_loses_no_event) {
+    constexpr count events = 5000;
+    std::vector<count> got;
+    std::promise<void> go_on;
+    std::promise<void> done;
+    event_bus there{b, {"/events/"}};
+    there.on("x", [&, gate = go_on.get_future().share()](count number) {
+        gate.wait();
+        got.push_back(number);
+        if (number + 1 == events) {
+            done.set_value();
+        }
+    });
+    event_bus here{a, {}};
+    ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
+    auto publishing = std::async(std::launch::async, [&] {
+        for (count i = 0; i < events; ++i) {
+            EXPECT_EQ(here.publish("/events/x", "x", i), ec::none);
+        }
+    });
+    EXPECT_TRUE(eventually([&] { return full(); }));
+    go_on.set_value();
+    publishing.get();
+    ASSERT_EQ(done.get_future().wait_for(patience), std::future_status::ready);
+    std::vector<count> all(events);
+    std::iota(all.begin(), all.end(), 0U);
+    EXPECT_EQ(got, all);
+    EXPECT_EQ(there.dropped(), 0U);
+}
+
+TEST_F(buses, a_handler_may_end_its_bus) {
+    std::promise<void> ended;
+    int later = 0;
+    auto there = std::make_unique<event_bus>(b, std::vector<std::string>{"/events/"});
+    there->on("bye", [&] {
+        there.reset();
+        ended.set_value();
+    });
+    there->on("bye", [&] { ++later; });
+    ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
+    a.publish("/events/x", to_data(zeek::batch{{{zeek::event{"bye", {}}}, {zeek::event{"bye", {}}}}}));
+    ASSERT_EQ(ended.get_future().wait_for(patience), std::future_status::ready);
+    b.shutdown();  // Joins the thread of the bus.
+    EXPECT_EQ(later, 0) << "no handler runs after the bus is gone";
+    // The same on the thread of whoever raises it.
+    auto here = std::make_unique<event_bus>(a, std::vector<std::string>{});
+    here->on("bye", [&] { here.reset(); });
+    here->on("bye", [&] { ++later; });
+    here->auto_publish("/events/x", "bye");
+    EXPECT_EQ(here->raise("bye"), ec::none);
+    EXPECT_EQ(later, 0);
+}
+
+TEST_F(buses, what_was_queued_is_handled_before_the_bus_ends) {
+    std::promise<void> go_on;
+    std::promise<void> begun;
+    int calls = 0;
+    auto there = std::make_unique<event_bus>(b, std::vector<std::string>{"/events/"});
+    there->on("x", [&, gate = go_on.get_future().share()](count number) {
+        if (number == 0) {
+            begun.set_value();
+            gate.wait();
+        }
+        ++calls;
+    });
+    event_bus here{a, {}};
+    ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
+    here.publish("/events/x", "x", 0U);
+    begun.get_future().wait();
+    for (count i = 1; i <= 10; ++i) {
+        here.publish("/events/x", "x", i);
+    }
+    EXPECT_TRUE(eventually([&] {
+        const auto now = b.metrics().subscribers;
+        return now.size() == 1 && now[0].queue_messages == 10;
+    }));
+    auto ending = std::async(std::launch::async, [&] { there.reset(); });
+    EXPECT_TRUE(eventually([&] { return b.metrics().subscribers.empty(); }));
+    go_on.set_value();
+    ending.get();
+    EXPECT_EQ(calls, 11);
+}
+
+TEST_F(buses, handlers_may_be_noexcept) {
+    struct counter {
+        std::atomic<count>& sum;
+        void operator()(count by) noexcept { sum += by; }
+    };
+    std::atomic<count> sum{0};
+    static std::atomic<count> in_function;
+    in_function = 0;
+    event_bus bus{a, {}};
+    bus.on("add", [&](count by) noexcept { sum += by; });
+    bus.on("add", counter{sum});
+    bus.on("add", +[](count by) noexcept { in_function += by; });
+    bus.raise("add", 2U);
+    EXPECT_EQ(sum, 4U);
+    EXPECT_EQ(in_function, 2U);
+}
+
+TEST_F(buses, raising_goes_on_to_the_other_topics_where_one_fails) {
+    event_bus here{a, {}};
+    event_bus there{b, {"/events/"}};
+    std::atomic<int> calls{0};
+    there.on("tick", [&] { ++calls; });
+    ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
+    here.auto_publish(std::string(70'000, 'x'), "tick");
+    here.auto_publish("/events/tick", "tick");
+    EXPECT_EQ(here.raise("tick"), ec::invalid_topic);
+    EXPECT_TRUE(eventually([&] { return calls == 1; }));
 }
 
 }  // namespace

@@ -1,9 +1,21 @@
 // Tables that follow stores, and pools, over links.
 #include "bzmq/table.hpp"
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <map>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "bzmq/pool.hpp"
+#include "endpoint/scratch.hpp"
 #include "endpoint/support.hpp"
 
 namespace bzmq::testing {
@@ -100,6 +112,188 @@ TEST_F(tables, what_counts_for_expiry_is_the_creation_the_write_or_the_read) {
     EXPECT_EQ(master.get_entry("r")->revision, revision) << "not every read is a write";
 }
 
+TEST_F(tables, a_hot_entry_costs_one_word_per_quarter_of_its_time) {
+    const auto words = [&, before = master.info()->revision] {
+        return master.info()->revision - before;
+    };
+    hosts there{clone, {{}, {}, 4s}};
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_TRUE(there.put("hot", 1).wait(patience));
+    // Reads until the master has heard of two of them.
+    std::size_t reads = 0;
+    while (words() < 3) {
+        for (int i = 0; i < 1000; ++i, ++reads) {
+            ASSERT_EQ(there.get_or("hot", 0), 1U);
+        }
+        ASSERT_LT(std::chrono::steady_clock::now() - begun, patience);
+    }
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, 1900ms) << reads << " reads";
+}
+
+TEST_F(tables, reads_of_an_entry_that_is_running_out_are_told_once) {
+    ASSERT_TRUE(master.put("hot", 1U, 10min).wait(patience));
+    EXPECT_TRUE(eventually([&] { return clone.exists("hot") == data{true}; }));
+    const auto before = master.info()->revision;
+    hosts there{clone, {{}, {}, 1h}};
+    for (int i = 0; i < 5000; ++i) {
+        ASSERT_EQ(there.get_or("hot", 0), 1U);
+    }
+    EXPECT_TRUE(eventually([&] { return master.info()->revision > before; }));
+    EXPECT_TRUE(clone.await_idle(patience));
+    EXPECT_EQ(master.info()->revision, before + 1);
+}
+
+TEST(touches, are_on_their_way_once_and_bounded) {
+    zeek::detail::touches all;
+    EXPECT_TRUE(all.begin("key", 1));
+    EXPECT_FALSE(all.begin("key", 1));
+    EXPECT_TRUE(all.begin("key", 2)) << "written meanwhile: another entry";
+    all.end("key", 1);
+    EXPECT_TRUE(all.begin("key", 1));
+    for (count i = 0; i + 2 < zeek::detail::touches::under_way_max; ++i) {
+        ASSERT_TRUE(all.begin(i, 1));
+    }
+    EXPECT_FALSE(all.begin("one more", 1));
+    all.end("key", 1);
+    EXPECT_TRUE(all.begin("one more", 1));
+}
+
+TEST_F(tables, a_write_just_after_the_end_of_an_entry_makes_a_new_one) {
+    hosts created{master, {1h, {}, {}}};
+    for (count i = 1; i <= 200; ++i) {
+        // Gone when the next write comes, whether or not anybody has cleared it away.
+        master.put("x", 0U, timespan{1});
+        ASSERT_TRUE(created.put("x", i).wait(patience));
+        const auto entry = master.get_entry("x");
+        ASSERT_TRUE(entry) << i;
+        EXPECT_EQ(entry->value, data{i});
+        ASSERT_GT(*entry->expiry - std::chrono::system_clock::now(), 50min);
+    }
+}
+
+TEST_F(tables, a_table_has_one_expiry_at_most) {
+    EXPECT_THROW((hosts{master, {1h, 1h, {}}}), std::invalid_argument);
+    EXPECT_THROW((hosts{master, {{}, 1h, 1h}}), std::invalid_argument);
+    EXPECT_NO_THROW((hosts{master, {{}, {}, 1h}}));
+}
+
+std::atomic<int> signals_seen{0};
+
+TEST_F(tables, no_signal_lands_on_the_thread_that_tells_of_changes) {
+    // With this thread's blocked, all threads but bzmq's own have it blocked: it waits for us.
+    struct sigaction told = {};
+    struct sigaction before = {};
+    told.sa_handler = [](int) { ++signals_seen; };
+    ASSERT_EQ(::sigaction(SIGUSR1, &told, &before), 0);
+    hosts here{master};
+    std::atomic<int> changes{0};
+    here.on_change([&](auto&&...) { ++changes; });
+    sigset_t one;
+    sigset_t mask;
+    ::sigemptyset(&one);
+    ::sigaddset(&one, SIGUSR1);
+    ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &one, &mask), 0);
+    ASSERT_TRUE(here.put("a", 1).wait(patience));
+    EXPECT_TRUE(eventually([&] { return changes == 1; }));
+    ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
+    const timespec limit{20, 0};
+    EXPECT_EQ(::sigtimedwait(&one, nullptr, &limit), SIGUSR1);
+    EXPECT_EQ(signals_seen, 0);
+    ASSERT_TRUE(here.put("a", 2).wait(patience));
+    EXPECT_TRUE(eventually([&] { return changes == 2; })) << "they are told as before";
+    EXPECT_EQ(here.dropped(), 0U);
+    ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_F(tables, changes_that_were_not_told_are_counted) {
+    hosts here{master};
+    EXPECT_EQ(here.dropped(), 0U);
+    std::promise<void> go_on;
+    std::atomic<count> told{0};
+    here.on_change(
+        [&, gate = go_on.get_future().share()](auto&&...) {
+            gate.wait();
+            ++told;
+        },
+        10);
+    constexpr count changes = 100;
+    for (count i = 0; i < changes; ++i) {
+        ASSERT_TRUE(here.put("hot", i).wait(patience));
+    }
+    // Some were taken before the others came; ten wait.
+    EXPECT_TRUE(eventually([&] { return here.dropped() >= changes / 2; }));
+    go_on.set_value();
+    EXPECT_TRUE(eventually([&] { return told + here.dropped() == changes; }));
+}
+
+/// A master in memory or on disk, and a clone of it at another endpoint.
+struct backends : ::testing::TestWithParam<backend> {
+    scratch folder;
+    endpoint other = make("other");
+    std::optional<endpoint> home = make("home");
+    store master;
+    store clone;
+    backends() {
+        begin();
+        clone = *other.attach_clone("hosts");
+        EXPECT_TRUE(clone.await_sync(patience));
+    }
+    void begin() {
+        join(*home, other);
+        master_options options;
+        options.path = GetParam() == backend::lmdb ? folder.path : std::string{};
+        master = *home->attach_master("hosts", GetParam(), options);
+    }
+};
+
+TEST_P(backends, hold_a_table_and_let_its_entries_expire) {
+    hosts created{clone, {500ms, {}, {}}};
+    hosts read{clone, {{}, {}, 1s}};
+    std::atomic<int> expired{0};
+    created.on_change([&](hosts::change what, const std::string& key, const auto&, const auto&) {
+        expired += what == hosts::change::expired && key == "written" ? 1 : 0;
+    });
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_TRUE(read.put("read", 1).wait(patience));
+    ASSERT_TRUE(created.put("written", 1).wait(patience));
+    ASSERT_TRUE(created.put("written", 2).wait(patience));
+    // What is read lives on; that it was written again saves the other not.
+    while (std::chrono::steady_clock::now() - begun < 1500ms) {
+        ASSERT_EQ(read.get_or("read", 0), 1U);
+        std::this_thread::yield();
+    }
+    EXPECT_TRUE(eventually([&] { return expired == 1; }));
+    EXPECT_FALSE(created.contains("written"));
+    EXPECT_TRUE(eventually([&] { return !read.contains("read"); })) << "nobody reads it any more";
+    EXPECT_EQ(hosts{master}.size(), 0U);
+}
+
+TEST_P(backends, keep_a_table_over_a_restart_on_disk) {
+    hosts there{clone, {{}, 1h, {}}};
+    ASSERT_TRUE(there.put("ann", 3).wait(patience));
+    ASSERT_TRUE(hosts{clone}.put("bob", 4).wait(patience));
+    const auto expiry = master.get_entry("ann")->expiry;
+    master = {};
+    home.reset();
+    home = make("home again");
+    begin();
+    hosts here{master};
+    if (GetParam() == backend::memory) {
+        EXPECT_TRUE(here.empty());
+        return;
+    }
+    EXPECT_EQ(*here.snapshot(), (std::map<std::string, count>{{"ann", 3}, {"bob", 4}}));
+    EXPECT_EQ(master.get_entry("ann")->expiry, expiry);
+    ASSERT_TRUE(there.put("ann", 5).wait(patience)) << "the clone's table goes on with it";
+    EXPECT_EQ(here.get_or("ann", 0), 5U);
+}
+
+INSTANTIATE_TEST_SUITE_P(tables, backends, ::testing::Values(backend::memory, backend::lmdb),
+                         [](const auto& each) {
+                             return each.param == backend::memory ? "memory" : "lmdb";
+                         });
+
 TEST_F(tables, a_table_may_outlive_its_endpoint) {
     hosts here{master};
     here.on_change([](auto&&...) {});
@@ -107,16 +301,57 @@ TEST_F(tables, a_table_may_outlive_its_endpoint) {
     EXPECT_EQ(here.find("x").error(), ec::shutting_down);
 }
 
-TEST_F(tables, a_pool_follows_the_endpoints_of_its_role) {
-    zeek::pool workers{a, "worker"};
+/// Endpoints in a star around the first. Names tell nothing.
+struct pools : ::testing::Test {
+    endpoint manager = make("manager");
+    endpoint sniffer = make("sniffer-a");
+    endpoint one = make("worker-1");
+    endpoint ten = make("worker-10");
+    pools() {
+        for (auto* each : {&sniffer, &one, &ten}) {
+            join(*each, manager);
+        }
+    }
+    static subscriber work(endpoint& at) {
+        return at.make_subscriber({zeek::role_topic("worker"), zeek::node_topic(at.name())});
+    }
+    static std::vector<std::string> names(zeek::pool& of) {
+        std::vector<std::string> out;
+        for (const auto& each : of.members()) {
+            out.push_back(each.name);
+        }
+        return out;
+    }
+    using strings = std::vector<std::string>;
+};
+
+TEST_F(pools, are_those_that_subscribe_to_their_role_whatever_their_names) {
+    zeek::pool workers{manager, "worker"};
+    EXPECT_EQ(names(workers), strings{});
+    EXPECT_FALSE(workers.next() || workers.for_key("x"));
+    EXPECT_FALSE(workers.wait_for(1, 1ms));
+    const auto first = work(sniffer);
+    auto second = std::make_optional(work(one));
     ASSERT_TRUE(workers.wait_for(2, patience));
-    EXPECT_EQ(workers.next()->name, "worker-1");
-    EXPECT_EQ(workers.next()->topic, "/zeek/node/worker-2/");
-    EXPECT_EQ(workers.next()->name, "worker-1");
-    auto third = std::make_optional(make("worker-3"));
-    auto other = make("workers");
-    join(*third, a);
-    join(other, a);
+    EXPECT_EQ(names(workers), (strings{"sniffer-a", "worker-1"}));
+    EXPECT_EQ(workers.next()->name, "sniffer-a");
+    EXPECT_EQ(workers.next()->topic, "/zeek/node/worker-1/");
+    EXPECT_EQ(workers.next()->name, "sniffer-a");
+    // Who watches everything, or another role, is none of them; the endpoint itself may be.
+    const auto watches = ten.make_subscriber({"/"});
+    const auto other_role = ten.make_subscriber({zeek::role_topic("workers")});
+    const auto own = work(manager);
+    EXPECT_EQ(names(workers), (strings{"manager", "sniffer-a", "worker-1"}));
+    second.reset();
+    EXPECT_TRUE(eventually([&] { return names(workers) == strings{"manager", "sniffer-a"}; }));
+    EXPECT_EQ(names(workers), (strings{"manager", "sniffer-a"}));
+}
+
+TEST_F(pools, move_only_the_keys_of_who_leaves) {
+    zeek::pool workers{manager, "worker"};
+    auto third = std::make_optional(make("a third"));
+    join(*third, manager);
+    const subscriber all[] = {work(sniffer), work(one), work(*third)};
     ASSERT_TRUE(workers.wait_for(3, patience));
     std::map<std::string, std::string> before;
     for (int i = 0; i < 100; ++i) {
@@ -126,16 +361,33 @@ TEST_F(tables, a_pool_follows_the_endpoints_of_its_role) {
     third.reset();
     ASSERT_TRUE(eventually([&] { return workers.members().size() == 2; }));
     for (const auto& [key, owner] : before) {
-        if (owner != "worker-3") {
+        if (owner != "a third") {
             EXPECT_EQ(workers.for_key(key)->name, owner);
         }
     }
-    zeek::pool nobody{a, "proxy"};
-    EXPECT_FALSE(nobody.next() || nobody.for_key("x"));
-    EXPECT_FALSE(nobody.wait_for(1, 1ms));
 }
 
-TEST(pools, keys_spread_evenly_and_move_only_with_their_owner) {
+TEST_F(pools, a_role_reaches_all_of_it_and_a_name_only_its_node) {
+    subscriber all[] = {work(sniffer), work(one), work(ten)};
+    for (auto& each : all) {
+        ASSERT_TRUE(each.wait_ready(patience));
+    }
+    const auto mode = delivery_mode::reliable;
+    manager.publish(zeek::node_topic("worker-10") + "job", 10U, mode);
+    manager.publish(zeek::node_topic("worker-1") + "job", 1U, mode);
+    manager.publish(zeek::role_topic("worker") + "job", "for all", mode);
+    const std::vector<std::vector<data>> wanted{{"for all"}, {1U, "for all"}, {10U, "for all"}};
+    for (std::size_t i = 0; i < 3; ++i) {
+        std::vector<data> got;
+        for (const auto& each : all[i].get(wanted[i].size(), patience)) {
+            got.push_back(each.value());
+        }
+        EXPECT_EQ(got, wanted[i]);
+        EXPECT_EQ(all[i].available(), 0U);
+    }
+}
+
+TEST(owners, keys_spread_evenly_and_move_only_with_their_owner) {
     std::vector<std::string> names;
     for (int i = 1; i <= 5; ++i) {
         names.push_back("worker-" + std::to_string(i));
@@ -154,8 +406,28 @@ TEST(pools, keys_spread_evenly_and_move_only_with_their_owner) {
         EXPECT_NEAR(count, 2000, 200) << name;
     }
     EXPECT_EQ(zeek::owner_of("x", {}), "");
+}
+
+TEST(owners, are_the_same_as_in_python) {
     // The same in tests/python/test_tables.py.
-    EXPECT_EQ(zeek::owner_of("192.0.2.1", names), "worker-4");
+    const std::vector<std::string> workers{"worker-1", "worker-2", "worker-3", "worker-4", "worker-5"};
+    const std::vector<std::string> others{"sniffer-a", "worker-10", "", "worker-1", "\u00e9dge"};
+    const std::tuple<const char*, const char*, const char*> owners[] = {
+        {"", "worker-5", "\u00e9dge"},
+        {"a", "worker-5", "\u00e9dge"},
+        {"b", "worker-4", "sniffer-a"},
+        {"192.0.2.1", "worker-4", "worker-10"},
+        {"192.0.2.2", "worker-4", ""},
+        {"192.0.2.7", "worker-4", "sniffer-a"},
+        {"2001:db8::1", "worker-2", "worker-10"},
+        {"2001:db8::2", "worker-3", "\u00e9dge"},
+        {"CHhAvVGS1DHFjwGM9", "worker-3", "worker-10"},
+        {"\u043a\u043b\u044e\u0447", "worker-5", "\u00e9dge"},
+    };
+    for (const auto& [key, worker, other] : owners) {
+        EXPECT_EQ(zeek::owner_of(key, workers), worker) << key;
+        EXPECT_EQ(zeek::owner_of(key, others), other) << key;
+    }
 }
 
 }  // namespace

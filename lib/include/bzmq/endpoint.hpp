@@ -157,6 +157,12 @@ class BZMQ_EXPORT endpoint {
     /// Waits until at least `count` other endpoints would receive a message with this topic.
     [[nodiscard]] bool wait_for_subscriber(std::string_view topic, std::size_t count = 1,
                                            timespan timeout = std::chrono::seconds{10});
+    /// Grows whenever what `topology` tells may have changed. Asks no other thread: it tells a copy
+    /// that is still good from one to be made anew.
+    [[nodiscard]] std::uint64_t overlay_version() const noexcept;
+    /// Waits until `overlay_version` is not `known`. False at the timeout and at the endpoint's end.
+    [[nodiscard]] bool await_overlay_change(std::uint64_t known,
+                                            timespan timeout = std::chrono::seconds{10});
     /// A hash over all that is known of the overlay: equal at endpoints whose views agree.
     [[nodiscard]] std::uint64_t view_hash() const;
     /// `no_path_to_peer`, `request_timeout`.
@@ -242,7 +248,7 @@ class BZMQ_EXPORT endpoint {
     /// Asks and waits for all the answers.
     replies request(std::string_view topic, const data& value, const request_options& how);
     /// Asks and returns. `on_answer` gets each answer when it comes, on a thread of the endpoint that
-    /// has to go on: it must not wait.
+    /// has to go on: it must not wait. They are not kept then, so that there may be any number.
     pending_request request_async(std::string_view topic, const data& value,
                                   const request_options& how = {},
                                   std::function<void(const answer&)> on_answer = {});

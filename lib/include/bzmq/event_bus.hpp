@@ -30,6 +30,13 @@ template <class R, class C, class... As>
 struct signature<R (C::*)(As...)> : signature<R (*)(As...)> {};
 template <class R, class C, class... As>
 struct signature<R (C::*)(As...) const> : signature<R (*)(As...)> {};
+// `noexcept` is part of a function's type.
+template <class R, class... As>
+struct signature<R (*)(As...) noexcept> : signature<R (*)(As...)> {};
+template <class R, class C, class... As>
+struct signature<R (C::*)(As...) noexcept> : signature<R (*)(As...)> {};
+template <class R, class C, class... As>
+struct signature<R (C::*)(As...) const noexcept> : signature<R (*)(As...)> {};
 
 /// Converts the arguments, and calls with them only if all fit.
 template <class F, class... As, std::size_t... Is>
@@ -58,8 +65,11 @@ error call(F& handler, const vector& args, std::tuple<As...>*, std::index_sequen
 /// Calls functions by events, from this program and from the overlay, and sends events there.
 ///
 /// Thread-safe. Handlers of what comes from the overlay run on one thread of the bus, in order;
-/// those of `raise` on the caller's. No handler runs after the bus is gone. Use within the life of
-/// the endpoint.
+/// those of `raise` on the caller's. While they do not keep pace and the endpoint's
+/// `subscriber_queue_messages` wait, publishers wait (`overflow_policy::block`): nothing is lost, but
+/// a handler then waits in vain for what others send. What was queued when the bus ends is still
+/// handled; no handler runs after the bus is gone. A handler may end the bus. Use within the life
+/// of the endpoint.
 class BZMQ_EXPORT event_bus {
   public:
     /// An event that no handler could take: its name, and what is wrong: `invalid_data` (wrong number
@@ -114,6 +124,8 @@ class BZMQ_EXPORT event_bus {
     [[nodiscard]] std::uint64_t handled() const noexcept;   ///< events with a handler
     [[nodiscard]] std::uint64_t unhandled() const noexcept; ///< events that nobody wanted
     [[nodiscard]] std::uint64_t failed() const noexcept;    ///< calls that the error handler was told of
+    /// Messages that came and had no room. 0: publishers wait instead.
+    [[nodiscard]] std::uint64_t dropped() const;
 
   private:
     struct state;

@@ -12,7 +12,8 @@
 /// Work spread over the endpoints of a role. docs/zeek.md is the guide.
 namespace bzmq::zeek {
 
-/// "/zeek/role/worker/": all endpoints of a role subscribe to it. Ends with its separator, as the next.
+/// "/zeek/role/worker/": all endpoints of a role subscribe to it, whatever their names. Ends with its
+/// separator, as the next.
 BZMQ_EXPORT std::string role_topic(std::string_view role);
 /// "/zeek/node/worker-1/": one endpoint subscribes to it.
 BZMQ_EXPORT std::string node_topic(std::string_view name);
@@ -28,8 +29,9 @@ struct pool_member {
     std::string topic;  ///< `node_topic(name)`
 };
 
-/// The reachable endpoints of a role, this one included: those whose name is ROLE or begins with
-/// "ROLE-". Follows their coming and going. Thread-safe. Use within the life of the endpoint.
+/// The reachable endpoints of a role, this one included: those that subscribe to `role_topic(role)`
+/// itself. Who subscribes to all that begins with less, such as "/" or "/zeek/", watches the role and
+/// is none of it. Follows their coming and going. Thread-safe. Use within the life of the endpoint.
 class BZMQ_EXPORT pool {
   public:
     pool(endpoint& at, std::string role);

@@ -39,13 +39,15 @@ struct answer {
 
 /// All that a request brought.
 struct replies {
-    std::vector<answer> answers;  ///< in the order of arrival; a server that errs is one of them
+    /// In the order of arrival; a server that errs is one of them. Empty where `on_answer` was given
+    /// and so got them.
+    std::vector<answer> answers;
     /// Why it ended. None: there are as many good answers as were wanted, or all servers have ended
     /// theirs. `request_timeout`, `cancelled`, `shutting_down`; `no_path_to_peer`: nobody serves the
     /// topic, or `to` is out of reach; what `endpoint::publish` says.
     error why = {};
 
-    /// The first good answer; without one the first server's error, else `why`.
+    /// The first good answer; without one the first server's error, else `why`, else `no_such_key`.
     [[nodiscard]] BZMQ_EXPORT expected<data> first() const;
 };
 
@@ -118,7 +120,8 @@ class BZMQ_EXPORT service {
     /// As `stop`.
     ~service();
 
-    /// No handler is called after the return, except from within a handler. Answers may still end.
+    /// No handler is called after the return, except from within a handler. Requests that have come
+    /// and wait for their turn are told `cancelled`. Answers may still end.
     void stop();
     /// Waits until it has ended: by `stop`, or with its endpoint.
     void wait();
@@ -127,6 +130,8 @@ class BZMQ_EXPORT service {
     /// Requests that came, and those of them that are not ended.
     [[nodiscard]] std::uint64_t requests() const;
     [[nodiscard]] std::size_t open() const;
+    /// Messages that came and had no room. 0: askers wait instead.
+    [[nodiscard]] std::uint64_t dropped() const;
     /// Messages that were no requests.
     [[nodiscard]] std::uint64_t malformed() const;
 

@@ -3,13 +3,16 @@
 #include "bzmq/from_data.hpp"
 #include "bzmq/store.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -29,7 +32,9 @@ struct table_options {
 /// be destroyed.
 class BZMQ_EXPORT store_watch {
   public:
-    store_watch(store& of, std::function<void(const store_event&)> callback);
+    /// At most `waiting_max` events wait for the callback; of more the oldest are given up.
+    store_watch(store& of, std::function<void(const store_event&)> callback,
+                std::size_t waiting_max = 1'000'000);
     ~store_watch();
     store_watch(const store_watch&) = delete;
     store_watch& operator=(const store_watch&) = delete;
@@ -40,6 +45,31 @@ class BZMQ_EXPORT store_watch {
     struct state;
     std::unique_ptr<state> state_;
 };
+
+namespace detail {
+
+/// The words about reads that are on their way to a table's master: none goes twice. Bounded:
+/// entries beyond are told of by a later read. Thread-safe.
+class touches {
+  public:
+    static constexpr std::size_t under_way_max = 4096;
+
+    /// False where one of this entry is on its way, or there is no room.
+    bool begin(const data& key, std::uint64_t revision) {
+        const std::lock_guard lock{mutex_};
+        return under_way_.size() < under_way_max && under_way_.emplace(key, revision).second;
+    }
+    void end(const data& key, std::uint64_t revision) {
+        const std::lock_guard lock{mutex_};
+        under_way_.erase({key, revision});
+    }
+
+  private:
+    std::mutex mutex_;
+    std::set<std::pair<data, std::uint64_t>> under_way_;
+};
+
+}  // namespace detail
 
 /// A map whose content is that of a store, all over the cluster. Reads are local and yield what this
 /// copy has; writes go to the master and return what `store_write::wait` waits with. Entries of the
@@ -53,7 +83,13 @@ class table {
                                               const std::optional<V>& before,
                                               const std::optional<V>& after)>;
 
-    explicit table(store on, const table_options& how = {}) : store_(std::move(on)), how_(how) {}
+    /// Throws `std::invalid_argument` where several expiries are set.
+    explicit table(store on, const table_options& how = {}) : store_(std::move(on)), how_(how) {
+        if (how.create_expire.has_value() + how.write_expire.has_value() + how.read_expire.has_value()
+            > 1) {
+            throw std::invalid_argument{"a table has at most one expiry"};
+        }
+    }
 
     // -- Reading: errors as those of `store` ----------------------------------------------------
 
@@ -102,23 +138,26 @@ class table {
         if (!how_.create_expire) {
             return store_.put(data{key}, data{value}, how_.write_expire ? how_.write_expire : how_.read_expire);
         }
-        // What is there keeps its time.
+        // What is there keeps its time. What has run out is gone, whether or not we have heard of it.
         const auto entry = store_.get_entry(data{key});
-        if (!entry || !entry->expiry) {
-            return store_.put(data{key}, data{value}, how_.create_expire);
-        }
-        return store_.put(data{key}, data{value}, std::max(left(*entry), timespan{1}));
+        const auto rest = entry && entry->expiry ? left(*entry) : timespan{0};
+        return store_.put(data{key}, data{value}, rest > timespan{0} ? rest : *how_.create_expire);
     }
     store_write erase(const K& key) { return store_.erase(data{key}); }
     store_write clear() { return store_.clear(); }
 
     /// Calls back for every change from now on, whoever made it, on a thread of the table's own.
-    /// Replaces what was set before.
-    void on_change(change_handler handler) {
+    /// Replaces what was set before. Where more than `waiting_max` changes wait for a slow handler the
+    /// oldest are not told, and counted in `dropped`.
+    void on_change(change_handler handler, std::size_t waiting_max = 1'000'000) {
         watch_.reset();
         watch_ = std::make_unique<store_watch>(
-            store_, [handler = std::move(handler)](const store_event& what) { tell(handler, what); });
+            store_, [handler = std::move(handler)](const store_event& what) { tell(handler, what); },
+            waiting_max);
     }
+
+    /// Changes that were not told since `on_change`, because its handler was too slow.
+    [[nodiscard]] std::uint64_t dropped() const { return watch_ ? watch_->dropped() : 0; }
 
     [[nodiscard]] store& underlying() noexcept { return store_; }
 
@@ -128,10 +167,15 @@ class table {
     }
 
     void touch(const data& key, const store_entry& entry) {
-        if (how_.read_expire && entry.expiry && left(entry) < *how_.read_expire / 4 * 3) {
-            // Only where nobody has written meanwhile: a read changes no value.
-            store_.compare_and_put(key, entry.revision, entry.value, how_.read_expire);
+        if (!how_.read_expire || !entry.expiry || left(entry) >= *how_.read_expire / 4 * 3
+            || !touches_->begin(key, entry.revision)) {
+            return;
         }
+        // Only where nobody has written meanwhile: a read changes no value.
+        store_.compare_and_put(key, entry.revision, entry.value, how_.read_expire)
+            .then([at = touches_, key, revision = entry.revision](const auto&) {
+                at->end(key, revision);
+            });
     }
 
     static void tell(const change_handler& handler, const store_event& what) {
@@ -164,6 +208,8 @@ class table {
 
     store store_;
     table_options how_;
+    // Shared with the writes that are on their way.
+    std::shared_ptr<detail::touches> touches_ = std::make_shared<detail::touches>();
     std::unique_ptr<store_watch> watch_;
 };
 

@@ -4,6 +4,7 @@
 #include "bzmq/fwd.hpp"
 #include "bzmq/time.hpp"
 
+#include <cstdint>
 #include <memory>
 
 namespace bzmq {
@@ -22,6 +23,8 @@ class BZMQ_EXPORT worker {
     void wait();
     /// The same, at most `timeout` long; false where it still runs.
     [[nodiscard]] bool wait_for(timespan timeout);
+    /// Messages given up because its queue was full.
+    [[nodiscard]] std::uint64_t dropped() const;
 
   private:
     friend class endpoint;

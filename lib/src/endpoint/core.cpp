@@ -274,6 +274,7 @@ bool endpoint_core::turn() {
     for (auto& [target, reason] : std::exchange(failed_dials_, {})) {
         hub_->connect_failed(now_, target, reason);
     }
+    note_overlay();
     const bool more_for_direct = run_direct_workers();
     // In this order: who subscribes and then publishes must find both in this order here.
     take_published(commands_came_.exchange(false));
@@ -288,6 +289,7 @@ bool endpoint_core::turn() {
         hub_->flush(now_);
     }
     again_ = false;
+    note_overlay();
     run_pending();
     if (now_ >= allow_list_due_ && !options_.allow.empty()) {
         allow_list_due_ = now_ + allow_list_interval;
@@ -490,6 +492,7 @@ void endpoint_core::let_go(const error& why) noexcept {
         attempt([&] { each->queue.close(); });
     }
     stores_->abandon(why);
+    ++overlay_version_;  // Nobody is within reach from here on.
     std::vector<command> last;
     {
         const std::lock_guard lock{commands_mutex_};

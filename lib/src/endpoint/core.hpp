@@ -103,6 +103,8 @@ class endpoint_core final : public transport::events,
     }
     ec publish(const endpoint_id& destination, std::string_view topic, const data& value,
                delivery_mode mode);
+    /// The same in best effort, without waiting and without knowing what becomes of it.
+    void publish_nosync(const endpoint_id& destination, std::string_view topic, const data& value);
 
     std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> subscribe(
         std::vector<std::string> topics, const queue_options& how);
@@ -160,6 +162,8 @@ class endpoint_core final : public transport::events,
     }
     endpoint_metrics metrics() const;
     std::vector<peer_info> peers() const;
+    /// Grows whenever the view of the overlay may have changed.
+    [[nodiscard]] std::uint64_t overlay_version() const noexcept { return overlay_version_; }
 
   private:
     struct lane {
@@ -221,6 +225,7 @@ class endpoint_core final : public transport::events,
     expected<opened_disk> open_disk(store_state& store, const master_options& options,
                                     std::optional<endpoint_id> begun_by);
     instant after(timespan timeout) const;
+    expected<shared_bytes> record_of(std::string_view topic, const data& value);
 
     /// On a publisher's thread, which has the turn: publishes what waits in this mode, as the thread
     /// would, and spares it its waking.
@@ -237,6 +242,8 @@ class endpoint_core final : public transport::events,
     /// True where there is more for them.
     bool run_direct_workers();
     void end_disconnected();
+    /// Before anybody can know of what has changed by other means.
+    void note_overlay() { overlay_version_ = hub_->routing_version(); }
     [[nodiscard]] timespan time_to_sleep(bool busy) const;
     void wind_down();
     /// Ends what others hold and wait for, after an orderly end or in the middle of anything.
@@ -294,6 +301,7 @@ class endpoint_core final : public transport::events,
     std::unique_ptr<lane> lanes_[2];
     std::atomic<node::subscriber_id> last_subscriber_{0};
     std::atomic<bool> stopped_{false};
+    std::atomic<std::uint64_t> overlay_version_{0};
 
     // Crossing.
     mutable std::mutex commands_mutex_;

@@ -375,25 +375,15 @@ ec endpoint_core::publish(std::string_view topic, const data& value, delivery_mo
 
 ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic,
                           const data& value, delivery_mode mode) {
-    if (topic.empty() || topic.size() > topic_bytes_max) {
-        return ec::invalid_topic;
+    auto record = record_of(topic, value);
+    if (!record) {
+        return record.error().code();
     }
-    const auto size = encoded_size(value);
-    if (size == 0) {
-        return ec::invalid_data;
-    }
-    if (size > options_.max_message_bytes) {
-        return ec::message_too_big;
-    }
-    block_ptr block{pool_.take(wire::record_size(topic, size, false))};
-    const auto* begin = block->data;
-    const auto* end = encode_to(wire::put_record_head(block->data, topic, size, false), value);
-    const shared_bytes record{std::move(block), begin, static_cast<std::size_t>(end - begin)};
     const auto timeout =
         options_.publish_timeout.count() == 0 ? timespan::max() : options_.publish_timeout;
     // What this thread published before is taken at the latest in the turn after the command.
     const auto result = wait(
-        [this, destination, mode, record, next_turn = false]() mutable -> std::optional<error> {
+        [this, destination, mode, record = *record, next_turn = false]() mutable -> std::optional<error> {
             if (!next_turn) {
                 next_turn = again_ = true;
                 return std::nullopt;
@@ -411,6 +401,37 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
         },
         timeout);
     return result == ec::request_timeout ? ec::queue_full : result.code();
+}
+
+void endpoint_core::publish_nosync(const endpoint_id& destination, std::string_view topic,
+                                   const data& value) {
+    if (in_child()) {
+        return;
+    }
+    if (auto record = record_of(topic, value)) {
+        post([this, destination, record = std::move(*record)](bool alive) {
+            if (alive) {
+                hub_->publish_to(now_, wall_now(), destination, delivery_mode::best_effort, record);
+            }
+        });
+    }
+}
+
+expected<shared_bytes> endpoint_core::record_of(std::string_view topic, const data& value) {
+    if (topic.empty() || topic.size() > topic_bytes_max) {
+        return fail(ec::invalid_topic);
+    }
+    const auto size = encoded_size(value);
+    if (size == 0) {
+        return fail(ec::invalid_data);
+    }
+    if (size > options_.max_message_bytes) {
+        return fail(ec::message_too_big);
+    }
+    block_ptr block{pool_.take(wire::record_size(topic, size, false))};
+    const auto* begin = block->data;
+    const auto* end = encode_to(wire::put_record_head(block->data, topic, size, false), value);
+    return shared_bytes{std::move(block), begin, static_cast<std::size_t>(end - begin)};
 }
 
 error endpoint_core::check_room(node::subscriber_id id, const std::vector<std::string>& topics,
@@ -445,6 +466,7 @@ std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> endpoint_core:
         if (!problem) {
             subscribers_[id] = {queue, topics};
             hub_->add_subscriber(now_, id, topics);
+            note_overlay();
         }
         return problem;
     });
@@ -467,6 +489,7 @@ error endpoint_core::set_topics(node::subscriber_id id, std::vector<std::string>
         if (!problem) {
             at->second.topics = topics;
             hub_->set_filter(now_, id, topics);
+            note_overlay();
         }
         return problem;
     });

@@ -219,6 +219,13 @@ bool endpoint::wait_for_subscriber(std::string_view topic, std::size_t count, ti
         timeout);
 }
 
+std::uint64_t endpoint::overlay_version() const noexcept { return core_->overlay_version(); }
+
+bool endpoint::await_overlay_change(std::uint64_t known, timespan timeout) {
+    return core_->await([known](const node::hub& hub) { return hub.routing_version() != known; },
+                        timeout);
+}
+
 std::uint64_t endpoint::view_hash() const {
     return core_->ask([](const node::hub& hub) { return hub.view_hash(); });
 }

@@ -258,9 +258,10 @@ void request_room::finished(std::uint64_t id, error why, bool tell_servers) {
 void request_room::pass_on(effect what) {
     auto& about = *what.about;
     if (!what.last) {
-        about.add(what.got);
         if (about.on_answer) {
             guarded([&] { about.on_answer(what.got); });
+        } else {
+            about.add(std::move(what.got));
         }
         return;
     }
@@ -276,8 +277,12 @@ void request_room::pass_on(effect what) {
 void request_room::tell_servers(const request_state& about) {
     if (const auto core = core_.lock()) {
         const auto value = to_data(envelope{kind::cancel, about.id, {}, {}, {}});
-        [[maybe_unused]] const auto code =
-            core->publish(about.topic, value, delivery_mode::best_effort);
+        if (about.how.to.is_nil()) {
+            [[maybe_unused]] const auto code =
+                core->publish(about.topic, value, delivery_mode::best_effort);
+        } else {
+            core->publish_nosync(about.how.to, about.topic, value);
+        }
     }
 }
 

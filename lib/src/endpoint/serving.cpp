@@ -75,9 +75,12 @@ service endpoint::serve(std::string_view topic,
 service endpoint::serve(std::string_view topic,
                         std::function<void(const bzmq::request&, responder)> handler) {
     auto state = std::make_shared<service_state>(core_, std::move(handler));
+    // A request that arrived must not end at a slow handler: its asker would wait for the timeout.
+    queue_options queue;
+    queue.overflow = overflow_policy::block;
     auto runs = subscribe({request_topic(topic)}, [state] { state->begun(); },
                           [state](const message& each) { state->received(each); },
-                          [state](const error& why) { state->ended(why); });
+                          [state](const error& why) { state->ended(why); }, queue);
     return service{std::move(state), std::move(runs)};
 }
 
@@ -124,9 +127,6 @@ ec responder::fail(const error& why) const {
 bool responder::wanted() const { return state_->wanted(); }
 
 void service_state::received(const message& from) {
-    if (stopped_) {
-        return;
-    }
     auto got = request_wire::parse(from.value());
     if (!got || got->what > kind::cancel) {
         ++malformed_;
@@ -137,6 +137,15 @@ void service_state::received(const message& from) {
         return;
     }
     ++requests_;
+    if (stopped_) {
+        // It waited in the queue; nobody else will tell its asker.
+        [[maybe_unused]] const auto sent = core_->publish(
+            from.origin(), request_wire::answers_topic,
+            to_data(envelope{kind::failed, got->id, {}, {},
+                             {ec::cancelled, "the service has stopped"}}),
+            delivery_mode::reliable);
+        return;
+    }
     const auto now = monotonic_now();
     const auto deadline = got->timeout >= never - now ? never : now + got->timeout;
     auto state = std::make_shared<responder_state>(shared_from_this(), from.origin(), got->id,
@@ -204,6 +213,7 @@ error service::last_error() const {
 }
 std::uint64_t service::requests() const { return state_ ? state_->requests() : 0; }
 std::size_t service::open() const { return state_ ? state_->open() : 0; }
+std::uint64_t service::dropped() const { return worker_.dropped(); }
 std::uint64_t service::malformed() const { return state_ ? state_->malformed() : 0; }
 
 }  // namespace bzmq

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,7 @@ class worker_state : public std::enable_shared_from_this<worker_state> {
     void stop() { source_.close(); }
     bool wait_until(std::chrono::steady_clock::time_point deadline);
     [[nodiscard]] bool finished() const;
+    [[nodiscard]] std::uint64_t dropped() const { return source_.dropped(); }
     /// Joins the thread if it ends before `deadline`; else leaves it to itself.
     void join_until(std::chrono::steady_clock::time_point deadline);
 

@@ -5,6 +5,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <thread>
 
 namespace bzmq::zeek {
 
@@ -37,6 +38,9 @@ struct event_bus::state {
         }
         ++(wanted.empty() ? unhandled : handled);
         for (const auto& each : wanted) {
+            if (gone) {
+                return;  // The handler before this one has ended the bus.
+            }
             error problem;
             try {
                 problem = (*each)(what);
@@ -52,6 +56,9 @@ struct event_bus::state {
     }
 
     void call(const any_message& what) {
+        if (gone) {
+            return;
+        }
         if (const auto* one = std::get_if<event>(&what.content)) {
             call(*one);
         } else if (const auto* many = std::get_if<batch>(&what.content)) {
@@ -74,6 +81,8 @@ struct event_bus::state {
     const error_handler on_error;
     std::vector<std::string> topics;
     worker reads;
+    std::atomic<std::thread::id> thread{};  // that `reads` calls on
+    std::atomic<bool> gone{false};
     std::mutex mutex;
     std::map<std::string, handlers, std::less<>> by_name;
     std::map<std::string, std::vector<route>, std::less<>> routes;
@@ -85,19 +94,35 @@ struct event_bus::state {
 event_bus::event_bus(endpoint& on, std::vector<std::string> topics, error_handler on_error)
     : state_(std::make_shared<state>(on, std::move(on_error))) {
     state_->topics = topics;
+    // An event that its publisher was told is on its way must not end at a slow handler.
+    queue_options queue;
+    queue.overflow = overflow_policy::block;
     // Its own messages come back to an endpoint; `raise` has called the handlers for those already.
-    state_->reads = on.subscribe(std::move(topics), {},
-                                 [at = std::weak_ptr{state_}, self = on.node_id()](const message& each) {
-                                     const auto bus = at.lock();
-                                     if (bus && each.origin() != self) {
-                                         bus->received(each);
-                                     }
-                                 });
+    const auto at = std::weak_ptr{state_};
+    state_->reads = on.subscribe(
+        std::move(topics),
+        [at] {
+            if (const auto bus = at.lock()) {
+                bus->thread = std::this_thread::get_id();
+            }
+        },
+        [at, self = on.node_id()](const message& each) {
+            const auto bus = at.lock();
+            if (bus && each.origin() != self) {
+                bus->received(each);
+            }
+        },
+        {}, queue);
 }
 
 event_bus::~event_bus() {
     state_->reads.stop();
+    if (state_->thread == std::this_thread::get_id()) {
+        state_->gone = true;  // It is a handler that ends us; the thread finds nobody after it.
+        return;
+    }
     state_->reads.wait();
+    state_->gone = true;  // For a handler of `raise` that ends us.
 }
 
 void event_bus::add(std::string name, raw_handler handler) {
@@ -120,17 +145,18 @@ void event_bus::auto_unpublish(std::string_view topic, std::string_view name) {
 }
 
 ec event_bus::raise(const event& what) {
-    state_->call(what);
+    const auto own = state_;  // A handler may end us.
+    own->call(what);
     std::vector<state::route> routes;
     {
-        const std::lock_guard lock{state_->mutex};
-        if (const auto at = state_->routes.find(what.name); at != state_->routes.end()) {
+        const std::lock_guard lock{own->mutex};
+        if (const auto at = own->routes.find(what.name); at != own->routes.end()) {
             routes = at->second;
         }
     }
     auto first = ec::none;
     for (const auto& each : routes) {
-        const auto code = publish(each.topic, what, each.mode);
+        const auto code = own->node.publish(each.topic, to_data(what), each.mode);
         first = first == ec::none ? code : first;
     }
     return first;
@@ -149,5 +175,6 @@ bool event_bus::wait_ready(timespan timeout) {
 std::uint64_t event_bus::handled() const noexcept { return state_->handled; }
 std::uint64_t event_bus::unhandled() const noexcept { return state_->unhandled; }
 std::uint64_t event_bus::failed() const noexcept { return state_->failed; }
+std::uint64_t event_bus::dropped() const { return state_->reads.dropped(); }
 
 }  // namespace bzmq::zeek

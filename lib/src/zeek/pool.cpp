@@ -32,43 +32,34 @@ std::string role_topic(std::string_view role) { return "/zeek/role/" + std::stri
 std::string node_topic(std::string_view name) { return "/zeek/node/" + std::string{name} + "/"; }
 
 std::string_view owner_of(std::string_view key, const std::vector<std::string>& names) {
-    std::string_view best;
+    const std::string* best = nullptr;
     std::uint64_t most = 0;
     for (const auto& each : names) {
         const auto mine = weight(each, key);
-        if (best.empty() || mine > most || (mine == most && each < best)) {
-            best = each;
+        if (best == nullptr || mine > most || (mine == most && each < *best)) {
+            best = &each;
             most = mine;
         }
     }
-    return best;
+    return best != nullptr ? std::string_view{*best} : std::string_view{};
 }
 
 struct pool::state {
-    state(endpoint& on, std::string what)
-        : node(on), role(std::move(what)), news(on.make_status_subscriber(true)) {}
+    state(endpoint& on, std::string_view role) : node(on), topic(role_topic(role)) {}
 
-    /// What the status subscriber tells decides whether to look.
     void refresh() {
-        bool changed = !looked;
-        for (const auto& each : news.poll()) {
-            const auto* what = get_if<status>(&each);
-            changed = changed
-                      || (what != nullptr
-                          && (what->code() == sc::endpoint_discovered
-                              || what->code() == sc::endpoint_unreachable));
-        }
-        if (changed || news.dropped() != dropped) {
+        // Before the look: what changes during it is seen by the next.
+        const auto version = node.overlay_version();
+        if (seen != version) {
             look();
+            seen = version;
         }
     }
     void look() {
-        looked = true;
-        dropped = news.dropped();
         members.clear();
         names.clear();
         for (auto& each : node.topology()) {
-            if (each.name == role || each.name.starts_with(role + "-")) {
+            if (std::find(each.filter.begin(), each.filter.end(), topic) != each.filter.end()) {
                 members.push_back({each.name, each.id, node_topic(each.name)});
             }
         }
@@ -81,18 +72,15 @@ struct pool::state {
     }
 
     endpoint& node;
-    const std::string role;
+    const std::string topic;
     std::mutex mutex;
-    status_subscriber news;
-    bool looked = false;
-    std::uint64_t dropped = 0;
+    std::optional<std::uint64_t> seen;
     std::vector<pool_member> members;
     std::vector<std::string> names;
     std::size_t turn = 0;
 };
 
-pool::pool(endpoint& at, std::string role)
-    : state_(std::make_unique<state>(at, std::move(role))) {}
+pool::pool(endpoint& at, std::string role) : state_(std::make_unique<state>(at, role)) {}
 pool::~pool() = default;
 
 std::vector<pool_member> pool::members() {
@@ -123,19 +111,20 @@ std::optional<pool_member> pool::for_key(std::string_view key) {
 }
 
 bool pool::wait_for(std::size_t count, timespan timeout) {
-    auto& node = state_->node;
-    auto news = node.make_status_subscriber(true);
     using clock = std::chrono::steady_clock;
     const auto now = clock::now();
     const auto deadline =
         timeout >= clock::time_point::max() - now ? clock::time_point::max() : now + timeout;
-    while (members().size() < count) {
+    for (;;) {
+        const auto known = state_->node.overlay_version();
+        if (members().size() >= count) {
+            return true;
+        }
         const auto left = deadline - clock::now();
-        if (left <= timespan{0} || !news.get(std::min<timespan>(left, std::chrono::hours{1}))) {
+        if (left <= timespan{0} || !state_->node.await_overlay_change(known, left)) {
             return members().size() >= count;
         }
     }
-    return true;
 }
 
 }  // namespace bzmq::zeek

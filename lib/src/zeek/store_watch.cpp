@@ -1,6 +1,7 @@
 #include "bzmq/table.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -18,7 +19,9 @@ struct store_watch::state {
     void run() {
         std::array<pollfd, 2> watched{pollfd{stop, POLLIN, 0}, pollfd{events.fd(), POLLIN, 0}};
         for (;;) {
-            ::poll(watched.data(), watched.size(), -1);
+            if (::poll(watched.data(), watched.size(), -1) < 0) {
+                continue;  // What the descriptors are is not told then.
+            }
             if (watched[0].revents != 0) {
                 return;
             }
@@ -36,9 +39,22 @@ struct store_watch::state {
     }
 };
 
-store_watch::store_watch(store& of, std::function<void(const store_event&)> callback)
-    : state_(new state{of.events(), std::move(callback)}) {
-    state_->thread = std::thread{[own = state_.get()] { own->run(); }};
+store_watch::store_watch(store& of, std::function<void(const store_event&)> callback,
+                         std::size_t waiting_max)
+    : state_(new state{of.events(waiting_max), std::move(callback)}) {
+    // Signals are the program's business: they must not land on this thread.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        state_->thread = std::thread{[own = state_.get()] { own->run(); }};
+    } catch (...) {
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        ::close(state_->stop);
+        throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 store_watch::~store_watch() {
