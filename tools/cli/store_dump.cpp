@@ -4,7 +4,6 @@
 #include "write_window.hpp"
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,37 +107,6 @@ exit_code dump_to_output(const store_entries& all, const context& ctx) {
 
 // -- load -----------------------------------------------------------------------------------------
 
-struct loaded_entry {
-    data key;
-    data value;
-    std::optional<timespan> expiry;  ///< from now on; not above zero: it has expired
-};
-
-expected<loaded_entry> read_entry(std::string_view line) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("key") || !json.contains("value")) {
-        return fail(ec::invalid_json, "expected an object with key and value");
-    }
-    loaded_entry out;
-    for (const auto& [name, to] : {std::pair{"key", &out.key}, {"value", &out.value}}) {
-        auto read = read_value(json[name].dump(), value_format::json);
-        if (!read) {
-            return fail(read.error().code(), fmt::format("{}: {}", name, read.error().message()));
-        }
-        *to = std::move(*read);
-    }
-    if (json.contains("expiry")) {
-        const auto text = json["expiry"].is_string() ? json["expiry"].get<std::string>() : "";
-        const auto at = parse_data(text);
-        const auto* moment = at ? get_if<timestamp>(&*at) : nullptr;
-        if (moment == nullptr) {
-            return fail(ec::invalid_json, "expiry: expected a point in time");
-        }
-        out.expiry = *moment - std::chrono::system_clock::now();
-    }
-    return out;
-}
-
 /// Reads a dump and writes it in batches.
 class loader {
   public:
@@ -191,7 +159,7 @@ expected<void> loader::load(std::uint64_t bytes_total) {
 }
 
 expected<void> loader::take(std::string_view line) {
-    auto entry = read_entry(line);
+    auto entry = read_dump_line(line);
     if (!entry) {
         return fail(entry.error().code(),
                     fmt::format("{}, line {}: {}", from_.name(), line_, entry.error().message()));
