@@ -15,6 +15,7 @@ import pytest
 
 from support import CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT, Process, run
 from test_logger import LOGS, await_that, canonical, read
+from zeek_samples import make_json, make_tsv
 
 SUPERVISE = '[supervise]\nrestart_min = "50ms"\nrestart_max = "400ms"\n'
 
@@ -91,25 +92,67 @@ def is_alive(pid):
         return False
 
 
-PROOF = (("manager", "manager"), ("proxy", "proxy"),
+NODES = (("manager", "manager"), ("proxy", "proxy"),
          ("worker-1", "worker", 'peers = ["proxy", "manager"]'),
-         ("worker-2", "worker", 'peers = ["proxy", "manager", "worker-1"]'),
-         ("logger", "logger", 'logs = "logs"'))
+         ("worker-2", "worker", 'peers = ["proxy", "manager", "worker-1"]'))
+ROTATE = 256 << 10
+PACKED = (f'rotate_size = "{ROTATE}"', "gzip = true")
+JSON = ('format = "json"', 'json_time = "iso8601"')
 
 
-@pytest.mark.skipif(not (LOGS / "dns.log.gz").exists(), reason="BZMQ_ZEEK_LOGS names no folder of logs")
-def test_real_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(cluster, start):
-    cluster.nodes(*PROOF).start()
+def real_logs(_):
+    return sorted(LOGS.glob("*.log.gz"))
+
+
+def real_json_logs(_):
+    return sorted(LOGS.glob("*.json.gz"))
+
+
+def made_logs(folder):
+    return [make_tsv(folder / f"{name}.log.gz", name, records)
+            for name, records in (("many", 20_000), ("few", 50))]
+
+
+def made_json_logs(folder):
+    return [make_json(folder / f"{name}.json.gz", name, records)
+            for name, records in (("many", 20_000), ("few", 50))]
+
+
+def is_dated(path):
+    return re.search(r"\.\d{4}(-\d\d){5}", path.name) is not None
+
+
+def progress(folder):
+    """About how many bytes of records the logger has written, what is rotated and packed included."""
+    try:
+        return sum(ROTATE if is_dated(path) else path.stat().st_size for path in folder.glob("*.log*"))
+    except FileNotFoundError:
+        return 0  # Renamed meanwhile.
+
+
+def records_of(paths):
+    return sorted(line for path in paths for line in canonical(path) if not line.startswith(b"#"))
+
+
+@pytest.mark.parametrize("logs, logger", [
+    pytest.param(logs, logger, id=logs.__name__, marks=pytest.mark.skipif(
+        logs.__name__.startswith("real") and not (LOGS / "dns.log.gz").exists(),
+        reason="BZMQ_ZEEK_LOGS names no folder of logs"))
+    for logs, logger in ((real_logs, ()), (real_json_logs, JSON + PACKED), (made_logs, PACKED),
+                         (made_json_logs, JSON + PACKED))])
+def test_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(cluster, start, logs, logger):
+    cluster.nodes(*NODES, ("logger", "logger", 'logs = "logs"', *logger)).start()
+    files = logs(cluster.folder)
     # A tool that sees the workers only.
     config = cluster.folder / "tool.toml"
     lines = (cluster.folder / "site.state/operator.toml").read_text().splitlines(keepends=True)
     config.write_text("".join(line for line in lines if "url" not in line or "/worker-" in line))
-    logs = sorted(LOGS.glob("*.log.gz"))
-    sender = start("replay", "--logs", "--config", config, "--wait", "--rate", "10000", *WAIT, *logs)
-    written = cluster.folder / "logs/dns.log"
+    rate = sum(read(file).count(b"\n") for file in files) // 7
+    sender = start("replay", "--logs", "--config", config, "--wait", "--rate", rate, *WAIT, *files)
+    out = cluster.folder / "logs"
     for name in ("worker-1", "proxy", "worker-2"):
-        size = written.stat().st_size if written.exists() else 0
-        await_that(lambda: written.exists() and written.stat().st_size > size + 100_000)
+        size = progress(out)
+        await_that(lambda: progress(out) > size + 100_000)
         assert sender.process.poll() is None, sender.error_text()
         cluster.kill(name)
     assert sender.process.poll() is None, "the nodes are to die on the way"
@@ -119,10 +162,16 @@ def test_real_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(clust
     assert status["worker-1"]["restarts"] == status["proxy"]["restarts"] == 1
     assert set(status["worker-1"]["peers"]) == {"manager", "proxy", "worker-2"}
     cluster.stop()
-    for log in logs:
-        name = log.name.split(".")[0]
-        assert canonical(cluster.folder / f"logs/{name}.log") == canonical(log), name
-    assert not (cluster.folder / "logs/rejected.log").exists()
+    for file in files:
+        name = file.name.split(".")[0]
+        assert records_of(out.glob(f"{name}.*")) == records_of([file]), name
+        if not logger:
+            assert canonical(out / f"{name}.log") == canonical(file), name
+    if logger:
+        packed = [path for path in out.glob("*.log.gz")]
+        assert len(packed) >= 5
+        assert not [path for path in out.glob("*.log") if is_dated(path)], "all that is rotated is packed"
+    assert not (out / "rejected.log").exists()
 
 
 def test_status_and_diag_tell_what_happened(cluster):
