@@ -188,16 +188,15 @@ struct left_node {
     cluster_role role = cluster_role::worker;
 };
 
-/// Those of the state file that are ours to end. `fresh`: nobody has waited for them, so that a
-/// number in the file can be nobody else's even where its process has ended.
-std::vector<left_node> left_nodes(const cluster_description& cluster, bool fresh) {
+/// Those of the state file that run.
+std::vector<left_node> left_nodes(const cluster_description& cluster) {
     std::vector<left_node> out;
     const auto state = load_state(cluster.state);
     if (!state || !*state) {
         return out;
     }
     for (const auto& node : (*state)->nodes) {
-        if (is_running(node.process) || (fresh && is_group_running(node.process))) {
+        if (is_running(node.process)) {
             const auto* known = cluster.find(node.name);
             out.push_back({node.process, known != nullptr ? known->role : cluster_role::worker});
         }
@@ -214,10 +213,10 @@ std::vector<left_node> kill_supervisor(const cluster_description& cluster, const
     while (is_running(who) && !is_stopped(who) && clock::now() < deadline) {
         static_cast<void>(ctx.interrupt->wait_for(poll_interval));
     }
-    auto out = left_nodes(cluster, true);
+    auto out = left_nodes(cluster);
     for (const auto& child : children_of(who)) {
         const auto same = [&](const left_node& one) { return one.process == child; };
-        if (std::none_of(out.begin(), out.end(), same)) {
+        if (is_group_running(child) && std::none_of(out.begin(), out.end(), same)) {
             const auto* known = cluster.find(environment_of(child, "CLUSTER_NODE"));
             out.push_back({child, known != nullptr ? known->role : cluster_role::worker});
         }
@@ -281,7 +280,7 @@ exit_code stop(const cluster_description& cluster, const context& ctx) {
     }
     if (left.empty()) {
         // As it is by now: it may have started nodes after our first look.
-        left = left_nodes(cluster, false);
+        left = left_nodes(cluster);
     }
     if (!end_nodes(left, cluster.supervise.stop_timeout, ctx)) {
         return ctx.interrupt->code();

@@ -103,19 +103,20 @@ std::optional<process_view> look_at(pid_t pid) {
     return rest && out.who.start > 0 ? std::optional{out} : std::nullopt;
 }
 
-/// All processes that run and of which `wanted` holds.
+/// All processes of which `wanted` holds.
 template <class Predicate>
 std::vector<process_id> find_processes(Predicate wanted) {
     std::vector<process_id> out;
     std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator{"/proc", code}) {
-        const auto name = entry.path().filename().string();
+    std::filesystem::directory_iterator at{"/proc", code};
+    for (; !code && at != std::filesystem::directory_iterator{}; at.increment(code)) {
+        const auto name = at->path().filename().string();
         pid_t pid = 0;
         const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), pid);
         if (failure != std::errc{} || end != name.data() + name.size()) {
             continue;
         }
-        if (const auto seen = look_at(pid); seen && seen->runs() && wanted(*seen)) {
+        if (const auto seen = look_at(pid); seen && wanted(*seen)) {
             out.push_back(seen->who);
         }
     }
@@ -146,7 +147,7 @@ bool send_signal(const process_id& who, int number) {
 
 bool is_group_running(const process_id& leader) {
     return leader && !find_processes([&](const process_view& one) {
-                         return one.group == leader.pid;
+                         return one.runs() && one.group == leader.pid;
                      }).empty();
 }
 

@@ -34,9 +34,10 @@ bool send_signal(const process_id& who, int number);
 bool signal_group(const process_id& leader, int number);
 /// Something of the group runs: the leader or what it left behind.
 bool is_group_running(const process_id& leader);
-/// Those that `parent` started and that run.
+/// Those that `parent` started and has not waited for; their numbers are nobody else's as long as it
+/// does not.
 std::vector<process_id> children_of(const process_id& parent);
-/// True once all its threads stand still after a SIGSTOP.
+/// It stands still after a SIGSTOP.
 bool is_stopped(const process_id& who);
 /// A variable of the environment that a process was started with; empty where it has none, or is
 /// not ours to look into.
