@@ -88,9 +88,14 @@ bool is_rotated_name(std::string_view name) {
 std::vector<std::string> tidy(const std::string& folder, const log_writer::reporter& report) {
     std::vector<std::string> out;
     std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator{folder, code}) {
-        const auto path = entry.path().string();
-        const auto name = entry.path().filename().string();
+    std::vector<std::filesystem::path> files;
+    std::filesystem::directory_iterator at{folder, code};
+    for (; !code && at != std::filesystem::directory_iterator{}; at.increment(code)) {
+        files.push_back(at->path());
+    }
+    for (const auto& file : files) {
+        const auto path = file.string();
+        const auto name = file.filename().string();
         constexpr std::string_view part = ".gz.part";
         if (name.ends_with(part)
             && is_rotated_name(std::string_view{name}.substr(0, name.size() - part.size()))) {
@@ -429,6 +434,23 @@ expected<void> log_writer::rotate(timestamp now) {
             if (auto rotated = rotate(one, now); !rotated) {
                 return rotated;
             }
+        }
+    }
+    for (auto at = extras_.begin(); at != extras_.end();) {
+        if (how_.rotate_bytes == 0 || at->second.bytes() < how_.rotate_bytes) {
+            ++at;
+            continue;
+        }
+        if (auto synced = at->second.sync(); !synced) {
+            return synced;
+        }
+        const auto name = rotated_name(at->second.path(), now);
+        if (auto renamed = rename_durably(at->second.path(), name); !renamed) {
+            return renamed;
+        }
+        at = extras_.erase(at);
+        if (packer_) {
+            packer_->add(name);
         }
     }
     // Names come from the network: there may be any number of them, but not so many open files.
