@@ -3,6 +3,7 @@
 //     example_status [--bzmq.<option>=VALUE]...
 //
 // Connect something to it: example_pubsub tcp://127.0.0.1:9999
+// Where it listens is an option as well: --bzmq.listen=tcp://127.0.0.1:0 takes a free port.
 #include <cstdio>
 
 #include "bzmq/bzmq.hpp"
@@ -14,12 +15,16 @@ int main(int argc, char** argv) {
     cfg.init(argc, argv);
     endpoint ep{std::move(cfg)};
     auto ssub = ep.make_status_subscriber(true);
-    auto port = ep.listen("127.0.0.1", 9999);
-    if (port == 0) {
+    if (ep.listeners().empty() && ep.listen("127.0.0.1", 9999) == 0) {
         std::fputs("cannot listen at 127.0.0.1:9999\n", stderr);
         return 1;
     }
-    std::printf("%s listens at port %u\n", to_string(ep.node_id()).c_str(), port);
+    std::printf("%s listens at", to_string(ep.node_id()).c_str());
+    for (const auto& url : ep.listeners()) {
+        std::printf(" %s", url.c_str());
+    }
+    std::puts("");
+    std::fflush(stdout);
     for (;;) {
         auto stat = ssub.get();
         if (is<status>(stat)) {

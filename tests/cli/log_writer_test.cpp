@@ -93,6 +93,19 @@ class log_writer_test : public testing::Test {
 const log_schema one_count{"test", {{"n", "count"}}};
 const std::vector<data> one{data{1u}};
 
+TEST_F(log_writer_test, lines_that_are_no_records_are_rotated_by_size_too) {
+    log_writer_options how;
+    how.rotate_bytes = 10;
+    auto writer = open(how);
+    ASSERT_TRUE(writer->write_line("rejected", "0123456789"));
+    ASSERT_TRUE(writer->rotate(noon));
+    ASSERT_TRUE(writer->write_line("rejected", "more"));
+    ASSERT_TRUE(writer->rotate(noon));
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_THAT(names(), ElementsAre("rejected.2024-04-12-12-00-00.log", "rejected.log"));
+    EXPECT_THAT(lines("rejected.log"), ElementsAre("more"));
+}
+
 TEST_F(log_writer_test, a_tab_separated_log_has_zeeks_headers) {
     auto writer = open();
     ASSERT_TRUE(writer->write(one_count, one, noon));

@@ -15,6 +15,7 @@ import pytest
 
 from support import CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT, Process, run
 from test_logger import LOGS, await_that, canonical, read
+from zeek_samples import make_json, make_tsv
 
 SUPERVISE = '[supervise]\nrestart_min = "50ms"\nrestart_max = "400ms"\n'
 
@@ -36,6 +37,10 @@ class Cluster:
             text += f'[[node]]\nname = "{name}"\nrole = "{role}"\nlisten = "IPC/{name}"\n'
             text += "".join(line + "\n" for line in more)
         return self.write(text)
+
+    def supervise(self, line):
+        self.file.write_text(self.file.read_text().replace("[supervise]", "[supervise]\n" + line))
+        return self
 
     def run(self, action, *arguments):
         return run("cluster", action, self.file, *arguments)
@@ -87,25 +92,67 @@ def is_alive(pid):
         return False
 
 
-PROOF = (("manager", "manager"), ("proxy", "proxy"),
+NODES = (("manager", "manager"), ("proxy", "proxy"),
          ("worker-1", "worker", 'peers = ["proxy", "manager"]'),
-         ("worker-2", "worker", 'peers = ["proxy", "manager", "worker-1"]'),
-         ("logger", "logger", 'logs = "logs"'))
+         ("worker-2", "worker", 'peers = ["proxy", "manager", "worker-1"]'))
+ROTATE = 256 << 10
+PACKED = (f'rotate_size = "{ROTATE}"', "gzip = true")
+JSON = ('format = "json"', 'json_time = "iso8601"')
 
 
-@pytest.mark.skipif(not (LOGS / "dns.log.gz").exists(), reason="BZMQ_ZEEK_LOGS names no folder of logs")
-def test_real_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(cluster, start):
-    cluster.nodes(*PROOF).start()
+def real_logs(_):
+    return sorted(LOGS.glob("*.log.gz"))
+
+
+def real_json_logs(_):
+    return sorted(LOGS.glob("*.json.gz"))
+
+
+def made_logs(folder):
+    return [make_tsv(folder / f"{name}.log.gz", name, records)
+            for name, records in (("many", 20_000), ("few", 50))]
+
+
+def made_json_logs(folder):
+    return [make_json(folder / f"{name}.json.gz", name, records)
+            for name, records in (("many", 20_000), ("few", 50))]
+
+
+def is_dated(path):
+    return re.search(r"\.\d{4}(-\d\d){5}", path.name) is not None
+
+
+def progress(folder):
+    """About how many bytes of records the logger has written, what is rotated and packed included."""
+    try:
+        return sum(ROTATE if is_dated(path) else path.stat().st_size for path in folder.glob("*.log*"))
+    except FileNotFoundError:
+        return 0  # Renamed meanwhile.
+
+
+def records_of(paths):
+    return sorted(line for path in paths for line in canonical(path) if not line.startswith(b"#"))
+
+
+@pytest.mark.parametrize("logs, logger", [
+    pytest.param(logs, logger, id=logs.__name__, marks=pytest.mark.skipif(
+        logs.__name__.startswith("real") and not (LOGS / "dns.log.gz").exists(),
+        reason="BZMQ_ZEEK_LOGS names no folder of logs"))
+    for logs, logger in ((real_logs, ()), (real_json_logs, JSON + PACKED), (made_logs, PACKED),
+                         (made_json_logs, JSON + PACKED))])
+def test_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(cluster, start, logs, logger):
+    cluster.nodes(*NODES, ("logger", "logger", 'logs = "logs"', *logger)).start()
+    files = logs(cluster.folder)
     # A tool that sees the workers only.
     config = cluster.folder / "tool.toml"
     lines = (cluster.folder / "site.state/operator.toml").read_text().splitlines(keepends=True)
     config.write_text("".join(line for line in lines if "url" not in line or "/worker-" in line))
-    logs = sorted(LOGS.glob("*.log.gz"))
-    sender = start("replay", "--logs", "--config", config, "--wait", "--rate", "10000", *WAIT, *logs)
-    written = cluster.folder / "logs/dns.log"
+    rate = sum(read(file).count(b"\n") for file in files) // 7
+    sender = start("replay", "--logs", "--config", config, "--wait", "--rate", rate, *WAIT, *files)
+    out = cluster.folder / "logs"
     for name in ("worker-1", "proxy", "worker-2"):
-        size = written.stat().st_size if written.exists() else 0
-        await_that(lambda: written.exists() and written.stat().st_size > size + 100_000)
+        size = progress(out)
+        await_that(lambda: progress(out) > size + 100_000)
         assert sender.process.poll() is None, sender.error_text()
         cluster.kill(name)
     assert sender.process.poll() is None, "the nodes are to die on the way"
@@ -115,10 +162,16 @@ def test_real_logs_go_through_a_cluster_whose_nodes_die_and_come_out_equal(clust
     assert status["worker-1"]["restarts"] == status["proxy"]["restarts"] == 1
     assert set(status["worker-1"]["peers"]) == {"manager", "proxy", "worker-2"}
     cluster.stop()
-    for log in logs:
-        name = log.name.split(".")[0]
-        assert canonical(cluster.folder / f"logs/{name}.log") == canonical(log), name
-    assert not (cluster.folder / "logs/rejected.log").exists()
+    for file in files:
+        name = file.name.split(".")[0]
+        assert records_of(out.glob(f"{name}.*")) == records_of([file]), name
+        if not logger:
+            assert canonical(out / f"{name}.log") == canonical(file), name
+    if logger:
+        packed = [path for path in out.glob("*.log.gz")]
+        assert len(packed) >= 5
+        assert not [path for path in out.glob("*.log") if is_dated(path)], "all that is rotated is packed"
+    assert not (out / "rejected.log").exists()
 
 
 def test_status_and_diag_tell_what_happened(cluster):
@@ -185,8 +238,7 @@ def test_nodes_outlive_their_supervisor_and_can_be_stopped(cluster):
 
 def test_a_node_that_keeps_ending_is_given_up_and_diag_says_what_to_do(cluster):
     cluster.nodes(("m", "manager"), ("w", "worker", 'command = ["false"]'))
-    cluster.file.write_text(cluster.file.read_text().replace(
-        "[supervise]", "[supervise]\nrestarts = 2"))
+    cluster.supervise("restarts = 2")
     cluster.run("start", "--generate-keys")
     await_that(lambda: cluster.state()["w"]["state"] == "failed")
     assert cluster.state()["w"]["restarts"] == 2
@@ -226,16 +278,134 @@ def test_the_example_spreads_work_over_its_workers(cluster, manager, worker):
 
 
 def test_a_frozen_node_is_killed_after_the_deadline(cluster):
-    cluster.nodes(("m", "manager"), ("w", "worker"))
-    cluster.file.write_text(cluster.file.read_text().replace(
-        "[supervise]", '[supervise]\nstop_timeout = "300ms"'))
-    cluster.start()
+    cluster.nodes(("m", "manager"), ("w", "worker")).supervise('stop_timeout = "300ms"').start()
     pid = cluster.state()["w"]["process"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     cluster.stop()
     assert not is_alive(pid)
     assert "w: killed, as it did not end in time" in (
         cluster.folder / "site.state/supervisor.log").read_text()
+
+
+def test_a_worker_that_hangs_takes_no_time_from_the_logger(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker"), ("l", "logger", 'logs = "logs"'))
+    cluster.supervise('stop_timeout = "2s"').start()
+    sent = run("pub", "/zeek/logs/mine", "--config", cluster.folder / "site.state/operator.toml",
+               "--format", "json", "--wait", "--reliable", *WAIT,
+               data="".join(f'{{"n":{i}}}\n' for i in range(5000)).encode())
+    assert sent.returncode == OK, sent.stderr
+    os.kill(cluster.state()["w"]["process"]["pid"], signal.SIGSTOP)
+    cluster.stop()
+    told = (cluster.folder / "site.state/supervisor.log").read_text()
+    assert "w: killed, as it did not end in time" in told
+    assert "m: killed" not in told and "l: killed" not in told
+    assert "l: ended with exit code 0" in told
+    lines = read(cluster.folder / "logs/mine.log").splitlines()
+    assert [line for line in lines if not line.startswith(b"#")] == [b"%d" % i for i in range(5000)]
+    assert lines[-1].startswith(b"#close")
+
+
+def test_stop_finds_what_a_supervisor_that_hangs_has_not_written_down(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker")).start()
+    state = cluster.state()
+    os.kill(state["supervisor"]["pid"], signal.SIGSTOP)
+    file = cluster.folder / "site.state/state.json"
+    written = json.loads(file.read_text())
+    for node in written["nodes"]:  # As before it started them.
+        node["process"], node["state"] = {"pid": 0, "start": 0}, "waiting"
+    file.write_text(json.dumps(written))
+    stopped = cluster.run("stop", "--timeout", "0.2")
+    assert stopped.returncode == OK, stopped.stderr
+    assert b"the supervisor does not end, and is killed" in stopped.stderr
+    await_that(lambda: not any(is_alive(state[name]["process"]["pid"]) for name in "mw"))
+    assert b'"event":"stopped"' in (cluster.folder / "site.state/m.log").read_bytes()
+    await_that(lambda: not is_alive(state["supervisor"]["pid"]))
+
+
+CHILD = """command = ["sh", "-c", "sleep 4321 & echo $! > kid; wait"]"""
+
+
+def child(cluster, before=None):
+    """The process that the node's own program started, once there is a new one."""
+    file = cluster.folder / "kid"
+    await_that(lambda: file.exists() and file.read_text().strip() not in ("", str(before)))
+    return int(file.read_text())
+
+
+def test_what_a_node_started_ends_with_it(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker", CHILD)).start()
+    first = child(cluster)
+    cluster.kill("w")
+    await_that(lambda: not is_alive(first))
+    second = child(cluster, first)
+    assert is_alive(second)
+    cluster.stop()
+    assert not is_alive(second)
+
+
+def test_what_a_node_started_ends_with_it_without_a_supervisor(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker", CHILD)).start()
+    kid, supervisor = child(cluster), cluster.state()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    await_that(lambda: not is_alive(supervisor))
+    cluster.stop()
+    assert not is_alive(kid)
+
+
+def test_a_node_comes_back_after_an_upgrade_of_the_program(cluster):
+    program = cluster.folder / "bzmq-cli"
+    try:
+        program.hardlink_to(CLI)
+    except OSError:  # On another file system.
+        shutil.copy(CLI, program)
+    cluster.nodes(("m", "manager"))
+    done = subprocess.run([program, "cluster", "start", cluster.file, "--generate-keys", *WAIT],
+                          capture_output=True, timeout=120)
+    assert done.returncode == OK, done.stderr
+    newer = cluster.folder / "newer"
+    newer.write_text(f'#!/bin/sh\necho upgraded\nexec {CLI} "$@"\n')
+    newer.chmod(0o755)
+    newer.rename(program)
+    for _ in range(2):
+        cluster.kill("m")
+    assert "upgraded" in (cluster.folder / "site.state/m.log").read_text()
+
+
+def test_what_nodes_print_is_bounded(cluster):
+    lines = 'command = ["sh", "-c", "seq 100000; exec sleep 4321"]'
+    cluster.nodes(("m", "manager"), ("w", "worker", lines)).supervise('log_size = "4K"').start()
+    state = cluster.folder / "site.state"
+    await_that(lambda: (state / "w.log.1").exists() and (state / "w.log").stat().st_size == 0)
+    kept = (state / "w.log.1").read_text().splitlines()
+    assert kept == [str(number) for number in range(100_001 - len(kept), 100_001)]
+    assert 3000 < (state / "w.log.1").stat().st_size <= 4096
+    assert "  | 100000\n" in cluster.run("diag", "w").stdout.decode()
+
+
+def test_a_stores_standbys_elect_a_master_when_theirs_dies(cluster):
+    cluster.nodes(("m", "manager"), ("a", "worker"), ("b", "worker"))
+    cluster.file.write_text(cluster.file.read_text() + '''
+[stores.known]
+master = "m"
+folder = "known"
+standbys = ["a", "b"]
+sync_replicas = 1
+electors = ["m", "a", "b"]
+failover_timeout = "1s"
+durability = "sync"
+''')
+    cluster.start()
+    config = ("--config", cluster.folder / "site.state/operator.toml", *WAIT)
+    for key in "xyz":
+        put = run("store", "known", "put", key, "1", *config)
+        assert put.returncode == OK, put.stderr
+    cluster.kill("m")  # Comes back as a standby; a write counts again when there is a new master.
+    put = run("store", "known", "put", "x", "2", *config)
+    assert put.returncode == OK, put.stderr
+    assert run("store", "known", "get", "x", "y", *config).stdout == b"x\t2\ny\t1\n"
+    roles = re.findall('"role":"(.*?)"', (cluster.folder / "site.state/m.log").read_text())
+    assert roles == ["master", "standby"]
+    assert all((cluster.folder / f"known{end}/data.mdb").exists() for end in ("", ".a", ".b"))
 
 
 def test_in_the_foreground_it_ends_with_a_signal(cluster, start):
@@ -284,10 +454,12 @@ def test_keys_are_made_only_when_asked(cluster):
 def flaws(cluster, text):
     checked = cluster.write(text).run("check")
     assert checked.returncode == USAGE
-    return checked.stderr.decode().replace(str(cluster.file), "F")
+    return checked.stderr.decode().replace(str(cluster.file), "F").replace(str(cluster.folder), "FOLDER")
 
 
 NODE = '[[node]]\nname = "a"\nrole = "worker"\nlisten = "IPC/a"\n'
+OTHER = NODE.replace('"a"', '"b"').replace("IPC/a", "IPC/b")
+STANDBY = '[stores.s]\nmaster = "a"\nfolder = "f"\nstandbys = ["b"]\n'
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -296,18 +468,49 @@ NODE = '[[node]]\nname = "a"\nrole = "worker"\nlisten = "IPC/a"\n'
     ("nme = 1\n" + NODE, "F:1: cluster: unknown key nme; did you mean name?"),
     (NODE + "lsten = 1\n", "F:5: node a: unknown key lsten; did you mean listen?"),
     (NODE.replace("worker", "werker"), "F:3: node a: role: expected worker, manager, proxy"),
-    (NODE + NODE, "F:5: node a: line 1 has this name already"),
-    (NODE + NODE.replace('"a"', '"b"'), "F:5: node b: listen: a listens there already"),
+    (NODE + NODE, "F:6: node a: line 1 has this name already"),
+    (NODE + NODE.replace('"a"', '"b"'), "F:8: node b: listen: a listens there already"),
     (NODE.replace("IPC/a", "tcp://127.0.0.1:0"), "F:4: node a: listen: the others must know the port"),
     (NODE.replace("IPC/a", "udp://x"), "F:4: node a: listen: expected tcp://HOST:PORT"),
-    (NODE + 'peers = ["b"]\n', 'F:1: node a: peers: no node is called "b"'),
-    (NODE + 'peers = ["a"]\n', "F:1: node a: peers: it cannot peer with itself"),
+    (NODE + 'peers = ["b"]\n', 'F:5: node a: peers: no node is called "b"'),
+    (NODE + 'peers = ["a"]\n', "F:5: node a: peers: it cannot peer with itself"),
     (NODE + 'peers = "b"\n', 'F:5: peers: expected a list of texts, peers = ["..."]'),
+    (NODE + OTHER + 'peers = ["a", "a"]\n', "F:9: node b: peers: a is there twice; leave one out"),
     (NODE + 'logs = "x"\n', "F:5: node a: logs is for loggers without a command only"),
-    (NODE + '[node.settings]\npeer_timeot = "1s"\n', "node a: settings:"),
+    (NODE + 'command = [""]\n', "F:5: node a: command: expected a program and its arguments"),
+    (NODE + "command = []\n", "F:5: node a: command: expected a program and its arguments"),
+    (NODE.replace("worker", "logger") + 'rotate_size = "abc"\n', "F:5: rotate_size: expected a size"),
+    (NODE.replace("worker", "logger") + 'rotate_size = "-5"\n', "F:5: rotate_size: expected a size"),
+    (NODE.replace('"a"', '"operator"'), "F:2: name: operator is taken"),
+    (NODE.replace('"a"', '"supervisor"'), "F:2: name: supervisor is taken"),
+    ('[[node]]\nname = "a"\nrole = "worker"\n', "F:1: node a: it connects to nobody and nobody to it"),
+    ("encrypt = false\n" + NODE.replace("IPC/a", "tcp://192.0.2.1:9"),
+     "F:5: node a: listen: other machines reach it, and encrypt = false lets everybody in"),
+    (NODE.replace("IPC/a", "tcp://*:9999"), "F:4: node a: listen: the others connect to this address"),
+    ("settings = 5\n" + NODE, "F:1: settings: expected a table of options"),
+    (NODE + '[node.settings]\npeer_timeot = "1s"\n', "F:6: node a: settings:"),
+    (NODE + OTHER + '[settings.worker]\nlog_level = "x"\n', "F:10: settings.worker:"),
     (NODE + '[node.settings]\nlisten = "x"\n', "F:6: node a: settings: listen follows from the cluster"),
-    (NODE + '[stores.s]\nmaster = "z"\n', 'F:5: store s: master: no node is called "z"'),
+    ("stores = 3\n" + NODE, "F:1: stores: expected a table for each, [stores.NAME]"),
+    (NODE + "[[stores]]\n", "F:5: stores: expected a table for each, [stores.NAME]"),
+    (NODE + '[stores.s]\nmaster = "z"\n', 'F:6: store s: master: no node is called "z"'),
+    (NODE + '[stores.s]\nmaster = "a"\nclones = ["a"]\n', "F:7: store s: clones: a is its master already"),
+    (NODE + OTHER + '[stores.s]\nmaster = "a"\nclones = ["b", "b"]\n', "F:11: store s: clones: b is there twice"),
+    (NODE + "".join(f'[stores.{name}]\nmaster = "a"\nfolder = "{folder}"\n'
+                    for name, folder in (("s", "f"), ("t", "./f/"))),
+     "F:10: store t: folder: store s is in FOLDER/f already; choose another"),
+    (NODE + '[stores.s]\nmaster = "a"\ndurability = "sync"\n', "F:7: store s: durability needs a store on disk"),
+    (NODE + OTHER + STANDBY + "sync_replicas = 2\n", "F:13: store s: sync_replicas: expected a whole number from 0"),
+    (NODE + OTHER + STANDBY + 'electors = ["b"]\n', "F:13: store s: electors: its master, a, must be among them"),
+    (NODE + OTHER + STANDBY.replace("standbys", "clones") + 'electors = ["a", "b"]\n',
+     "F:13: store s: electors: b is neither its master nor a standby"),
+    (NODE + OTHER + NODE.replace('"a"', '"c"').replace("IPC/a", "IPC/c")
+     + STANDBY.replace('["b"]', '["b", "c"]') + 'electors = ["a", "b", "c"]\n',
+     "F:13: store s: sync_replicas: 3 electors need at least 1"),
+    (NODE + OTHER + STANDBY + STANDBY.replace("stores.s", "stores.t").replace('"f"', '"g"') + "sync_replicas = 1\n",
+     "F:13: store t: a has store s as well"),
     (NODE + '[supervise]\nrestart_min = 5\n', 'F:6: restart_min: expected a duration'),
+    (NODE + '[supervise]\nlog_size = "1"\n', "F:6: log_size: expected 4096 bytes or more"),
     ("encrypt = 1\n" + NODE, "F:1: encrypt: expected true or false"),
 ])
 def test_check_names_the_line_and_how_to_mend_it(cluster, text, expected):
@@ -317,6 +520,11 @@ def test_check_names_the_line_and_how_to_mend_it(cluster, text, expected):
 def test_check_finds_every_mistake_at_once(cluster):
     told = flaws(cluster, "x = 1\nencrypt = 2\n" + NODE.replace("worker", "w") + "y = 1\n")
     assert [line.split(":")[2] for line in told.splitlines()] == ["1", "2", "5", "7"]
+
+
+def test_check_tells_a_mistake_of_many_nodes_once(cluster):
+    told = flaws(cluster, NODE + OTHER + '[settings.worker]\npeer_timeot = "1s"\n')
+    assert len(told.splitlines()) == 1
 
 
 def test_check_shows_who_connects_to_whom(cluster):

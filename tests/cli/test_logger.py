@@ -143,6 +143,53 @@ def test_what_is_no_record_is_kept_and_told(tmp_path, start):
     assert lines[0]["data"] == {"@data-type": "count", "data": 7}
 
 
+def test_only_the_bad_record_of_a_batch_is_rejected(tmp_path, start):
+    logger = start(tmp_path / "out", kind=Logger)
+    source = tmp_path / "source.log"
+    source.write_bytes(HEADER + b"1.000000\tx\t(empty)\n")
+    sub = start("sub", "/zeek/logs/", "--peer", logger.url, "--json", "-n", "1", *WAIT)
+    sent = run("replay", "--logs", "--peer", logger.url, "--wait=2", *WAIT, source)
+    assert sent.returncode == OK, sent.stderr
+    batch = json.loads(sub.line())
+    parts = batch["data"]["data"][2]["data"]
+    assert len(parts) == 2, "a log_create and a log_write"
+    good, bad = parts[1], json.loads(json.dumps(parts[1]))
+    bad["data"][2]["data"][3]["data"].pop()  # A value is missing.
+    batch["data"]["data"][2]["data"] = [parts[0], good, bad, good]
+    sent = run("pub", "-", "--peer", logger.url, "--wait", "--reliable", *WAIT,
+               data=json.dumps(batch).encode() + b"\n")
+    assert sent.returncode == OK, sent.stderr
+    logger.stop()
+    lines = read(tmp_path / "out/test.log").splitlines()
+    assert [line for line in lines if not line.startswith(b"#")] == [b"1.000000\tx\t(empty)"] * 3
+    rejected = [json.loads(line) for line in (tmp_path / "out/rejected.log").read_text().splitlines()]
+    assert len(rejected) == 1
+    assert rejected[0]["data"] == bad
+    assert "has 2 values for 3 fields" in rejected[0]["reason"]
+
+
+def test_what_a_killed_logger_left_unpacked_is_packed_at_the_next_start(tmp_path, start):
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ["dns.2024-04-12-19-29-12.log", "dns.2024-04-12-19-29-12-1.log", "a.b.2024-04-12-19-29-13.log"]
+    for name in names:
+        (out / name).write_bytes(b"rotated\n")
+    (out / "dns.2024-04-12-20-00-00.log").write_bytes(b"packed already\n")
+    (out / "dns.2024-04-12-20-00-00.log.gz").write_bytes(gzip.compress(b"packed already\n"))
+    (out / "dns.2024-04-12-19-29-12.log.gz.part").write_bytes(b"half")
+    others = ["dns.log", "mine.txt", "notes.2024.log", "x.gz.part"]
+    for name in others:
+        (out / name).write_bytes(b"other\n")
+    logger = start(out, "--gzip", kind=Logger)
+    await_that(lambda: all((out / f"{name}.gz").exists() and not (out / name).exists() for name in names))
+    logger.stop()
+    assert all(read(out / f"{name}.gz") == b"rotated\n" for name in names)
+    assert not (out / "dns.2024-04-12-20-00-00.log").exists()
+    assert not (out / "dns.2024-04-12-19-29-12.log.gz.part").exists()
+    assert "a former run broke off in it" in logger.error_text()
+    assert all((out / name).read_bytes() == b"other\n" for name in others)
+
+
 def test_a_table_is_a_record_too(tmp_path, start):
     logger = start(tmp_path / "out", "/zeek/", "--log-format", "json", kind=Logger)
     sent = run("pub", "/zeek/mine", "--peer", logger.url, "--wait", "--reliable", *WAIT,

@@ -68,6 +68,25 @@ def test_values_may_be_json_or_bytes_and_keys_of_any_type(hub):
     hub.ask("get", "7", expected=NO_KEY)
 
 
+def test_what_is_printed_as_json_is_put_and_erased(hub):
+    hub.ask("put", "a", "1", "80/tcp", "x y")
+    hub.ask("put", "t", "5s", "--expiry", "1h")
+    lines, keys = hub.ask("get", "a", "80/tcp", "t", "--json"), hub.ask("keys", "--json")
+    assert hub.ask_json("erase", data=keys.encode()) == [{"written": 3}]
+    assert hub.ask("size") == "0\n"
+    assert hub.ask_json("put", data=lines.encode()) == [{"written": 3}]
+    def content(text):
+        return [(entry["key"], entry["value"], "expiry" in entry) for entry in map(json.loads, text.splitlines())]
+    assert content(hub.ask("get", "a", "80/tcp", "t", "--json")) == content(lines)
+    plain = b'{"key":"p","value":[1,"x"]}\n'
+    assert hub.ask_json("put", "--atomic", data=plain)[0]["written"] == 1
+    assert hub.ask("get", "p") == '(1, "x")\n'
+    past = re.sub('"expiry":"....', '"expiry":"2001', lines.splitlines()[2])
+    assert hub.ask_json("put", data=past.encode()) == [{"written": 0}]
+    for bad in ("t\t1", '{"key":"t"}', '{"value":1}', '{"key":"t","value":1,"expiry":"soon"}'):
+        hub.ask_json("put", data=bad.encode(), expected=FAILURE)
+
+
 def test_several_keys_have_a_line_each_and_a_missing_one_its_exit_code(hub):
     assert hub.ask("put", "a", "1", "b", "x y") == "a\t1\nb\t2\n"
     assert hub.ask("get", "b", "a") == "b\tx y\na\t1\n"

@@ -9,7 +9,7 @@ import pytest
 from conftest import BUILD, SOURCE, finish
 
 EXAMPLES = SOURCE / "examples/python"
-CPP = {"store_master.py": "examples/example_store_master", "store_clone.py": "examples/example_store_clone"}
+CPP = {f"{name}.py": f"examples/example_{name}" for name in ("store_master", "store_clone", "status", "pubsub")}
 
 
 @pytest.fixture
@@ -36,15 +36,22 @@ def test_every_cpp_example_is_here_in_python():
         assert (EXAMPLES / f"{each.stem}.py").exists(), each.stem
 
 
-def test_pubsub_and_status(example):
-    status = example("status.py", "--bzmq.listen=tcp://127.0.0.1:0")
+@pytest.mark.parametrize("cpp_status, cpp_pubsub", [(0, 0), (1, 0), (0, 1)])
+def test_pubsub_and_status(example, cpp_status, cpp_pubsub):
+    status = example("status.py", "--bzmq.listen=tcp://127.0.0.1:0", cpp=cpp_status)
     url = status.stdout.readline().split()[-1]
-    assert finish(example("pubsub.py", url)) == (
-        "/example/greeting = hello\n/example/answer = 42\n/example/list = (Count(1), 'two', 3.0)\n")
+    said = finish(example("pubsub.py", url, cpp=cpp_pubsub))
+    topics = [line.split(" = ")[0] for line in said.splitlines()]
+    assert topics == ["/example/greeting", "/example/answer", "/example/list"]
+    if not cpp_pubsub:
+        assert said == ("/example/greeting = hello\n/example/answer = 42\n"
+                        "/example/list = (Count(1), 'two', 3.0)\n")
     lines = [status.stdout.readline() for _ in range(2)]
-    assert lines[0].startswith("status EndpointDiscovered") and lines[1].startswith("status ")
+    assert "discovered" in lines[0].lower()
+    assert all(line.startswith("status ") for line in lines)
     status.send_signal(signal.SIGINT)
-    finish(status)
+    if not cpp_status:  # The other is just ended by it.
+        finish(status)
 
 
 @pytest.mark.parametrize("cpp_master, cpp_clone", [(0, 0), (1, 0), (0, 1)])

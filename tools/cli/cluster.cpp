@@ -13,7 +13,9 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <utility>
+#include <vector>
 
 namespace bzmq::cli {
 namespace {
@@ -135,7 +137,7 @@ exit_code await_ready(const cluster_description& cluster, const process_id& who,
             return exit_code::ok;
         }
         if (!is_running(who)) {
-            for (const auto& line : last_lines(log_file_of(cluster, "supervisor"), 5)) {
+            for (const auto& line : last_lines(log_file_of(cluster, supervisor_name), 5)) {
                 warn(line);
             }
             return report(exit_code::failure, "the supervisor ended");
@@ -163,7 +165,7 @@ exit_code start(const cluster_description& cluster, const options& how, const co
     }
     spawn_options self;
     self.command = {own_program(), "cluster", "start", how.file, "--foreground"};
-    self.output = log_file_of(cluster, "supervisor");
+    self.output = log_file_of(cluster, supervisor_name);
     const auto who = spawn(self);
     if (!who) {
         return report(who.error());
@@ -180,36 +182,108 @@ bool await_gone(const process_id& who, clock::time_point deadline, const context
     return !is_running(who);
 }
 
+/// A node that runs, or what it left behind.
+struct left_node {
+    process_id process;
+    cluster_role role = cluster_role::worker;
+};
+
+/// Those of the state file that run.
+std::vector<left_node> left_nodes(const cluster_description& cluster) {
+    std::vector<left_node> out;
+    const auto state = load_state(cluster.state);
+    if (!state || !*state) {
+        return out;
+    }
+    for (const auto& node : (*state)->nodes) {
+        if (is_running(node.process)) {
+            const auto* known = cluster.find(node.name);
+            out.push_back({node.process, known != nullptr ? known->role : cluster_role::worker});
+        }
+    }
+    return out;
+}
+
+/// Kills a supervisor that does not end by itself. What it looked after: it may have started nodes
+/// since it last wrote down its state.
+std::vector<left_node> kill_supervisor(const cluster_description& cluster, const process_id& who,
+                                       const context& ctx) {
+    send_signal(who, SIGSTOP);
+    const auto deadline = clock::now() + supervisor::kill_patience;
+    while (is_running(who) && !is_stopped(who) && clock::now() < deadline) {
+        static_cast<void>(ctx.interrupt->wait_for(poll_interval));
+    }
+    auto out = left_nodes(cluster);
+    for (const auto& child : children_of(who)) {
+        const auto same = [&](const left_node& one) { return one.process == child; };
+        if (is_group_running(child) && std::none_of(out.begin(), out.end(), same)) {
+            const auto* known = cluster.find(environment_of(child, "CLUSTER_NODE"));
+            out.push_back({child, known != nullptr ? known->role : cluster_role::worker});
+        }
+    }
+    send_signal(who, SIGKILL);
+    return out;
+}
+
+/// Ends nodes that nobody looks after as the supervisor does: role after role, loggers last. False
+/// where a signal came meanwhile.
+bool end_nodes(const std::vector<left_node>& nodes, timespan limit, const context& ctx) {
+    for (auto role = all_roles.rbegin(); role != all_roles.rend(); ++role) {
+        for (const auto& [number, patience] :
+             {std::pair{SIGTERM, limit}, std::pair{SIGKILL, supervisor::kill_patience}}) {
+            const auto deadline = clock::now() + patience;
+            for (const auto& node : nodes) {
+                if (node.role == *role) {
+                    signal_group(node.process, number);
+                }
+            }
+            const auto lives = [&](const left_node& node) {
+                return node.role == *role && is_group_running(node.process);
+            };
+            while (std::any_of(nodes.begin(), nodes.end(), lives) && clock::now() < deadline) {
+                if (ctx.interrupt->wait_for(poll_interval)) {
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
+/// So long the supervisor may take: each role that there is has its time.
+timespan stop_patience(const cluster_description& cluster) {
+    std::set<cluster_role> roles;
+    for (const auto& node : cluster.nodes) {
+        roles.insert(node.role);
+    }
+    return (cluster.supervise.stop_timeout + supervisor::kill_patience)
+               * static_cast<std::int64_t>(roles.size())
+           + stop_margin;
+}
+
 exit_code stop(const cluster_description& cluster, const context& ctx) {
     const auto state = current_state(cluster);
     if (!state) {
         return report(state.error());
     }
-    const auto deadline = clock::now() + cluster.supervise.stop_timeout;
+    std::vector<left_node> left;
     if (state->supervisor) {
         send_signal(state->supervisor, SIGTERM);
-        // It kills what does not end in time, so that it needs a little more.
-        if (!await_gone(state->supervisor, deadline + stop_margin, ctx)) {
+        const auto patience = ctx.common.timeout.value_or(stop_patience(cluster));
+        if (!await_gone(state->supervisor, clock::now() + patience, ctx)) {
             if (ctx.interrupt->raised()) {
                 return ctx.interrupt->code();
             }
             warn("the supervisor does not end, and is killed");
-            send_signal(state->supervisor, SIGKILL);
+            left = kill_supervisor(cluster, state->supervisor, ctx);
         }
     }
-    // Without a supervisor, or where it was killed, its nodes are left.
-    for (const int number : {SIGTERM, SIGKILL}) {
-        for (const auto& node : state->nodes) {
-            if (is_running(node.process)) {
-                send_signal(node.process, number);
-            }
-        }
-        for (const auto& node : state->nodes) {
-            if (!await_gone(node.process, number == SIGTERM ? deadline : deadline + stop_margin, ctx)
-                && ctx.interrupt->raised()) {
-                return ctx.interrupt->code();
-            }
-        }
+    if (left.empty()) {
+        // As it is by now: it may have started nodes after our first look.
+        left = left_nodes(cluster);
+    }
+    if (!end_nodes(left, cluster.supervise.stop_timeout, ctx)) {
+        return ctx.interrupt->code();
     }
     std::error_code code;
     std::filesystem::remove(cluster.state + "/state.json", code);
@@ -259,7 +333,8 @@ void add_cluster(CLI::App& app, context& ctx) {
     command->add_flag("--foreground", how->foreground,
                       "start: supervise in this process, until Ctrl-C or SIGTERM");
     add_duration(*command, "--timeout", ctx.common.timeout,
-                 "Longest wait: start, until all nodes run (30s); status, for the overlay (3s)");
+                 "Longest wait: start, until all nodes run (30s); status, for the overlay (3s); "
+                 "stop, for the supervisor (each role's stop_timeout and a little more)");
     command->add_flag("--json", ctx.common.json, "Print one JSON object a line");
     command->footer("docs/cluster.md describes the file. status ends with code 4 where a node does "
                     "not run.");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -136,6 +137,20 @@ std::optional<timespan> parse_duration(std::string_view text) {
         return std::nullopt;
     }
     return timespan{std::llround(seconds * 1e9)};
+}
+
+std::optional<std::uint64_t> parse_size(std::string text) {
+    try {
+        if (const auto wrong = CLI::AsSizeValue(false)(text); !wrong.empty()) {
+            return std::nullopt;
+        }
+    } catch (const CLI::ValidationError&) {
+        return std::nullopt;
+    }
+    std::uint64_t out = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return failure == std::errc{} && end == text.data() + text.size() ? std::optional{out}
+                                                                      : std::nullopt;
 }
 
 CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::optional<timespan>& out,

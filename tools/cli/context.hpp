@@ -6,6 +6,7 @@
 #include "exit_code.hpp"
 #include "interrupt.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -48,6 +49,8 @@ struct context {
 
 /// A count of seconds ("2.5") or a duration with a unit ("250ms").
 std::optional<timespan> parse_duration(std::string_view text);
+/// Bytes as options take them: "100M"; K, M, G and so on are units of 1024.
+std::optional<std::uint64_t> parse_size(std::string text);
 /// An option whose value `parse_duration` reads.
 CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::optional<timespan>& out,
                           const std::string& description);

@@ -47,7 +47,7 @@ class recorder {
 
   private:
     void record(const message& what);
-    void reject(const message& what, const error& why);
+    void reject(const message& of, const data& what, const error& why);
     /// Tries until it succeeds: what was acknowledged is not given up while this process lives.
     void insist(const std::function<expected<void>()>& attempt);
 
@@ -104,24 +104,22 @@ void recorder::record(const message& what) {
         });
         return out;
     };
-    const auto read = reader_.read(what.origin(), what.topic(), what.value(), take);
-    if (!read) {
-        reject(what, read.error());
-    }
+    reader_.read(what.origin(), what.topic(), what.value(), take,
+                 [&](const data& part, const error& why) { reject(what, part, why); });
     if (writer_.bytes_waiting() > waiting_bytes_max) {
         insist([this] { return writer_.flush(); });
     }
 }
 
-void recorder::reject(const message& what, const error& why) {
+void recorder::reject(const message& of, const data& what, const error& why) {
     if (rejected_ == 0) {
-        warn(fmt::format("no log record: {}: {}; such messages go to {}.log", what.topic(),
+        warn(fmt::format("no log record: {}: {}; such messages go to {}.log", of.topic(),
                          why.message(), rejected_name));
     }
     ++rejected_;
     std::string line = "{";
-    append_json_topic(line, what.topic());
-    line += ",\"data\":" + to_json(what.value()) + ",\"origin\":\"" + to_string(what.origin())
+    append_json_topic(line, of.topic());
+    line += ",\"data\":" + to_json(what) + ",\"origin\":\"" + to_string(of.origin())
             + "\",\"reason\":";
     append_json_string(line, why.message());
     line += '}';

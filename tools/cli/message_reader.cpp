@@ -44,4 +44,19 @@ expected<read_message_result> read_message(std::string_view line) {
     return read_message_result{std::move(*topic), std::move(*value)};
 }
 
+expected<data> read_answer(std::string_view line) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    // The typed form of a value has a "data" of its own.
+    if (!json.is_object() || json.contains("@data-type")) {
+        return read_value(line, value_format::json);
+    }
+    if (const auto failure = json.find("error"); failure != json.end() && failure->is_string()) {
+        const auto code = ec_from_string(failure->get<std::string>());
+        return fail(code == ec::none ? ec::unspecified : code, json.value("message", std::string{}));
+    }
+    const auto found = json.find("data");
+    return found == json.end() ? read_value(line, value_format::json)
+                               : read_value(found->dump(), value_format::json);
+}
+
 }  // namespace bzmq::cli

@@ -18,4 +18,9 @@ struct read_message_result {
 /// `ec::invalid_json`.
 expected<read_message_result> read_message(std::string_view line);
 
+/// Reads a value in JSON: the "data" of an object that `request --json`, `sub --json` and
+/// `serve --json` print, or a value as `read_value` takes it. An object with an "error" instead is
+/// that error. Fails with `ec::invalid_json`.
+expected<data> read_answer(std::string_view line);
+
 }  // namespace bzmq::cli

@@ -34,14 +34,6 @@ master_options on_disk(const std::string& folder, const node_options& how) {
     return out;
 }
 
-expected<store> attach_master(endpoint& node, const std::string& text, const node_options& how) {
-    const auto at = text.find('=');
-    if (at == std::string::npos) {
-        return node.attach_master(text);
-    }
-    return node.attach_master(text.substr(0, at), backend::lmdb, on_disk(text.substr(at + 1), how));
-}
-
 expected<store> attach_standby(endpoint& node, const std::string& text, const node_options& how) {
     const auto at = text.find('=');
     if (at == std::string::npos) {
@@ -50,6 +42,23 @@ expected<store> attach_standby(endpoint& node, const std::string& text, const no
     clone_options options;
     options.standby = on_disk(text.substr(at + 1), how);
     return node.attach_clone(text.substr(0, at), options);
+}
+
+expected<store> attach_master(endpoint& node, const std::string& text, const node_options& how) {
+    const auto at = text.find('=');
+    if (at == std::string::npos) {
+        return node.attach_master(text);
+    }
+    auto out =
+        node.attach_master(text.substr(0, at), backend::lmdb, on_disk(text.substr(at + 1), how));
+    if (!out && out.error() == ec::invalid_configuration && !how.failover.electors.empty()) {
+        // It has begun once: the electors tell by now who the master is, and the command line may
+        // stay as it is.
+        if (auto standby = attach_standby(node, text, how)) {
+            return standby;
+        }
+    }
+    return out;
 }
 
 expected<void> attach_stores(endpoint& node, const node_options& how, std::vector<store>& out) {
@@ -139,8 +148,8 @@ void add_stores(CLI::App& command, node_options& how) {
         {"sync", durability::sync}, {"group", durability::group}, {"async", durability::async}};
     command
         .add_option("--master", how.masters,
-                    "Be the master of store NAME, in memory or, with =FOLDER, on disk; repeat for "
-                    "more")
+                    "Be the master of store NAME, in memory or, with =FOLDER, on disk; with electors "
+                    "only at first, and a standby once it has entries; repeat for more")
         ->type_name("NAME[=FOLDER]")
         ->allow_extra_args(false);
     command

@@ -1,50 +1,160 @@
 #include "bzmq/request.hpp"
 
 #include "commands.hpp"
+#include "line_input.hpp"
+#include "message_reader.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
-#include "shell_command.hpp"
 #include "value_format.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <utility>
+#include <vector>
 
 namespace bzmq::cli {
 namespace {
 
 struct request_arguments {
     std::string topic;
-    std::string data;
+    std::string data;  ///< empty or "-": lines of standard input
     std::string to;
     std::size_t answers = 1;
     bool all = false;
     std::size_t wait = 1;
-    value_format format = value_format::text;
+    std::optional<value_format> format;
+
+    [[nodiscard]] bool asks_lines() const { return data.empty() || data == "-"; }
 };
 
-void print_answer(line_output& out, const answer& one, const endpoint& node, value_format format,
-                  bool json) {
-    auto& line = out.buffer();
-    if (json) {
-        line += "{\"from\":\"" + to_string(one.from) + "\",\"name\":";
-        append_json_string(line, label_in(node.topology(), one.from));
-        if (one.value) {
-            line += ",\"data\":" + to_json(*one.value) + '}';
-        } else {
-            line += ",\"error\":\"" + std::string{to_string(one.value.error().code())}
-                    + "\",\"message\":";
-            append_json_string(line, one.value.error().message());
-            line += '}';
+/// What one or more requests brought, printed as it comes.
+class asker {
+  public:
+    asker(endpoint& node, const request_arguments& how, const context& ctx)
+        : node_(node),
+          how_(how),
+          ctx_(ctx),
+          json_(ctx.common.json),
+          format_(how.format.value_or(json_ ? value_format::json : value_format::text)) {
+        options_.timeout = ctx.common.timeout_or_default();
+        options_.answers = how.all ? 0 : how.answers;
+    }
+
+    void ask_only(const endpoint_id& server) { options_.to = server; }
+    /// A value as the user writes it.
+    [[nodiscard]] expected<data> read(std::string_view text) const {
+        return json_ && format_ == value_format::json ? read_answer(text)
+                                                      : read_value(text, format_);
+    }
+    /// Asks, and prints what comes until it has ended. Fails where the request did.
+    expected<void> ask(const data& value);
+    [[nodiscard]] bool good() const { return out_.good(); }
+    /// What a server told first instead of an answer.
+    [[nodiscard]] const error& first_error() const noexcept { return first_; }
+
+  private:
+    /// What the endpoint's thread hands over: it must not wait, and is not held up by printing.
+    struct mailbox {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<answer> answers;
+        bool done = false;
+    };
+
+    void print(const answer& one);
+    void print_end(const error& why);
+
+    endpoint& node_;
+    const request_arguments& how_;
+    const context& ctx_;
+    const bool json_;
+    const value_format format_;
+    request_options options_;
+    line_output out_;
+    error first_;
+};
+
+expected<void> asker::ask(const data& value) {
+    auto box = std::make_shared<mailbox>();
+    const auto asked = node_.request_async(how_.topic, value, options_, [box](const answer& one) {
+        const std::lock_guard lock{box->mutex};
+        box->answers.push_back(one);
+        box->changed.notify_one();
+    });
+    asked.then([box](const replies&) {
+        const std::lock_guard lock{box->mutex};
+        box->done = true;
+        box->changed.notify_one();
+    });
+    const interrupt::handler stop{*ctx_.interrupt, [&asked] { asked.cancel(); }};
+    std::vector<answer> some;
+    for (bool done = false; !done;) {
+        {
+            std::unique_lock lock{box->mutex};
+            box->changed.wait(lock, [&] { return box->done || !box->answers.empty(); });
+            done = box->done;
+            some = std::exchange(box->answers, {});
         }
-        out.end_line();
+        for (const auto& one : some) {
+            print(one);
+        }
+        out_.flush();
+        if (!out_.good()) {
+            asked.cancel();  // Whoever read has gone.
+            return {};
+        }
+    }
+    if (const auto why = asked.wait().why) {
+        print_end(why);
+        return tl::unexpected{why};
+    }
+    return {};
+}
+
+void append_failure(std::string& line, const error& why) {
+    line += "\"error\":\"";
+    line += to_string(why.code());
+    line += "\",\"message\":";
+    append_json_string(line, why.message());
+}
+
+void asker::print(const answer& one) {
+    if (!one.value && !first_) {
+        first_ = one.value.error();
+    }
+    auto& line = out_.buffer();
+    if (json_) {
+        line += "{\"from\":\"" + to_string(one.from) + "\",\"name\":";
+        append_json_string(line, label_in(node_.topology(), one.from));
+        line += ',';
+        if (one.value) {
+            line += "\"data\":" + to_json(*one.value);
+        } else {
+            append_failure(line, one.value.error());
+        }
+        line += '}';
+        out_.end_line();
     } else if (one.value) {
-        append_value(line, *one.value, format);
-        out.end_line();
+        append_value(line, *one.value, format_);
+        out_.end_line();
     } else {
-        warn(label_in(node.topology(), one.from) + ": " + to_string(one.value.error()));
+        warn(label_in(node_.topology(), one.from) + ": " + to_string(one.value.error()));
+    }
+}
+
+/// Where the request itself failed: no server's word.
+void asker::print_end(const error& why) {
+    if (json_) {
+        out_.buffer() += '{';
+        append_failure(out_.buffer(), why);
+        out_.buffer() += '}';
+        out_.end_line();
+        out_.flush();
     }
 }
 
@@ -80,106 +190,74 @@ expected<void> await_server(endpoint& node, const request_arguments& how, const 
                         fmt::format("fewer than {} endpoints serve {}", how.wait, how.topic));
 }
 
+/// Asks with each line, one after the other. A request that fails is told, and the next ones go on.
+exit_code ask_lines(asker& with, const context& ctx) {
+    line_input input{*ctx.interrupt};
+    std::string_view line;
+    auto code = exit_code::ok;
+    for (std::uint64_t number = 1; with.good(); ++number) {
+        const auto more = input.next(line);
+        if (!more) {
+            return end_with(more.error(), ctx);
+        }
+        if (!*more) {
+            break;
+        }
+        const auto where = fmt::format("standard input, line {}: ", number);
+        const auto value = with.read(line);
+        if (!value) {
+            return report(exit_code_of(value.error()), where + to_string(value.error()));
+        }
+        if (const auto asked = with.ask(*value); !asked) {
+            if (ctx.interrupt->raised()) {
+                return ctx.interrupt->code();
+            }
+            const auto failed =
+                report(exit_code_of(asked.error()), where + to_string(asked.error()));
+            code = code == exit_code::ok ? failed : code;
+        }
+    }
+    return code;
+}
+
 exit_code run_request(const request_arguments& how, const context& ctx) {
-    auto value = read_value(how.data, how.format);
-    if (!value) {
-        return report(value.error());
+    // What cannot be read is told before anybody is asked.
+    const auto format =
+        how.format.value_or(ctx.common.json ? value_format::json : value_format::text);
+    if (!how.asks_lines() && !(format == value_format::json && ctx.common.json)) {
+        if (const auto good = read_value(how.data, format); !good) {
+            return report(good.error());
+        }
     }
     auto node = open_endpoint(ctx, "bzmq-cli request");
     if (!node) {
         return end_with(node.error(), ctx);
     }
-    request_options options;
-    options.timeout = ctx.common.timeout_or_default();
-    options.answers = how.all ? 0 : how.answers;
+    asker with{*node, how, ctx};
     if (!how.to.empty()) {
         const auto server = find_server(*node, how.to, ctx);
         if (!server) {
             return end_with(server.error(), ctx);
         }
-        options.to = *server;
+        with.ask_only(*server);
     }
     if (const auto there = await_server(*node, how, ctx); !there) {
         return end_with(there.error(), ctx);
     }
-    const auto asked = node->request_async(how.topic, *value, options);
-    replies got;
-    {
-        const interrupt::handler stop{*ctx.interrupt, [&asked] { asked.cancel(); }};
-        got = asked.wait();
+    auto code = exit_code::ok;
+    if (how.asks_lines()) {
+        code = ask_lines(with, ctx);
+    } else if (const auto value = with.read(how.data); !value) {
+        code = report(value.error());
+    } else if (const auto asked = with.ask(*value); !asked) {
+        code = end_with(asked.error(), ctx);
     }
-    line_output out;
-    error first;
-    for (const auto& one : got.answers) {
-        print_answer(out, one, *node, how.format, ctx.common.json);
-        if (!one.value && !first) {
-            first = one.value.error();
-        }
-    }
-    out.flush();
     node->shutdown();
-    if (got.why) {
-        return end_with(got.why, ctx);
+    if (!with.good()) {
+        return exit_code::broken_pipe;
     }
     // Each has been told above.
-    return first ? exit_code_of(first) : exit_code::ok;
-}
-
-struct serve_arguments {
-    std::string topic;
-    std::string command;
-    value_format format = value_format::text;
-};
-
-/// What a command said, as a value: without the end of its last line.
-expected<data> answer_of(const command_outcome& outcome, value_format format) {
-    std::string_view text = outcome.output;
-    if (format != value_format::bytes && text.ends_with('\n')) {
-        text.remove_suffix(1);
-    }
-    return read_value(text, format);
-}
-
-expected<data> run_for(const request& what, const serve_arguments& how, const context& ctx) {
-    shell_command command{how.command,
-                          {{"REQUEST_TOPIC", what.topic}, {"REQUEST_FROM", to_string(what.from)}},
-                          true};
-    std::string input;
-    append_value(input, what.value, how.format);
-    if (how.format != value_format::bytes) {
-        input += '\n';
-    }
-    const auto outcome = run_command(command, input, *ctx.interrupt);
-    if (!outcome) {
-        return tl::unexpected{outcome.error()};
-    }
-    if (outcome->status != 0) {
-        return fail(ec::backend_failure, fmt::format("the command ended with {}", outcome->status));
-    }
-    return answer_of(*outcome, how.format);
-}
-
-exit_code run_serve(const serve_arguments& how, const context& ctx) {
-    auto node = open_endpoint(ctx, "bzmq-cli serve");
-    if (!node) {
-        return end_with(node.error(), ctx);
-    }
-    auto server = node->serve(how.topic, [&](const request& what) -> expected<data> {
-        auto out = run_for(what, how, ctx);
-        if (!out && !ctx.interrupt->raised()) {
-            warn(what.topic + ": " + to_string(out.error()));
-        }
-        return out;
-    });
-    if (const auto why = server.last_error()) {
-        return end_with(why, ctx);
-    }
-    {
-        const interrupt::handler stop{*ctx.interrupt, [&node] { node->shutdown(); }};
-        server.wait();
-    }
-    server.stop();
-    return ctx.interrupt->raised() ? exit_code::ok : report(server.last_error());
+    return code == exit_code::ok && with.first_error() ? exit_code_of(with.first_error()) : code;
 }
 
 }  // namespace
@@ -189,7 +267,11 @@ void add_request(CLI::App& app, context& ctx) {
     auto* command =
         app.add_subcommand("request", "Ask those who serve a topic, and print their answers");
     command->add_option("TOPIC", how->topic, "What is served")->required()->type_name("");
-    command->add_option("DATA", how->data, "The value to ask with")->required()->type_name("");
+    command
+        ->add_option("DATA", how->data,
+                     "The value to ask with; without it, or with -, one request for each line of "
+                     "standard input, one after the other")
+        ->type_name("");
     command->add_option("--to", how->to, "Ask only the endpoint with this id or name")
         ->type_name("NODE");
     auto* answers = command->add_option("--answers", how->answers, "End after N good answers (1)")
@@ -199,30 +281,13 @@ void add_request(CLI::App& app, context& ctx) {
     command->add_option("--servers", how->wait, "First wait until N endpoints serve the topic (1)")
         ->type_name("N")
         ->check(CLI::PositiveNumber.description(""));
-    add_format(*command, how->format, "How DATA is read and answers are written");
-    command->footer("--timeout limits the wait for servers, and then the request. A server's error "
-                    "is told on standard error and makes the exit code.");
+    add_format(*command, how->format, "How DATA is read and answers are written (text)");
+    command->footer("Prints answers as they come. --timeout limits the wait for servers, and then "
+                    "each request. A server's error is told on standard error and makes the exit "
+                    "code. --json reads DATA as JSON, too: a value, or an object with \"data\", as "
+                    "it prints them.");
     add_common(*command, ctx.common);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run_request(*how, ctx); }; });
-}
-
-void add_serve(CLI::App& app, context& ctx) {
-    auto how = std::make_shared<serve_arguments>();
-    auto* command = app.add_subcommand(
-        "serve", "Answer requests with what a command prints, until Ctrl-C or SIGTERM");
-    command->add_option("TOPIC", how->topic, "What is served, with all that lies below it")
-        ->required()
-        ->type_name("");
-    command
-        ->add_option("--exec", how->command,
-                     "The shell command: the request's value is its standard input, REQUEST_TOPIC "
-                     "and REQUEST_FROM are in its environment, what it prints is the answer")
-        ->required()
-        ->type_name("COMMAND");
-    add_format(*command, how->format, "How the command is given values and how its output is read");
-    command->footer("One request after the other. Where the command fails, the asker is told.");
-    add_common(*command, ctx.common);
-    command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run_serve(*how, ctx); }; });
 }
 
 }  // namespace bzmq::cli

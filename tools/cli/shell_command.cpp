@@ -11,7 +11,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 extern char** environ;
@@ -88,7 +91,9 @@ int start(const shell_command& what, const pipe_ends& in, const pipe_ends& out, 
     ::sigaddset(&pipe_only, SIGPIPE);
     ::posix_spawnattr_setsigmask(&how, &none);
     ::posix_spawnattr_setsigdefault(&how, &pipe_only);
-    ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setpgroup(&how, 0);  // One of its own, to be ended as a whole.
+    ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+                                         | POSIX_SPAWN_SETPGROUP);
 
     auto variables = environment_with(what.environment);
     std::vector<char*> pointers;
@@ -107,25 +112,32 @@ int start(const shell_command& what, const pipe_ends& in, const pipe_ends& out, 
     return failed;
 }
 
-/// Feeds a command and takes what it says, until it says no more.
+/// Feeds a command, takes what it says and ends it where it must be.
 class conversation {
   public:
-    conversation(::pid_t pid, std::string_view input, pipe_ends& in, pipe_ends& out)
-        : pid_(pid), input_(input), in_(in), out_(out) {}
+    conversation(::pid_t pid, std::string_view input, pipe_ends& in, pipe_ends& out,
+                 const command_limits& limits)
+        : pid_(pid),
+          input_(input),
+          in_(in),
+          out_(out),
+          limits_(limits),
+          process_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
 
-    /// False where it said more than `output_max`.
-    bool run(const interrupt& stop, std::size_t output_max, std::string& output) {
-        bool told = false;
-        while (in_.write.get() >= 0 || out_.read.get() >= 0) {
-            std::array<::pollfd, 3> what{{{in_.write.get(), POLLOUT, 0},
-                                          {out_.read.get(), POLLIN, 0},
-                                          {told ? -1 : stop.fd(), POLLIN, 0}}};
-            if (::poll(what.data(), what.size(), -1) < 0 && errno != EINTR) {
-                break;
+    /// Until it has ended, and whoever has its output has closed that. Why it was ended; none where
+    /// it did so itself, or for a signal.
+    error run(const interrupt& stop, std::string& output) {
+        while (!has_ended() || in_.write.get() >= 0 || out_.read.get() >= 0) {
+            if (kill_at_ && clock::now() >= *kill_at_) {
+                ::kill(-pid_, SIGKILL);
+                break;  // Who left its group may have the output still.
             }
-            if (what[2].revents != 0) {
-                ::kill(pid_, SIGTERM);
-                told = true;
+            std::array<::pollfd, 4> what{{{in_.write.get(), POLLOUT, 0},
+                                          {out_.read.get(), POLLIN, 0},
+                                          {kill_at_ ? -1 : stop.fd(), POLLIN, 0},
+                                          {has_ended() ? -1 : process_.get(), POLLIN, 0}}};
+            if (::poll(what.data(), what.size(), time_to_sleep()) < 0 && errno != EINTR) {
+                break;
             }
             if (what[0].revents != 0) {
                 feed();
@@ -133,14 +145,68 @@ class conversation {
             if (what[1].revents != 0 && !listen(output)) {
                 out_.read.close();
             }
-            if (output.size() > output_max) {
-                return false;
+            if (what[2].revents != 0) {
+                end();
+            }
+            if (!kill_at_) {
+                why_ = look_at_limits(output);
+                if (why_) {
+                    end();
+                }
+            } else if (why_) {
+                output.clear();  // Nobody wants it.
             }
         }
-        return true;
+        return why_;
     }
 
   private:
+    using clock = std::chrono::steady_clock;
+
+    static constexpr std::chrono::milliseconds look_interval{50};  // Where nothing wakes us.
+    static constexpr std::chrono::seconds grace{2};
+
+    /// Its number stays its own, and its group's, until it is waited for.
+    bool has_ended() {
+        if (!ended_) {
+            ::siginfo_t info{};
+            ended_ = ::waitid(P_PID, static_cast<::id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT)
+                         != 0
+                     || info.si_pid == pid_;
+        }
+        return ended_;
+    }
+    void end() {
+        ::kill(-pid_, SIGTERM);
+        kill_at_ = clock::now() + grace;
+    }
+    error look_at_limits(const std::string& output) const {
+        if (output.size() > limits_.output_bytes) {
+            return {ec::message_too_big,
+                    "it says more than " + std::to_string(limits_.output_bytes) + " bytes"};
+        }
+        if (limits_.deadline && clock::now() >= *limits_.deadline) {
+            return {ec::request_timeout, "it was ended, as it did not end in time"};
+        }
+        if (limits_.wanted && !limits_.wanted()) {
+            return {ec::cancelled, "it was ended, as nobody waits for it any more"};
+        }
+        return {};
+    }
+    int time_to_sleep() const {
+        const bool looks = (limits_.wanted && !kill_at_) || (process_.get() < 0 && !ended_);
+        auto until = looks ? clock::now() + look_interval : clock::time_point::max();
+        if (kill_at_) {
+            until = std::min(until, *kill_at_);
+        } else if (limits_.deadline) {
+            until = std::min(until, *limits_.deadline);
+        }
+        if (until == clock::time_point::max()) {
+            return -1;
+        }
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now());
+        return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
+    }
     void feed() {
         const auto put = ::write(in_.write.get(), input_.data(), input_.size());
         if (put >= 0) {
@@ -165,21 +231,14 @@ class conversation {
     std::string_view input_;
     pipe_ends& in_;
     pipe_ends& out_;
+    const command_limits& limits_;
+    descriptor process_;  // Readable once it has ended; -1 where the kernel is too old.
+    bool ended_ = false;
+    std::optional<clock::time_point> kill_at_;
+    error why_;
 };
 
-/// Waits for its end; passes a signal on that comes meanwhile.
-int wait_for(::pid_t pid, const interrupt& stop) {
-    const descriptor ended{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-    std::array<::pollfd, 2> what{{{ended.get(), POLLIN, 0}, {stop.fd(), POLLIN, 0}}};
-    while (ended.get() >= 0 && what[0].revents == 0) {
-        if (::poll(what.data(), what.size(), -1) < 0 && errno != EINTR) {
-            break;
-        }
-        if (what[1].revents != 0) {
-            ::kill(pid, SIGTERM);
-            what[1].fd = -1;
-        }
-    }
+int wait_for(::pid_t pid) {
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -189,7 +248,7 @@ int wait_for(::pid_t pid, const interrupt& stop) {
 }  // namespace
 
 expected<command_outcome> run_command(const shell_command& what, std::string_view input,
-                                      const interrupt& stop, std::size_t output_max) {
+                                      const interrupt& stop, const command_limits& limits) {
     pipe_ends in;
     pipe_ends out;
     const auto problem = [&](int code) {
@@ -210,14 +269,10 @@ expected<command_outcome> run_command(const shell_command& what, std::string_vie
         in.write.close();
     }
     command_outcome outcome;
-    const bool fits = conversation{pid, input, in, out}.run(stop, output_max, outcome.output);
-    if (!fits) {
-        ::kill(pid, SIGTERM);
-    }
-    outcome.status = wait_for(pid, stop);
-    if (!fits) {
-        return fail(ec::message_too_big, "\"" + what.text + "\" says more than "
-                                             + std::to_string(output_max) + " bytes");
+    const auto why = conversation{pid, input, in, out, limits}.run(stop, outcome.output);
+    outcome.status = wait_for(pid);
+    if (why) {
+        return fail(why.code(), "\"" + what.text + "\": " + why.message());
     }
     return outcome;
 }

@@ -4,6 +4,10 @@
 
 #include "interrupt.hpp"
 
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,11 +27,20 @@ struct command_outcome {
     std::string output;  ///< where it was captured
 };
 
-/// Runs it with `input` as its standard input, until it ends. A signal to this process is passed on
-/// to it. Fails with `ec::backend_failure` where it cannot be started, and with
-/// `ec::message_too_big` where it says more than `output_max` bytes, which ends it.
+/// What ends a command that does not end by itself.
+struct command_limits {
+    std::size_t output_bytes = std::size_t{64} << 20;
+    std::optional<std::chrono::steady_clock::time_point> deadline = {};
+    std::function<bool()> wanted = {};  ///< asked now and then: nobody waits for it any more
+};
+
+/// Runs it with `input` as its standard input, until it has ended and, where it is captured, closed
+/// its output. The command is the shell with all that it starts in its process group. A signal to
+/// this process is passed on to it, and what has not ended two seconds later is killed. Fails with
+/// `ec::backend_failure` where it cannot be started, `ec::message_too_big` where it says too much,
+/// `ec::request_timeout` or `ec::cancelled` past the deadline or where it is not wanted; all of
+/// these end it.
 expected<command_outcome> run_command(const shell_command& what, std::string_view input,
-                                      const interrupt& stop,
-                                      std::size_t output_max = std::size_t{64} << 20);
+                                      const interrupt& stop, const command_limits& limits = {});
 
 }  // namespace bzmq::cli

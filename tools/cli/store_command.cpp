@@ -2,8 +2,11 @@
 
 #include "progress_bar.hpp"
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
@@ -108,6 +111,51 @@ bool key_range::has(const data& key) const {
         return text != nullptr && text->starts_with(*prefix_);
     }
     return !(from_ && key < *from_) && !(to_ && key >= *to_);
+}
+
+// -- Reading --------------------------------------------------------------------------------------
+
+namespace {
+
+expected<data> read_field(const nlohmann::json& from, const char* name) {
+    auto read = read_value(from[name].dump(), value_format::json);
+    if (!read) {
+        return fail(read.error().code(), fmt::format("{}: {}", name, read.error().message()));
+    }
+    return read;
+}
+
+}  // namespace
+
+expected<loaded_entry> read_dump_line(std::string_view line) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object() || !json.contains("key") || !json.contains("value")) {
+        return fail(ec::invalid_json, "expected an object with key and value");
+    }
+    auto key = read_field(json, "key");
+    auto value = key ? read_field(json, "value") : key;
+    if (!value) {
+        return tl::unexpected{value.error()};
+    }
+    loaded_entry out{std::move(*key), std::move(*value), {}};
+    if (json.contains("expiry")) {
+        const auto text = json["expiry"].is_string() ? json["expiry"].get<std::string>() : "";
+        const auto at = parse_data(text);
+        const auto* moment = at ? get_if<timestamp>(&*at) : nullptr;
+        if (moment == nullptr) {
+            return fail(ec::invalid_json, "expiry: expected a point in time");
+        }
+        out.expiry = *moment - std::chrono::system_clock::now();
+    }
+    return out;
+}
+
+expected<data> read_key_line(std::string_view line) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object() || !json.contains("key")) {
+        return fail(ec::invalid_json, "expected an object with key");
+    }
+    return read_field(json, "key");
 }
 
 // -- Printing -------------------------------------------------------------------------------------

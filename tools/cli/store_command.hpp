@@ -89,6 +89,18 @@ void append_expiry(std::string& line, const std::optional<timestamp>& expiry);
 /// One line of a dump, as `store-file dump` writes it as well.
 void append_dump_line(std::string& line, const data& key, const store_entry& what);
 
+struct loaded_entry {
+    data key;
+    data value;
+    std::optional<timespan> expiry;  ///< from now on; not above zero: it has expired
+};
+
+/// Reads a line of a dump, of which key, value and expiry count; keys and values may also be plain
+/// JSON. Fails with `ec::invalid_json`.
+expected<loaded_entry> read_dump_line(std::string_view line);
+/// The same, of which the key counts.
+expected<data> read_key_line(std::string_view line);
+
 // -- The operations, a function for each kind -----------------------------------------------------
 
 exit_code run_store_reads(const store_options& how, const context& ctx);  ///< get keys size info

@@ -4,7 +4,6 @@
 #include "write_window.hpp"
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,70 +107,52 @@ exit_code dump_to_output(const store_entries& all, const context& ctx) {
 
 // -- load -----------------------------------------------------------------------------------------
 
-struct loaded_entry {
+/// What a line says, of which only puts have a value.
+struct loaded_line {
     enum class kind : std::uint8_t { put, erase, left_out };
     kind what = kind::put;
-    data key;
-    data value;
-    std::optional<timespan> expiry;  ///< from now on; not above zero: it has expired
+    loaded_entry entry;
 };
 
 /// Lines of a dump have no "change": they are what stands there. Those of a file of orphans have.
-expected<loaded_entry::kind> kind_of(const nlohmann::json& line) {
-    const auto change = line.find("change");
-    if (change == line.end() || *change == "put") {
-        return loaded_entry::kind::put;
-    }
-    if (*change == "erase") {
-        return loaded_entry::kind::erase;
-    }
-    if (*change == "expire" || *change == "clear") {
-        // What has expired does so anywhere; and a store that has gone on meanwhile is not to be
-        // cleared by a line in a file.
-        return loaded_entry::kind::left_out;
-    }
-    return fail(ec::invalid_json, "change: expected put, erase, expire or clear");
-}
-
-expected<loaded_entry> read_entry(std::string_view line) {
+expected<loaded_line::kind> kind_of(std::string_view line) {
     const auto json = nlohmann::json::parse(line, nullptr, false);
     if (!json.is_object()) {
         return fail(ec::invalid_json, "expected an object with key and value");
     }
-    const auto kind = kind_of(json);
+    const auto change = json.find("change");
+    if (change == json.end() || *change == "put") {
+        return loaded_line::kind::put;
+    }
+    if (*change == "erase") {
+        return loaded_line::kind::erase;
+    }
+    if (*change == "expire" || *change == "clear") {
+        // What has expired does so anywhere; and a store that has gone on meanwhile is not to be
+        // cleared by a line in a file.
+        return loaded_line::kind::left_out;
+    }
+    return fail(ec::invalid_json, "change: expected put, erase, expire or clear");
+}
+
+expected<loaded_line> read_line(std::string_view line) {
+    const auto kind = kind_of(line);
     if (!kind) {
         return tl::unexpected{kind.error()};
     }
-    loaded_entry out;
-    out.what = *kind;
-    if (out.what == loaded_entry::kind::left_out) {
-        return out;
+    switch (*kind) {
+        case loaded_line::kind::put:
+            return read_dump_line(line).map([](loaded_entry entry) {
+                return loaded_line{loaded_line::kind::put, std::move(entry)};
+            });
+        case loaded_line::kind::erase:
+            return read_key_line(line).map([](data key) {
+                return loaded_line{loaded_line::kind::erase, {std::move(key), {}, {}}};
+            });
+        case loaded_line::kind::left_out:
+            break;
     }
-    const bool has_value = out.what == loaded_entry::kind::put;
-    if (!json.contains("key") || (has_value && !json.contains("value"))) {
-        return fail(ec::invalid_json, has_value ? "expected an object with key and value"
-                                                : "expected an object with key");
-    }
-    for (const auto& [name, to] : {std::pair{"key", &out.key}, {"value", &out.value}}) {
-        if (to == &out.value && !has_value) {
-            continue;
-        }
-        auto read = read_value(json[name].dump(), value_format::json);
-        if (!read) {
-            return fail(read.error().code(), fmt::format("{}: {}", name, read.error().message()));
-        }
-        *to = std::move(*read);
-    }
-    if (json.contains("expiry")) {
-        const auto text = json["expiry"].is_string() ? json["expiry"].get<std::string>() : "";
-        const auto at = parse_data(text);
-        const auto* moment = at ? get_if<timestamp>(&*at) : nullptr;
-        if (moment == nullptr) {
-            return fail(ec::invalid_json, "expiry: expected a point in time");
-        }
-        out.expiry = *moment - std::chrono::system_clock::now();
-    }
-    return out;
+    return loaded_line{loaded_line::kind::left_out, {}};
 }
 
 /// Reads a dump and writes it in batches.
@@ -228,22 +209,23 @@ expected<void> loader::load(std::uint64_t bytes_total) {
 }
 
 expected<void> loader::take(std::string_view line) {
-    auto entry = read_entry(line);
-    if (!entry) {
-        return fail(entry.error().code(),
-                    fmt::format("{}, line {}: {}", from_.name(), line_, entry.error().message()));
+    const auto read = read_line(line);
+    if (!read) {
+        return fail(read.error().code(),
+                    fmt::format("{}, line {}: {}", from_.name(), line_, read.error().message()));
     }
-    if (entry->what == loaded_entry::kind::left_out) {
+    const auto& entry = read->entry;
+    if (read->what == loaded_line::kind::left_out) {
         ++left_out_;
         return {};
     }
-    if (entry->what == loaded_entry::kind::erase) {
-        batch_.erase(entry->key);
-    } else if (entry->expiry && *entry->expiry <= timespan{0}) {
+    if (read->what == loaded_line::kind::erase) {
+        batch_.erase(entry.key);
+    } else if (entry.expiry && *entry.expiry <= timespan{0}) {
         ++expired_;
         return {};
     } else {
-        batch_.put(entry->key, entry->value, entry->expiry);
+        batch_.put(entry.key, entry.value, entry.expiry);
     }
     bytes_ += line.size();
     return batch_.size() >= how_.batch || bytes_ >= batch_bytes ? send() : expected<void>{};

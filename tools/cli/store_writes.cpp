@@ -15,6 +15,7 @@ struct change {
     data index;  ///< of insert into a table
     data value;  ///< also an amount, an element
     bool has_index = false;
+    std::optional<timespan> expiry = {};  ///< that of a line in JSON goes before --expiry
 };
 
 /// Reads KEY [INDEX] [VALUE].
@@ -67,9 +68,10 @@ store_write begin(store& to, const store_options& how, const change& what) {
     const auto& name = how.operation;
     const auto& key = what.key;
     if (name == "put") {
+        const auto expiry = what.expiry ? what.expiry : how.expiry;
         return how.revision.empty()
-                   ? to.put(key, what.value, how.expiry)
-                   : to.compare_and_put(key, std::stoull(how.revision), what.value, how.expiry);
+                   ? to.put(key, what.value, expiry)
+                   : to.compare_and_put(key, std::stoull(how.revision), what.value, expiry);
     }
     if (name == "put-unique") {
         return to.put_unique_nosync(key, what.value, how.expiry);
@@ -139,14 +141,38 @@ exit_code write_each(store& to, const store_options& how, const std::vector<chan
 
 void add_to_batch(store_batch& batch, const store_options& how, const change& what) {
     if (how.operation == "put") {
-        batch.put(what.key, what.value, how.expiry);
+        batch.put(what.key, what.value, what.expiry ? what.expiry : how.expiry);
     } else {
         batch.erase(what.key);
     }
 }
 
+/// One line of standard input as `get --json`, `keys --json` and `dump` print it.
+expected<change> read_json_line(const store_options& how, std::string_view line) {
+    change out;
+    if (how.operation == "erase") {
+        auto key = read_key_line(line);
+        if (!key) {
+            return tl::unexpected{key.error()};
+        }
+        out.key = std::move(*key);
+        return out;
+    }
+    auto entry = read_dump_line(line);
+    if (!entry) {
+        return tl::unexpected{entry.error()};
+    }
+    out.key = std::move(entry->key);
+    out.value = std::move(entry->value);
+    out.expiry = entry->expiry;
+    return out;
+}
+
 /// One line of standard input: KEY TAB VALUE, or a key to erase.
-expected<change> read_line(const store_options& how, std::string_view line) {
+expected<change> read_line(const store_options& how, std::string_view line, bool json) {
+    if (json) {
+        return read_json_line(how, line);
+    }
     if (how.operation == "erase") {
         return read_change(how, std::vector<std::string>{std::string{line}});
     }
@@ -164,23 +190,29 @@ expected<void> write_lines(store& to, const store_options& how, const context& c
     line_input input{*ctx.interrupt};
     progress_bar bar;
     std::string_view line;
+    std::uint64_t expired = 0;
     for (std::uint64_t number = 1;; ++number) {
         const auto more = input.next(line);
         if (!more) {
             return tl::unexpected{more.error()};
         }
         if (!*more) {
+            if (expired > 0) {
+                warn(fmt::format("{} entries had expired, and are left out", expired));
+            }
             return window.drain();
         }
         auto where = fmt::format("standard input, line {}", number);
-        const auto what = read_line(how, line);
+        const auto what = read_line(how, line, ctx.common.json);
         if (!what) {
             // What came before it is written, and counted.
             const auto before = window.drain();
             return before ? fail(what.error().code(), where + ": " + what.error().message())
                           : before;
         }
-        if (batch != nullptr) {
+        if (what->expiry && *what->expiry <= timespan{0}) {
+            ++expired;
+        } else if (batch != nullptr) {
             add_to_batch(*batch, how, *what);
         } else if (auto sent = window.add(begin(to, how, *what), line.size(), 1, std::move(where));
                    !sent) {

@@ -14,6 +14,12 @@ namespace {
 constexpr unsigned depth_max = 64;
 constexpr const char* type_key = "@data-type";
 
+std::map<std::string, value_format> format_names() {
+    return {{"text", value_format::text},
+            {"json", value_format::json},
+            {"bytes", value_format::bytes}};
+}
+
 /// JSON without types; an object with a type in it is taken by its type.
 expected<data> from_plain(const nlohmann::json& json, unsigned depth) {
     if (depth > depth_max) {
@@ -77,11 +83,16 @@ expected<data> read_json(std::string_view text) {
 
 CLI::Option* add_format(CLI::App& command, value_format& out, const std::string& description,
                         const std::string& flags) {
-    static const std::map<std::string, value_format> names{
-        {"text", value_format::text}, {"json", value_format::json}, {"bytes", value_format::bytes}};
     return command.add_option(flags, out, description)
         ->type_name("text|json|bytes")
-        ->transform(CLI::CheckedTransformer(names).description(""));
+        ->transform(CLI::CheckedTransformer(format_names()).description(""));
+}
+
+CLI::Option* add_format(CLI::App& command, std::optional<value_format>& out,
+                        const std::string& description) {
+    return command.add_option("--format", out, description)
+        ->type_name("text|json|bytes")
+        ->transform(CLI::CheckedTransformer(format_names()).description(""));
 }
 
 expected<data> read_value(std::string_view text, value_format format) {

@@ -3,6 +3,7 @@
 #include "bzmq/data.hpp"
 #include "bzmq/error.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,10 @@ enum class value_format { text, json, bytes };
 /// `--format text|json|bytes`, or under another name.
 CLI::Option* add_format(CLI::App& command, value_format& out, const std::string& description,
                         const std::string& flags = "--format");
+
+/// The same where it matters whether it was given.
+CLI::Option* add_format(CLI::App& command, std::optional<value_format>& out,
+                        const std::string& description);
 
 /// Reads what a user gives as a value: as `parse_data` does; as JSON (the typed form, or any other
 /// JSON: objects are tables, arrays vectors, whole numbers counts or, below zero, integers); or as

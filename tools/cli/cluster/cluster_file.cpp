@@ -3,6 +3,7 @@
 #include "bzmq/configuration.hpp"
 #include "bzmq/network_info.hpp"
 
+#include "cluster/cluster_plan.hpp"
 #include "context.hpp"
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -13,13 +14,38 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <optional>
 #include <set>
 #include <sstream>
+#include <tuple>
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
 
 unsigned line_of(const toml::node& node) { return node.source().begin.line; }
+
+place place_of(const toml::table& in) {
+    place out{line_of(in), {}};
+    for (const auto& [key, node] : in) {
+        out.keys.emplace(std::string{key.str()}, key.source().begin.line);
+    }
+    return out;
+}
+
+/// The first one that is there twice.
+const std::string* repeated(const std::vector<std::string>& names) {
+    for (auto at = names.begin(); at != names.end(); ++at) {
+        if (std::find(names.begin(), at, *at) != at) {
+            return &*at;
+        }
+    }
+    return nullptr;
+}
+
+bool has(const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 /// The word among `known` that was probably meant; empty where none is near.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& known) {
@@ -62,7 +88,12 @@ class cluster_reader {
     std::string text(const toml::table& in, std::string_view key, std::string fallback);
     std::vector<std::string> texts(const toml::table& in, std::string_view key);
     void duration(const toml::table& in, std::string_view key, timespan& out);
+    std::optional<std::uint64_t> size(const toml::table& in, std::string_view key,
+                                      std::uint64_t least);
+    std::string one_of(const toml::table& in, std::string_view key,
+                       std::initializer_list<std::string_view> known);
     setting_list settings(const toml::node* node, const std::string& where);
+    void read_settings(const toml::node& node);
     std::string path(std::string_view relative) const {
         return (folder_ / relative).lexically_normal().string();
     }
@@ -70,13 +101,24 @@ class cluster_reader {
     void read_node(const toml::table& in);
     void read_logger(const toml::table& in, cluster_node& node);
     void read_store(const std::string& name, const toml::node& node);
+    void read_stores(const toml::node& node);
     void check_nodes();
+    void check_node(const cluster_node& node);
+    void check_listen(const cluster_node& node);
+    void check_peers(const cluster_node& node);
+    void check_stores();
+    void check_members(const cluster_store& store);
+    void check_failover(const cluster_store& store);
+    void check_shared_options(const cluster_node& node);
+    static expected<void> check_options(const setting_list& settings);
     void check_settings(const cluster_node& node);
     void check_name(unsigned line, const std::string& what, const std::string& name);
 
     std::vector<cluster_flaw>& flaws_;
     cluster_description out_;
     std::filesystem::path folder_;
+    std::set<unsigned> bad_settings_;  // Lines of those that are wrong by themselves.
+    std::set<std::string> told_;       // Of several settings that do not go together.
 };
 
 void cluster_reader::only(const toml::table& in, const std::string& where,
@@ -144,7 +186,35 @@ void cluster_reader::duration(const toml::table& in, std::string_view key, times
     out = *parsed;
 }
 
-/// Options pass on as they stand; the endpoint's own reader judges them (`check_settings`).
+std::optional<std::uint64_t> cluster_reader::size(const toml::table& in, std::string_view key,
+                                                  std::uint64_t least) {
+    const auto* node = in.get(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    const auto found = node->value_exact<std::string>();
+    const auto parsed = found ? parse_size(*found) : std::nullopt;
+    if (!parsed || *parsed < least) {
+        flaw(line_of(*node), fmt::format("{0}: expected {1}a size, {0} = \"100M\"", key,
+                                         least > 1 ? fmt::format("{} bytes or more as ", least)
+                                                   : std::string{}));
+        return std::nullopt;
+    }
+    return parsed;
+}
+
+std::string cluster_reader::one_of(const toml::table& in, std::string_view key,
+                                   std::initializer_list<std::string_view> known) {
+    auto value = text(in, key, {});
+    if (const auto* node = in.get(key); node != nullptr && node->is_string()
+                                        && std::find(known.begin(), known.end(), value)
+                                               == known.end()) {
+        flaw(line_of(*node), fmt::format("{}: expected {}", key, fmt::join(known, " or ")));
+    }
+    return value;
+}
+
+/// Options pass on as they stand; the endpoint's own reader judges them (`check_options`).
 setting_list cluster_reader::settings(const toml::node* node, const std::string& where) {
     setting_list out;
     if (node == nullptr) {
@@ -166,7 +236,11 @@ setting_list cluster_reader::settings(const toml::node* node, const std::string&
         }
         std::ostringstream form;
         value.visit([&](const auto& what) { form << what; });
-        out.emplace_back(name, form.str());
+        out.push_back({name, form.str(), key.source().begin.line});
+        if (const auto good = check_options({out.back()}); !good) {
+            flaw(out.back().line, where + ": " + good.error().message());
+            bad_settings_.insert(out.back().line);
+        }
     }
     return out;
 }
@@ -177,12 +251,14 @@ void cluster_reader::read_supervision(const toml::node& node) {
         flaw(line_of(node), "supervise: expected a table, [supervise]");
         return;
     }
-    only(*in, "supervise", {"restart_min", "restart_max", "restarts", "window", "stop_timeout"});
+    only(*in, "supervise", {"restart_min", "restart_max", "restarts", "window", "stop_timeout",
+                           "log_size"});
     auto& to = out_.supervise;
     duration(*in, "restart_min", to.restart_min);
     duration(*in, "restart_max", to.restart_max);
     duration(*in, "window", to.window);
     duration(*in, "stop_timeout", to.stop_timeout);
+    to.log_bytes = size(*in, "log_size", 4096).value_or(to.log_bytes);
     if (const auto* count = in->get("restarts")) {
         const auto value = count->value_exact<std::int64_t>().value_or(-1);
         if (value < 0 || value > 1'000'000) {
@@ -209,9 +285,14 @@ void cluster_reader::check_name(unsigned line, const std::string& what, const st
 
 void cluster_reader::read_node(const toml::table& in) {
     cluster_node node;
-    node.line = line_of(in);
+    node.at = place_of(in);
     node.name = text(in, "name", {});
-    check_name(node.line, "name", node.name);
+    check_name(node.at.of("name"), "name", node.name);
+    if (node.name == operator_name || node.name == supervisor_name) {
+        flaw(node.at.of("name"), fmt::format("name: {} is taken: its files in the state's folder "
+                                             "are the cluster's own; choose another",
+                                             node.name));
+    }
     const auto where = "node " + node.name;
     only(in, where,
          {"name", "role", "listen", "peers", "command", "topics", "logs", "format", "json_time",
@@ -220,25 +301,20 @@ void cluster_reader::read_node(const toml::table& in) {
     const auto found = std::find_if(all_roles.begin(), all_roles.end(),
                                     [&](cluster_role one) { return to_string(one) == role; });
     if (found == all_roles.end()) {
-        const auto* at = in.get("role");
-        flaw(at != nullptr ? line_of(*at) : node.line,
+        flaw(node.at.of("role"),
              where + ": role: expected worker, manager, proxy, logger or agent");
     } else {
         node.role = *found;
     }
     node.listen = text(in, "listen", {});
-    if (const auto* at = in.get("listen"); at != nullptr && !node.listen.empty()) {
-        const auto url = normalise_url(node.listen);
-        if (!url) {
-            flaw(line_of(*at), where + ": listen: expected tcp://HOST:PORT or ipc:///PATH");
-        } else if (url->ends_with(":0")) {
-            flaw(line_of(*at), where + ": listen: the others must know the port; choose one");
-        }
-    }
     if (in.contains("peers")) {
         node.peers = texts(in, "peers");
     }
     node.command = texts(in, "command");
+    if (const auto* list = in["command"].as_array();
+        list != nullptr && (list->empty() || (!node.command.empty() && node.command[0].empty()))) {
+        flaw(node.at.of("command"), where + ": command: expected a program and its arguments");
+    }
     node.topics = texts(in, "topics");
     read_logger(in, node);
     node.settings = settings(in.get("settings"), where + ": settings");
@@ -249,20 +325,26 @@ void cluster_reader::read_logger(const toml::table& in, cluster_node& node) {
     const bool is_logger = node.role == cluster_role::logger && node.command.empty();
     for (const auto* key :
          {"topics", "logs", "format", "json_time", "rotate_size", "rotate_every", "gzip"}) {
-        if (const auto* at = in.get(key); at != nullptr && !is_logger) {
-            flaw(line_of(*at), fmt::format("node {}: {} is for loggers without a command only",
-                                           node.name, key));
+        if (in.contains(key) && !is_logger) {
+            flaw(node.at.of(key), fmt::format("node {}: {} is for loggers without a command only",
+                                              node.name, key));
         }
     }
     node.logs = path(text(in, "logs", "logs"));
-    const std::pair<const char*, const char*> passed[] = {{"format", "--log-format"},
-                                                          {"json_time", "--json-time"},
-                                                          {"rotate_size", "--rotate-size"},
-                                                          {"rotate_every", "--rotate-every"}};
-    for (const auto& [key, option] : passed) {
-        if (const auto value = text(in, key, {}); !value.empty()) {
+    const auto pass = [&](const char* option, const std::string& value) {
+        if (!value.empty()) {
             node.log_options.insert(node.log_options.end(), {option, value});
         }
+    };
+    pass("--log-format", one_of(in, "format", {"tsv", "json"}));
+    pass("--json-time", one_of(in, "json_time", {"epoch", "iso8601"}));
+    if (size(in, "rotate_size", 1)) {
+        pass("--rotate-size", text(in, "rotate_size", {}));
+    }
+    timespan every{0};
+    duration(in, "rotate_every", every);
+    if (every.count() > 0) {
+        pass("--rotate-every", text(in, "rotate_every", {}));
     }
     if (const auto* gzip = in.get("gzip")) {
         const auto on = gzip->value_exact<bool>();
@@ -272,19 +354,18 @@ void cluster_reader::read_logger(const toml::table& in, cluster_node& node) {
             node.log_options.emplace_back("--gzip");
         }
     }
-    const auto one_of = [&](const char* key, std::initializer_list<std::string_view> known) {
-        const auto value = text(in, key, {});
-        if (!value.empty() && std::find(known.begin(), known.end(), value) == known.end()) {
-            flaw(line_of(*in.get(key)),
-                 fmt::format("{}: expected {}", key, fmt::join(known, " or ")));
-        }
-    };
-    one_of("format", {"tsv", "json"});
-    one_of("json_time", {"epoch", "iso8601"});
-    if (const auto every = text(in, "rotate_every", {});
-        !every.empty() && !parse_duration(every)) {
-        flaw(line_of(*in.get("rotate_every")),
-             "rotate_every: expected a duration, rotate_every = \"1h\"");
+}
+
+// -- Stores ---------------------------------------------------------------------------------------
+
+void cluster_reader::read_stores(const toml::node& node) {
+    const auto* in = node.as_table();
+    if (in == nullptr) {
+        flaw(line_of(node), "stores: expected a table for each, [stores.NAME]");
+        return;
+    }
+    for (const auto& [key, store] : *in) {
+        read_store(std::string{key.str()}, store);
     }
 }
 
@@ -295,53 +376,270 @@ void cluster_reader::read_store(const std::string& name, const toml::node& node)
         return;
     }
     const auto where = "store " + name;
-    only(*in, where, {"master", "folder", "clones"});
-    cluster_store store{name, text(*in, "master", {}), {}, texts(*in, "clones"), line_of(node)};
-    check_name(store.line, where, name);
+    only(*in, where, {"master", "folder", "clones", "standbys", "sync_replicas", "electors",
+                      "failover_timeout", "durability"});
+    cluster_store store;
+    store.name = name;
+    store.at = place_of(*in);
+    check_name(store.at.line, where, name);
+    store.master = text(*in, "master", {});
+    store.clones = texts(*in, "clones");
+    store.standbys = texts(*in, "standbys");
+    store.electors = texts(*in, "electors");
+    store.durability = one_of(*in, "durability", {"sync", "group", "async"});
     if (in->contains("folder")) {
-        store.folder = path(text(*in, "folder", {}));
-    }
-    const auto known = [&](const std::string& who, const char* as) {
-        const auto* found = out_.find(who);
-        if (found == nullptr) {
-            flaw(store.line, fmt::format("{}: {}: no node is called \"{}\"", where, as, who));
-        } else if (!found->command.empty() || found->role == cluster_role::logger) {
-            flaw(store.line, fmt::format("{}: {}: {} runs no bzmq-cli node; choose another", where,
-                                         as, who));
+        const auto folder = text(*in, "folder", {});
+        if (folder.empty()) {
+            flaw(store.at.of("folder"), where + ": folder: expected a name, folder = \"...\"");
+        } else {
+            store.folder = path(folder);
+            if (store.folder.ends_with('/')) {
+                store.folder.pop_back();  // The same folder.
+            }
         }
-    };
-    if (store.master.empty()) {
-        flaw(store.line, where + ": master: expected the name of a node");
-    } else {
-        known(store.master, "master");
     }
-    for (const auto& clone : store.clones) {
-        known(clone, "clones");
+    if (const auto* count = in->get("sync_replicas")) {
+        const auto value = count->value_exact<std::int64_t>().value_or(-1);
+        if (value < 0 || value > static_cast<std::int64_t>(store.standbys.size())) {
+            flaw(line_of(*count),
+                 fmt::format("{}: sync_replicas: expected a whole number from 0 to the number of "
+                             "standbys, {}",
+                             where, store.standbys.size()));
+        } else {
+            store.sync_replicas = static_cast<unsigned>(value);
+        }
+    }
+    timespan timeout{0};
+    duration(*in, "failover_timeout", timeout);
+    if (timeout.count() > 0) {
+        store.failover_timeout = text(*in, "failover_timeout", {});
     }
     out_.stores.push_back(std::move(store));
 }
 
-/// Asks the library's own reader about the options of a node.
-void cluster_reader::check_settings(const cluster_node& node) {
-    if (node.settings.empty()) {
+/// Who has the store, and that each has it once.
+void cluster_reader::check_members(const cluster_store& store) {
+    const auto where = "store " + store.name;
+    const auto known = [&](const std::string& who, const char* as) {
+        const auto* found = out_.find(who);
+        if (found == nullptr) {
+            flaw(store.at.of(as),
+                 fmt::format("{}: {}: no node is called \"{}\"", where, as, who));
+        } else if (!found->command.empty() || found->role == cluster_role::logger) {
+            flaw(store.at.of(as), fmt::format("{}: {}: {} runs no bzmq-cli node; choose another",
+                                              where, as, who));
+        }
+    };
+    if (store.master.empty()) {
+        flaw(store.at.of("master"), where + ": master: expected the name of a node");
+    } else {
+        known(store.master, "master");
+    }
+    for (const auto& [names, as] : {std::pair{&store.clones, "clones"},
+                                    std::pair{&store.standbys, "standbys"}}) {
+        for (const auto& name : *names) {
+            known(name, as);
+        }
+        if (const auto* twice = repeated(*names)) {
+            flaw(store.at.of(as),
+                 fmt::format("{}: {}: {} is there twice; leave one out", where, as, *twice));
+        }
+        if (has(*names, store.master)) {
+            flaw(store.at.of(as), fmt::format("{}: {}: {} is its master already; leave it out",
+                                              where, as, store.master));
+        }
+    }
+    for (const auto& name : store.standbys) {
+        if (has(store.clones, name)) {
+            flaw(store.at.of("standbys"),
+                 fmt::format("{}: standbys: {} is a clone already; a standby is one, too", where,
+                             name));
+        }
+    }
+}
+
+void cluster_reader::check_failover(const cluster_store& store) {
+    const auto where = "store " + store.name;
+    if (store.folder.empty()) {
+        for (const auto* key :
+             {"standbys", "sync_replicas", "electors", "failover_timeout", "durability"}) {
+            if (store.at.keys.contains(key)) {
+                flaw(store.at.of(key),
+                     fmt::format("{}: {} needs a store on disk; give it a folder", where, key));
+            }
+        }
         return;
     }
+    if (store.electors.empty()) {
+        if (!store.failover_timeout.empty()) {
+            flaw(store.at.of("failover_timeout"), where + ": failover_timeout needs electors");
+        }
+        return;
+    }
+    const auto line = store.at.of("electors");
+    if (const auto* twice = repeated(store.electors)) {
+        flaw(line, fmt::format("{}: electors: {} is there twice; leave one out", where, *twice));
+    }
+    for (const auto& name : store.electors) {
+        if (name != store.master && !has(store.standbys, name)) {
+            flaw(line, fmt::format("{}: electors: {} is neither its master nor a standby", where,
+                                   name));
+        }
+    }
+    if (!has(store.electors, store.master)) {
+        flaw(line, fmt::format("{}: electors: its master, {}, must be among them", where,
+                               store.master));
+    }
+    for (const auto& name : store.standbys) {
+        if (!has(store.electors, name)) {
+            flaw(line, fmt::format("{}: electors: {} is a standby and must be among them", where,
+                                   name));
+        }
+    }
+    // So that every majority has every write that counts; docs/stores.md.
+    const auto least = store.electors.size() - (store.electors.size() / 2 + 1);
+    if (store.sync_replicas < least) {
+        flaw(store.at.of("sync_replicas"),
+             fmt::format("{}: sync_replicas: {} electors need at least {}", where,
+                         store.electors.size(), least));
+    }
+}
+
+/// bzmq-cli node has these options once, for all its stores on disk.
+void cluster_reader::check_shared_options(const cluster_node& node) {
+    const cluster_store* first = nullptr;
+    for (const auto& store : out_.stores) {
+        if (!store.is_on_disk_of(node.name)) {
+            continue;
+        }
+        if (first == nullptr) {
+            first = &store;
+            continue;
+        }
+        const std::tuple own{store.sync_replicas, store.electors, store.failover_timeout,
+                             store.durability};
+        if (own
+            != std::tuple{first->sync_replicas, first->electors, first->failover_timeout,
+                          first->durability}) {
+            flaw(store.at.line,
+                 fmt::format("store {}: {} has store {} as well: of one node's stores on disk "
+                             "sync_replicas, electors, failover_timeout and durability must be "
+                             "the same",
+                             store.name, node.name, first->name));
+        }
+    }
+}
+
+void cluster_reader::check_stores() {
+    std::map<std::string, std::string> folders;
+    for (const auto& store : out_.stores) {
+        check_members(store);
+        check_failover(store);
+        if (store.folder.empty()) {
+            continue;
+        }
+        auto members = store.standbys;
+        members.push_back(store.master);
+        for (const auto& name : members) {
+            const auto [at, fresh] = folders.emplace(store.folder_of(name), store.name);
+            if (!fresh && at->second != store.name) {
+                flaw(store.at.of("folder"), fmt::format("store {}: folder: store {} is in {} "
+                                                        "already; choose another",
+                                                        store.name, at->second, at->first));
+            }
+        }
+    }
+    for (const auto& node : out_.nodes) {
+        check_shared_options(node);
+    }
+}
+
+// -- Nodes ----------------------------------------------------------------------------------------
+
+/// Asks the library's own reader about options.
+expected<void> cluster_reader::check_options(const setting_list& settings) {
     std::vector<std::string> arguments{"bzmq-cli"};
-    for (const auto& [name, value] : node.settings) {
-        auto plain = value;
+    for (const auto& one : settings) {
+        auto plain = one.value;
         if (plain.size() >= 2 && (plain.front() == '"' || plain.front() == '\'')) {
             plain = plain.substr(1, plain.size() - 2);
         }
-        arguments.push_back("--bzmq." + name + '=' + plain);
+        arguments.push_back("--bzmq." + one.name + '=' + plain);
     }
     std::vector<const char*> raw;
     for (const auto& argument : arguments) {
         raw.push_back(argument.c_str());
     }
     configuration config;
-    if (const auto good = config.init(static_cast<int>(raw.size()), raw.data()); !good) {
-        flaw(node.line, "node " + node.name + ": settings: " + good.error().message());
+    const auto good = config.init(static_cast<int>(raw.size()), raw.data());
+    return good ? expected<void>{} : tl::unexpected{good.error()};
+}
+
+/// Options that are right by themselves, but do not go together.
+void cluster_reader::check_settings(const cluster_node& node) {
+    const bool known = std::any_of(
+        node.settings.begin(), node.settings.end(),
+        [&](const setting& one) { return bad_settings_.contains(one.line); });
+    if (known || node.settings.empty()) {
+        return;
     }
+    const auto good = check_options(node.settings);
+    if (!good && told_.insert(good.error().message()).second) {
+        flaw(node.at.line, "node " + node.name + ": settings: " + good.error().message());
+    }
+}
+
+void cluster_reader::check_listen(const cluster_node& node) {
+    if (node.listen.empty()) {
+        return;
+    }
+    const auto where = "node " + node.name + ": listen: ";
+    const auto line = node.at.of("listen");
+    const auto url = normalise_url(node.listen);
+    constexpr std::size_t socket_path_max = 107;
+    constexpr std::string_view local = "ipc://";
+    if (!url) {
+        flaw(line, where + "expected tcp://HOST:PORT or ipc:///PATH");
+    } else if (url->ends_with(":0")) {
+        flaw(line, where + "the others must know the port; choose one");
+    } else if (url->starts_with("tcp://*:")) {
+        flaw(line, where + "the others connect to this address; name one");
+    } else if (url->starts_with(local) && url->size() - local.size() > socket_path_max) {
+        flaw(line, fmt::format("{}the path is longer than {} bytes", where, socket_path_max));
+    } else if (!out_.encrypt && !is_loopback_url(*url)) {
+        flaw(line, where + "other machines reach it, and encrypt = false lets everybody in; "
+                           "encrypt, or listen at 127.0.0.1");
+    }
+}
+
+void cluster_reader::check_peers(const cluster_node& node) {
+    const auto where = "node " + node.name + ": peers: ";
+    const auto line = node.at.of("peers");
+    const auto peers = node.peers.value_or(std::vector<std::string>{});
+    for (const auto& peer : peers) {
+        const auto* found = out_.find(peer);
+        if (found == nullptr) {
+            flaw(line, fmt::format("{}no node is called \"{}\"", where, peer));
+        } else if (found->name == node.name) {
+            flaw(line, where + "it cannot peer with itself; leave it out");
+        } else if (found->listen.empty()) {
+            flaw(line, fmt::format("{}{} does not listen; give it an address", where, peer));
+        }
+    }
+    if (const auto* twice = repeated(peers)) {
+        flaw(line, fmt::format("{}{} is there twice; leave one out", where, *twice));
+    }
+    if (node.listen.empty() && peers_of(out_, node).empty()) {
+        flaw(line, "node " + node.name
+                       + ": it connects to nobody and nobody to it; give it an address, listen, or "
+                         "peers");
+    }
+}
+
+void cluster_reader::check_node(const cluster_node& node) {
+    check_listen(node);
+    check_peers(node);
+    check_settings(node);
 }
 
 void cluster_reader::check_nodes() {
@@ -350,38 +648,54 @@ void cluster_reader::check_nodes() {
     std::map<std::string, std::string> folders;
     for (const auto& node : out_.nodes) {
         const auto where = "node " + node.name;
-        if (const auto [at, fresh] = names.emplace(node.name, node.line); !fresh) {
-            flaw(node.line, fmt::format("{}: line {} has this name already; choose another", where,
-                                        at->second));
+        if (const auto [at, fresh] = names.emplace(node.name, node.at.line); !fresh) {
+            flaw(node.at.of("name"), fmt::format("{}: line {} has this name already; choose another",
+                                                 where, at->second));
         }
         const auto url = normalise_url(node.listen);
         if (url && !node.listen.empty()) {
             if (const auto [at, fresh] = urls.emplace(*url, node.name); !fresh) {
-                flaw(node.line, fmt::format("{}: listen: {} listens there already", where,
-                                            at->second));
+                flaw(node.at.of("listen"),
+                     fmt::format("{}: listen: {} listens there already", where, at->second));
             }
         }
         if (node.role == cluster_role::logger && node.command.empty()) {
             if (const auto [at, fresh] = folders.emplace(node.logs, node.name); !fresh) {
-                flaw(node.line, fmt::format("{}: logs: {} writes to {} already", where, at->second,
-                                            node.logs));
+                flaw(node.at.of("logs"), fmt::format("{}: logs: {} writes to {} already", where,
+                                                     at->second, node.logs));
             }
         }
-        for (const auto& peer : node.peers.value_or(std::vector<std::string>{})) {
-            const auto* found = out_.find(peer);
-            if (found == nullptr) {
-                flaw(node.line, fmt::format("{}: peers: no node is called \"{}\"", where, peer));
-            } else if (found->listen.empty()) {
-                flaw(node.line, fmt::format("{}: peers: {} does not listen; give it an address",
-                                            where, peer));
-            } else if (found == &node) {
-                flaw(node.line, where + ": peers: it cannot peer with itself; leave it out");
-            }
-        }
-        check_settings(node);
+        check_node(node);
     }
     if (out_.nodes.empty()) {
         flaw(0, "no nodes; add a table [[node]] with name, role and listen for each");
+    }
+}
+
+/// Options for all, [settings], and for a role, [settings.worker]; a node's own go before.
+void cluster_reader::read_settings(const toml::node& node) {
+    const auto* in = node.as_table();
+    if (in == nullptr) {
+        flaw(line_of(node), "settings: expected a table of options, [settings]");
+        return;
+    }
+    auto general = *in;
+    std::map<std::string_view, setting_list> by_role;
+    for (const auto role : all_roles) {
+        const auto name = to_string(role);
+        by_role[name] = settings(in->get(name), fmt::format("settings.{}", name));
+        general.erase(name);
+    }
+    const auto common = settings(&general, "settings");
+    for (auto& one : out_.nodes) {
+        for (const auto* more : {&std::as_const(by_role[to_string(one.role)]), &common}) {
+            for (const auto& each : *more) {
+                const auto same = [&](const setting& own) { return own.name == each.name; };
+                if (std::none_of(one.settings.begin(), one.settings.end(), same)) {
+                    one.settings.push_back(each);
+                }
+            }
+        }
     }
 }
 
@@ -390,7 +704,7 @@ cluster_description cluster_reader::read(const toml::table& document) {
          {"name", "state", "keys", "encrypt", "supervise", "settings", "node", "stores"});
     const auto stem = std::filesystem::path{out_.file}.stem().string();
     out_.name = text(document, "name", stem);
-    check_name(1, "name", out_.name);
+    check_name(place_of(document).of("name"), "name", out_.name);
     out_.state = path(text(document, "state", stem + ".state"));
     out_.keys = document.contains("keys") ? path(text(document, "keys", {})) : out_.state + "/keys";
     if (const auto* encrypt = document.get("encrypt")) {
@@ -411,33 +725,13 @@ cluster_description cluster_reader::read(const toml::table& document) {
     } else if (nodes != nullptr) {
         flaw(line_of(*nodes), "node: expected a list of tables, [[node]] for each");
     }
-    // Options for all, [settings], and for a role, [settings.worker]; a node's own go before.
-    setting_list common;
-    std::map<std::string_view, setting_list> by_role;
-    if (const auto* in = document["settings"].as_table()) {
-        auto general = *in;
-        for (const auto role : all_roles) {
-            const auto name = to_string(role);
-            by_role[name] = settings(in->get(name), fmt::format("settings.{}", name));
-            general.erase(name);
-        }
-        common = settings(&general, "settings");
-    }
-    for (auto& node : out_.nodes) {
-        for (const auto* more : {&by_role[to_string(node.role)], &common}) {
-            for (const auto& setting : *more) {
-                const auto same = [&](const auto& own) { return own.first == setting.first; };
-                if (std::none_of(node.settings.begin(), node.settings.end(), same)) {
-                    node.settings.push_back(setting);
-                }
-            }
-        }
+    if (const auto* settings = document.get("settings")) {
+        read_settings(*settings);
     }
     check_nodes();
-    if (const auto* stores = document["stores"].as_table()) {
-        for (const auto& [key, store] : *stores) {
-            read_store(std::string{key.str()}, store);
-        }
+    if (const auto* stores = document.get("stores")) {
+        read_stores(*stores);
+        check_stores();
     }
     std::stable_sort(flaws_.begin(), flaws_.end(),
                      [](const auto& a, const auto& b) { return a.line < b.line; });
@@ -460,6 +754,10 @@ std::string_view to_string(cluster_role role) noexcept {
             return "agent";
     }
     return "";
+}
+
+bool cluster_store::is_on_disk_of(std::string_view node) const {
+    return !folder.empty() && (node == master || has(standbys, node));
 }
 
 const cluster_node* cluster_description::find(std::string_view wanted) const noexcept {

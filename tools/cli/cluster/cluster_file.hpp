@@ -6,11 +6,11 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 /// A cluster described in one file; docs/cluster.md shows every key.
@@ -31,7 +31,23 @@ inline constexpr std::array all_roles{cluster_role::logger, cluster_role::manage
 std::string_view to_string(cluster_role role) noexcept;
 
 /// An option of an endpoint, as a TOML file of its own has it.
-using setting_list = std::vector<std::pair<std::string, std::string>>;
+struct setting {
+    std::string name;
+    std::string value;
+    unsigned line = 0;
+};
+using setting_list = std::vector<setting>;
+
+/// Where something stands in the file.
+struct place {
+    unsigned line = 0;
+    std::map<std::string, unsigned, std::less<>> keys;  ///< each key's line
+
+    [[nodiscard]] unsigned of(std::string_view key) const {
+        const auto found = keys.find(key);
+        return found == keys.end() ? line : found->second;
+    }
+};
 
 struct cluster_node {
     std::string name;
@@ -43,7 +59,7 @@ struct cluster_node {
     std::string logs;                               ///< loggers: the folder
     std::vector<std::string> log_options;           ///< loggers: further arguments
     setting_list settings;
-    unsigned line = 0;
+    place at;
 };
 
 struct cluster_store {
@@ -51,7 +67,19 @@ struct cluster_store {
     std::string master;
     std::string folder;  ///< empty: in memory
     std::vector<std::string> clones;
-    unsigned line = 0;
+    std::vector<std::string> standbys;  ///< copies on disk that may take the master's place
+    unsigned sync_replicas = 0;
+    std::vector<std::string> electors;  ///< empty: an operator promotes a standby
+    std::string failover_timeout;       ///< empty: as bzmq-cli node has it
+    std::string durability;             ///< the same
+    place at;
+
+    /// Where `node` has its copy on disk; each has one of its own.
+    [[nodiscard]] std::string folder_of(std::string_view node) const {
+        return node == master ? folder : folder + '.' + std::string{node};
+    }
+    /// `node` has the store on disk.
+    [[nodiscard]] bool is_on_disk_of(std::string_view node) const;
 };
 
 struct supervision {
@@ -59,7 +87,8 @@ struct supervision {
     timespan restart_max = std::chrono::seconds{30};
     unsigned restarts = 10;  ///< within `window`; then a node is given up
     timespan window = std::chrono::minutes{5};
-    timespan stop_timeout = std::chrono::seconds{10};
+    timespan stop_timeout = std::chrono::seconds{10};     ///< each role's
+    std::uint64_t log_bytes = std::uint64_t{16} << 20;    ///< of each NODE.log, and of the one before
 };
 
 struct cluster_description {

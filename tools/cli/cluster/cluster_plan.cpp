@@ -64,6 +64,43 @@ std::string header(const cluster_description& cluster) {
     return "# Made from " + cluster.file + " by bzmq-cli cluster start; changes here are lost.\n";
 }
 
+/// The options of bzmq-cli node for the stores that it carries.
+void add_stores(const cluster_description& cluster, const cluster_node& node,
+                std::vector<std::string>& out) {
+    const cluster_store* on_disk = nullptr;
+    for (const auto& store : cluster.stores) {
+        const auto place = store.name + '=' + store.folder_of(node.name);
+        if (store.master == node.name) {
+            out.insert(out.end(), {"--master", store.folder.empty() ? store.name : place});
+        } else if (store.is_on_disk_of(node.name)) {
+            out.insert(out.end(), {"--standby", place});
+        } else if (std::find(store.clones.begin(), store.clones.end(), node.name)
+                   != store.clones.end()) {
+            out.insert(out.end(), {"--clone", store.name});
+        }
+        if (store.is_on_disk_of(node.name)) {
+            on_disk = &store;  // All of them have the same options.
+        }
+    }
+    if (on_disk == nullptr) {
+        return;
+    }
+    const auto pass = [&](const char* option, const std::string& value) {
+        if (!value.empty()) {
+            out.insert(out.end(), {option, value});
+        }
+    };
+    pass("--durability", on_disk->durability);
+    if (on_disk->sync_replicas > 0) {
+        pass("--sync-replicas", std::to_string(on_disk->sync_replicas));
+    }
+    if (!on_disk->electors.empty()) {
+        pass("--elector", node.name);
+        pass("--electors", fmt::format("{}", fmt::join(on_disk->electors, ",")));
+        pass("--failover-timeout", on_disk->failover_timeout);
+    }
+}
+
 }  // namespace
 
 std::vector<std::string> peers_of(const cluster_description& cluster, const cluster_node& node) {
@@ -147,16 +184,7 @@ std::vector<std::string> command_of(const cluster_description& cluster, const cl
         return out;
     }
     std::vector<std::string> out{self, "node", "--json", "--config", config};
-    for (const auto& store : cluster.stores) {
-        if (store.master == node.name) {
-            out.insert(out.end(), {"--master", store.folder.empty()
-                                                   ? store.name
-                                                   : store.name + '=' + store.folder});
-        }
-        if (std::find(store.clones.begin(), store.clones.end(), node.name) != store.clones.end()) {
-            out.insert(out.end(), {"--clone", store.name});
-        }
-    }
+    add_stores(cluster, node, out);
     return out;
 }
 
@@ -168,9 +196,9 @@ std::string configuration_of(const cluster_description& cluster, const cluster_n
     }
     out += key_lines(cluster, node.name);
     bool own_retry = false;
-    for (const auto& [name, value] : node.settings) {
-        out += name + " = " + value + '\n';
-        own_retry = own_retry || name == "retry_max";
+    for (const auto& one : node.settings) {
+        out += one.name + " = " + one.value + '\n';
+        own_retry = own_retry || one.name == "retry_max";
     }
     out += own_retry ? "" : quick_retry;
     std::vector<const cluster_node*> peers;
@@ -187,9 +215,9 @@ std::string operator_configuration(const cluster_description& cluster) {
         if (!node.listen.empty()) {
             peers.push_back(&node);
         }
-        for (const auto& [name, value] : node.settings) {
-            if (name == "domain") {
-                domain = "domain = " + value + '\n';
+        for (const auto& one : node.settings) {
+            if (one.name == "domain") {
+                domain = "domain = " + one.value + '\n';
             }
         }
     }

@@ -34,7 +34,10 @@ std::string configuration_of(const cluster_description& cluster, const cluster_n
 /// The same for tools that join the cluster: they connect to all nodes, under a key of their own.
 std::string operator_configuration(const cluster_description& cluster);
 
+/// Whose names no node has: the operators', whose key and options tools use, and that of what looks
+/// after the nodes, which has a log.
 inline constexpr const char* operator_name = "operator";
+inline constexpr const char* supervisor_name = "supervisor";
 
 /// Whose keys there must be: all nodes' and the operator's. Those without.
 std::vector<std::string> missing_keys(const cluster_description& cluster);

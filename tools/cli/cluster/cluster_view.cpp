@@ -113,7 +113,7 @@ std::vector<std::string> suggestions(const cluster_node& node, const node_state&
     if (says("address_in_use")) {
         out.push_back(fmt::format("something else listens at {}: end it, or choose another address "
                                   "in line {}",
-                                  node.listen, node.line));
+                                  node.listen, node.at.of("listen")));
     }
     if (says("peer_not_authenticated")) {
         out.emplace_back("a peer refused its key: do all nodes read the same folder of keys? After "
@@ -127,7 +127,7 @@ std::vector<std::string> suggestions(const cluster_node& node, const node_state&
         out.push_back("another logger has the folder " + node.logs + ": end it, or choose another");
     }
     if (says("invalid_configuration")) {
-        out.push_back("its options are wrong: see its log, and line " + std::to_string(node.line));
+        out.push_back("its options are wrong: see its log, and line " + std::to_string(node.at.line));
     }
     if (says("cannot_open_file")) {
         out.emplace_back("a file cannot be opened: its log names it; mind rights and owner");
@@ -140,7 +140,8 @@ std::vector<std::string> suggestions(const cluster_node& node, const node_state&
         out.emplace_back("it crashed: please report it with its log and a core dump");
     } else if (state.last_exit.starts_with("cannot start")
                || state.last_exit == "exit code 127") {
-        out.push_back("its command cannot be run: see line " + std::to_string(node.line));
+        out.push_back("its command cannot be run: see line "
+                      + std::to_string(node.at.of("command")));
     }
     if (state.state == "failed") {
         out.emplace_back("it was given up: mend the cause, then stop and start the cluster");
@@ -156,13 +157,15 @@ std::int64_t now() { return static_cast<std::int64_t>(std::time(nullptr)); }
 
 std::vector<std::string> last_lines(const std::string& file, std::size_t count) {
     constexpr std::streamoff tail_bytes = 64 << 10;
-    std::ifstream in{file, std::ios::binary};
-    in.seekg(0, std::ios::end);
-    const std::streamoff size = in.tellg();
-    in.seekg(std::max<std::streamoff>(0, size - tail_bytes));
     std::vector<std::string> out;
-    for (std::string line; std::getline(in, line);) {
-        out.push_back(line);
+    for (const auto& part : {file + ".1", file}) {  // What was moved away when it got too long.
+        std::ifstream in{part, std::ios::binary};
+        in.seekg(0, std::ios::end);
+        const std::streamoff size = in.tellg();
+        in.seekg(std::max<std::streamoff>(0, size - tail_bytes));
+        for (std::string line; std::getline(in, line);) {
+            out.push_back(line);
+        }
     }
     if (out.size() > count) {
         out.erase(out.begin(), out.end() - static_cast<std::ptrdiff_t>(count));
@@ -288,7 +291,7 @@ exit_code print_diagnosis(const cluster_description& cluster, const std::string&
         }
     }
     if (!ctx.common.json && only.empty()) {
-        for (const auto& text : last_lines(log_file_of(cluster, "supervisor"), lines_shown)) {
+        for (const auto& text : last_lines(log_file_of(cluster, supervisor_name), lines_shown)) {
             out.line("supervisor | " + text);
         }
     }

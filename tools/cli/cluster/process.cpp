@@ -11,8 +11,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
+#include <system_error>
 
 extern char** environ;
 
@@ -61,36 +64,70 @@ std::vector<std::string> environment_with(
     return out;
 }
 
-}  // namespace
+/// What proc(5) says of a process.
+struct process_view {
+    process_id who;
+    char state = 'X';
+    pid_t parent = 0;
+    pid_t group = 0;
 
-process_id identify(pid_t pid) {
+    /// Not one that has ended and waits for its parent only.
+    [[nodiscard]] bool runs() const noexcept { return state != 'Z' && state != 'X'; }
+};
+
+std::optional<process_view> look_at(pid_t pid) {
     if (pid <= 0) {
-        return {};
+        return std::nullopt;
     }
     std::ifstream in{"/proc/" + std::to_string(pid) + "/stat"};
     std::string line;
     if (!std::getline(in, line)) {
-        return {};
+        return std::nullopt;
     }
     // The program's name, in parentheses, may have anything in it.
     const auto end = line.rfind(')');
     if (end == std::string::npos) {
-        return {};
+        return std::nullopt;
     }
     std::istringstream rest{line.substr(end + 1)};
-    std::string field;
-    process_id out{pid, 0};
-    constexpr int state_field = 3;
+    process_view out;
+    out.who.pid = pid;
+    rest >> out.state >> out.parent >> out.group;
+    std::string skipped;
+    constexpr int group_field = 5;
     constexpr int start_field = 22;
-    for (int number = state_field; number <= start_field && rest >> field; ++number) {
-        if (number == state_field && (field == "Z" || field == "X")) {
-            return {};
+    for (int number = group_field + 1; number < start_field; ++number) {
+        rest >> skipped;
+    }
+    rest >> out.who.start;
+    return rest && out.who.start > 0 ? std::optional{out} : std::nullopt;
+}
+
+/// All processes of which `wanted` holds.
+template <class Predicate>
+std::vector<process_id> find_processes(Predicate wanted) {
+    std::vector<process_id> out;
+    std::error_code code;
+    std::filesystem::directory_iterator at{"/proc", code};
+    for (; !code && at != std::filesystem::directory_iterator{}; at.increment(code)) {
+        const auto name = at->path().filename().string();
+        pid_t pid = 0;
+        const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (failure != std::errc{} || end != name.data() + name.size()) {
+            continue;
         }
-        if (number == start_field) {
-            std::from_chars(field.data(), field.data() + field.size(), out.start);
+        if (const auto seen = look_at(pid); seen && wanted(*seen)) {
+            out.push_back(seen->who);
         }
     }
-    return out.start > 0 ? out : process_id{};
+    return out;
+}
+
+}  // namespace
+
+process_id identify(pid_t pid) {
+    const auto seen = look_at(pid);
+    return seen && seen->runs() ? seen->who : process_id{};
 }
 
 bool is_running(const process_id& who) { return who && identify(who.pid) == who; }
@@ -106,6 +143,40 @@ bool send_signal(const process_id& who, int number) {
         is_running(who) && ::syscall(SYS_pidfd_send_signal, fd, number, nullptr, 0) == 0;
     ::close(fd);
     return sent;
+}
+
+bool is_group_running(const process_id& leader) {
+    return leader && !find_processes([&](const process_view& one) {
+                         return one.runs() && one.group == leader.pid;
+                     }).empty();
+}
+
+bool signal_group(const process_id& leader, int number) {
+    const auto now = look_at(leader.pid);
+    if (!leader || (now && now->who != leader)) {
+        return false;  // Another process got the number: the group has ended.
+    }
+    return is_group_running(leader) && ::kill(-leader.pid, number) == 0;
+}
+
+std::vector<process_id> children_of(const process_id& parent) {
+    return find_processes(
+        [&](const process_view& one) { return parent && one.parent == parent.pid; });
+}
+
+bool is_stopped(const process_id& who) {
+    const auto seen = look_at(who.pid);
+    return seen && seen->who == who && (seen->state == 'T' || seen->state == 't');
+}
+
+std::string environment_of(const process_id& who, std::string_view name) {
+    std::ifstream in{"/proc/" + std::to_string(who.pid) + "/environ", std::ios::binary};
+    for (std::string entry; std::getline(in, entry, '\0');) {
+        if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {
+            return is_running(who) ? entry.substr(name.size() + 1) : std::string{};
+        }
+    }
+    return {};
 }
 
 expected<process_id> spawn(const spawn_options& how) {
@@ -141,10 +212,22 @@ expected<process_id> spawn(const spawn_options& how) {
     return who ? who : process_id{pid, 0};
 }
 
-std::string own_program() {
-    std::array<char, 4096> path{};
-    const auto size = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
-    return size > 0 ? std::string{path.data(), static_cast<std::size_t>(size)} : "bzmq-cli";
+const std::string& own_program() {
+    static const auto found = [] {
+        std::array<char, 4096> path{};
+        const auto size = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
+        if (size <= 0) {
+            return std::string{"bzmq-cli"};
+        }
+        std::string out{path.data(), static_cast<std::size_t>(size)};
+        // So the kernel marks what was replaced; what took its place has the name without it.
+        constexpr std::string_view mark = " (deleted)";
+        if (out.ends_with(mark) && ::access(out.c_str(), F_OK) != 0) {
+            out.resize(out.size() - mark.size());
+        }
+        return out;
+    }();
+    return found;
 }
 
 }  // namespace bzmq::cli

@@ -3,6 +3,7 @@
 #include "bzmq/data.hpp"
 
 #include "cluster/cluster_plan.hpp"
+#include "cluster/log_bound.hpp"
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -22,6 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr timespan poll_interval = 20ms;
+constexpr timespan log_interval = 1s;
 
 std::int64_t unix_time() {
     return std::chrono::duration_cast<std::chrono::seconds>(
@@ -101,6 +103,7 @@ void supervisor::start(child& one) {
     // Programs of others do not say when they are ready.
     one.state.state = node.command.empty() ? "starting" : "running";
     one.fd = static_cast<int>(::syscall(SYS_pidfd_open, who->pid, 0));
+    keep_state();  // Who kills this process from here on still finds the node.
     report_(fmt::format("{}: started, process {}", node.name, who->pid));
 }
 
@@ -152,14 +155,28 @@ void supervisor::ended(child& one, int status) {
 
 void supervisor::reap() {
     for (auto& one : children_) {
-        int status = 0;
-        if (one.state.process && ::waitpid(one.state.process.pid, &status, WNOHANG) > 0) {
-            ended(one, status);
-            if (!stop_.raised()) {
-                schedule(one);
-            } else {
-                one.state.state = "stopped";
+        const auto who = one.state.process;
+        siginfo_t info{};
+        if (!who
+            || ::waitid(P_PID, static_cast<id_t>(who.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0
+            || info.si_pid != who.pid) {
+            continue;
+        }
+        // Until it is waited for its number, which is its group's as well, is nobody else's.
+        if (!stop_.raised()) {
+            if (signal_group(who, SIGKILL)) {
+                report_(one.node->name + ": killed what it left behind");
             }
+        } else if (is_group_running(who)) {
+            continue;  // Has its time to end as the process itself had.
+        }
+        int status = 0;
+        ::waitpid(who.pid, &status, 0);
+        ended(one, status);
+        if (!stop_.raised()) {
+            schedule(one);
+        } else {
+            one.state.state = "stopped";
         }
     }
 }
@@ -167,7 +184,7 @@ void supervisor::reap() {
 /// Sleeps until something may have happened.
 void supervisor::wait() {
     std::vector<pollfd> watched{{stop_.fd(), POLLIN, 0}};
-    auto until = clock::now() + 1h;
+    auto until = logs_due_;
     for (const auto& one : children_) {
         if (one.fd >= 0) {
             watched.push_back({one.fd, POLLIN, 0});
@@ -198,14 +215,48 @@ expected<void> supervisor::save_state() {
     return save(state_, cluster_.state);
 }
 
+void supervisor::keep_state() {
+    if (const auto saved = save_state(); !saved) {
+        report_(saved.error().message());  // A full disk is no reason to end the cluster.
+    }
+}
+
+/// Nodes print for as long as they live.
+void supervisor::bound_logs() {
+    if (clock::now() < logs_due_) {
+        return;
+    }
+    logs_due_ = clock::now() + log_interval;
+    std::string trouble;
+    const auto bound = [&](const std::string& path) {
+        const auto moved = bound_log(path, cluster_.supervise.log_bytes);
+        if (!moved) {
+            trouble = moved.error().message();
+        }
+        return moved.value_or(false);
+    };
+    for (auto& one : children_) {
+        if (one.state.state == "starting") {
+            look_for_ready(one);
+        }
+        if (bound(log_file_of(cluster_, one.node->name))) {
+            one.log_from = 0;
+        }
+    }
+    bound(log_file_of(cluster_, supervisor_name));
+    if (trouble != log_trouble_ && !trouble.empty()) {
+        report_(trouble);
+    }
+    log_trouble_ = trouble;
+}
+
 expected<void> supervisor::run() {
     for (auto& one : children_) {
         start(one);
     }
     while (!stop_.raised()) {
-        if (auto saved = save_state(); !saved) {
-            report_(saved.error().message());  // A full disk is no reason to end the cluster.
-        }
+        keep_state();
+        bound_logs();
         wait();
         reap();
         for (auto& one : children_) {
@@ -222,7 +273,8 @@ expected<void> supervisor::run() {
     return save_state();
 }
 
-bool supervisor::await_end(cluster_role role, clock::time_point deadline) {
+bool supervisor::await_end(cluster_role role, timespan limit) {
+    const auto deadline = clock::now() + limit;
     for (;;) {
         reap();
         const bool all = std::none_of(children_.begin(), children_.end(), [&](const auto& one) {
@@ -235,8 +287,9 @@ bool supervisor::await_end(cluster_role role, clock::time_point deadline) {
     }
 }
 
+/// Role after role, each with a time of its own: one that hangs takes nothing from those that end
+/// behind it, the loggers last of all, which have the others' records to write.
 void supervisor::stop_all() {
-    const auto deadline = clock::now() + cluster_.supervise.stop_timeout;
     for (auto& one : children_) {
         if (!one.state.process) {
             one.state.state = "stopped";
@@ -245,19 +298,21 @@ void supervisor::stop_all() {
     for (auto role = all_roles.rbegin(); role != all_roles.rend(); ++role) {
         for (const auto& one : children_) {
             if (one.node->role == *role && one.state.process) {
-                ::kill(one.state.process.pid, SIGTERM);  // Our child, not waited for yet.
+                signal_group(one.state.process, SIGTERM);
             }
         }
-        if (await_end(*role, deadline)) {
+        if (await_end(*role, cluster_.supervise.stop_timeout)) {
             continue;
         }
         for (const auto& one : children_) {
             if (one.node->role == *role && one.state.process) {
                 report_(one.node->name + ": killed, as it did not end in time");
-                ::kill(one.state.process.pid, SIGKILL);
+                signal_group(one.state.process, SIGKILL);
             }
         }
-        await_end(*role, clock::time_point::max());
+        if (!await_end(*role, kill_patience)) {
+            report_(fmt::format("a {} does not even end when it is killed", to_string(*role)));
+        }
     }
 }
 

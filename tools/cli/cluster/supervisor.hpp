@@ -16,9 +16,13 @@
 namespace bzmq::cli {
 
 /// Starts a cluster's nodes as processes and starts those again that end, later and later, until
-/// too many ended in too short a time. One thread, which waits for processes and signals alike.
+/// too many ended in too short a time. A node is its process with all that this started: what one
+/// that ended left behind goes with it. One thread, which waits for processes and signals alike.
 class supervisor {
   public:
+    /// So long what was killed may take to be gone.
+    static constexpr timespan kill_patience = std::chrono::seconds{1};
+
     using reporter = std::function<void(std::string_view)>;
 
     supervisor(const cluster_description& cluster, interrupt& stop, reporter report);
@@ -40,8 +44,10 @@ class supervisor {
     void reap();
     void wait();
     void stop_all();
-    bool await_end(cluster_role role, clock::time_point deadline);
+    bool await_end(cluster_role role, timespan limit);
     expected<void> save_state();
+    void keep_state();
+    void bound_logs();
 
     const cluster_description& cluster_;
     interrupt& stop_;
@@ -49,6 +55,8 @@ class supervisor {
     std::vector<child> children_;
     cluster_state state_;
     bool changed_ = true;
+    clock::time_point logs_due_;
+    std::string log_trouble_;  // What was told of it last.
 };
 
 }  // namespace bzmq::cli

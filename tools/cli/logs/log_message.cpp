@@ -31,42 +31,52 @@ data log_batch::take() {
     return zeek::to_data(std::move(out));
 }
 
-expected<void> log_reader::read(const endpoint_id& origin, std::string_view topic, data value,
-                                const visitor& take) {
+void log_reader::read(const endpoint_id& origin, std::string_view topic, const data& value,
+                      const visitor& take, const rejecter& reject) {
     if (const auto* fields = get_if<table>(&value)) {
-        return read_table(topic, *fields, take);
+        if (const auto done = read_table(topic, *fields, take); !done) {
+            reject(value, done.error());
+        }
+        return;
     }
-    const auto what = zeek::parse(std::move(value));
-    return what ? read(origin, *what, take) : unexpected{what.error()};
+    const auto what = zeek::parse(value);
+    if (what) {
+        read(origin, *what, take, reject);
+    } else {
+        reject(value, what.error());
+    }
 }
 
-expected<void> log_reader::read(const endpoint_id& origin, const zeek::any_message& what,
-                                const visitor& take) {
+void log_reader::read(const endpoint_id& origin, const zeek::any_message& what,
+                      const visitor& take, const rejecter& reject) {
+    if (const auto* several = std::get_if<zeek::batch>(&what.content)) {
+        for (const auto& each : several->messages) {
+            read(origin, each, take, reject);
+        }
+    } else if (const auto done = read_one(origin, what, take); !done) {
+        reject(zeek::to_data(what), done.error());
+    }
+}
+
+expected<void> log_reader::read_one(const endpoint_id& origin, const zeek::any_message& what,
+                                    const visitor& take) {
     if (const auto* begun = std::get_if<zeek::log_create>(&what.content)) {
         return create(origin, *begun);
     }
     if (const auto* record = std::get_if<zeek::log_write>(&what.content)) {
         return write(origin, *record, take);
     }
-    const auto* several = std::get_if<zeek::batch>(&what.content);
-    if (several == nullptr) {
-        return wrong(std::string{"expected log_create, log_write or batch, got "}
-                     + std::string{to_string(what.type())});
-    }
-    for (const auto& each : several->messages) {
-        if (auto done = read(origin, each, take); !done) {
-            return done;
-        }
-    }
-    return {};
+    return wrong(std::string{"expected log_create, log_write or batch, got "}
+                 + std::string{to_string(what.type())});
 }
 
 expected<void> log_reader::create(const endpoint_id& origin, const zeek::log_create& what) {
     auto columns = zeek::log_fields(what);
+    stream_key key{origin, what.stream.name(), what.writer.name()};
     if (!columns) {
+        streams_.erase(key);  // What follows has columns that nobody knows, not those of before.
         return tl::unexpected{columns.error()};
     }
-    stream_key key{origin, what.stream.name(), what.writer.name()};
     if (streams_.size() >= streams_max && !streams_.contains(key)) {
         // Publishers that are gone; those that live tell their columns again.
         streams_.clear();

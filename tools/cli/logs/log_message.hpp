@@ -42,12 +42,16 @@ class log_batch {
 class log_reader {
   public:
     using visitor = std::function<expected<void>(const log_schema&, std::span<const data>)>;
+    /// Gets what is no record, or none that `take` took: the whole message or, of a batch, the part
+    /// that it is, and why.
+    using rejecter = std::function<void(const data&, const error&)>;
 
     /// Calls `take` with each record: those of Zeek's messages, and a table with names as keys, which
-    /// is a record of the log that the last part of the topic names. Fails with `ec::invalid_data`
-    /// and what was expected, or as `take` did; what is in front of the failure has been taken.
-    expected<void> read(const endpoint_id& origin, std::string_view topic, data value,
-                        const visitor& take);
+    /// is a record of the log that the last part of the topic names. What follows in a batch on what
+    /// is rejected (`ec::invalid_data` and what was expected, or as `take` failed) is taken all the
+    /// same.
+    void read(const endpoint_id& origin, std::string_view topic, const data& value,
+              const visitor& take, const rejecter& reject);
 
   private:
     struct stream_key {
@@ -57,8 +61,10 @@ class log_reader {
         auto operator<=>(const stream_key&) const = default;
     };
 
-    expected<void> read(const endpoint_id& origin, const zeek::any_message& what,
-                        const visitor& take);
+    void read(const endpoint_id& origin, const zeek::any_message& what, const visitor& take,
+              const rejecter& reject);
+    expected<void> read_one(const endpoint_id& origin, const zeek::any_message& what,
+                            const visitor& take);
     expected<void> create(const endpoint_id& origin, const zeek::log_create& what);
     expected<void> write(const endpoint_id& origin, const zeek::log_write& what,
                          const visitor& take);

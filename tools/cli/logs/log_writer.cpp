@@ -14,6 +14,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace bzmq::cli {
 namespace {
@@ -55,6 +56,61 @@ std::string rotated_name(const std::string& path, timestamp when) {
             return name;
         }
     }
+}
+
+/// What `rotated_name` gives: NAME.DATE.log, perhaps with a number behind the date.
+bool is_rotated_name(std::string_view name) {
+    constexpr std::string_view suffix = ".log";
+    constexpr std::string_view form = "0000-00-00-00-00-00";
+    if (!name.ends_with(suffix)) {
+        return false;
+    }
+    name.remove_suffix(suffix.size());
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos || dot == 0 || name.size() - dot - 1 < form.size()) {
+        return false;
+    }
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    auto date = name.substr(dot + 1);
+    for (std::size_t i = 0; i < form.size(); ++i) {
+        if (form[i] == '0' ? !is_digit(date[i]) : date[i] != form[i]) {
+            return false;
+        }
+    }
+    date.remove_prefix(form.size());
+    return date.empty()
+           || (date.size() > 1 && date[0] == '-'
+               && std::all_of(date.begin() + 1, date.end(), is_digit));
+}
+
+/// Of a former run that was killed while it packed: half a packed file goes, since its original is
+/// there still, and so does an original that is packed. The rotated files that are left to be packed.
+std::vector<std::string> tidy(const std::string& folder, const log_writer::reporter& report) {
+    std::vector<std::string> out;
+    std::error_code code;
+    std::vector<std::filesystem::path> files;
+    std::filesystem::directory_iterator at{folder, code};
+    for (; !code && at != std::filesystem::directory_iterator{}; at.increment(code)) {
+        files.push_back(at->path());
+    }
+    for (const auto& file : files) {
+        const auto path = file.string();
+        const auto name = file.filename().string();
+        constexpr std::string_view part = ".gz.part";
+        if (name.ends_with(part)
+            && is_rotated_name(std::string_view{name}.substr(0, name.size() - part.size()))) {
+            ::unlink(path.c_str());
+            report(path + ": removed; a former run broke off in it");
+        } else if (is_rotated_name(name)) {
+            if (::access((path + ".gz").c_str(), F_OK) == 0) {
+                ::unlink(path.c_str());
+            } else {
+                out.push_back(path);
+            }
+        }
+    }
+    std::sort(out.begin(), out.end());
+    return out;
 }
 
 /// How many bytes stand behind the last line end, read from the end on.
@@ -109,8 +165,12 @@ expected<std::unique_ptr<log_writer>> log_writer::open(log_writer_options how, r
 
 log_writer::log_writer(log_writer_options how, reporter report, int lock)
     : how_(std::move(how)), report_(std::move(report)), lock_(lock) {
+    auto left = tidy(how_.folder, report_);
     if (how_.gzip) {
         packer_ = std::make_unique<log_packer>(report_);
+        for (auto& path : left) {
+            packer_->add(std::move(path));
+        }
     }
 }
 
@@ -374,6 +434,23 @@ expected<void> log_writer::rotate(timestamp now) {
             if (auto rotated = rotate(one, now); !rotated) {
                 return rotated;
             }
+        }
+    }
+    for (auto at = extras_.begin(); at != extras_.end();) {
+        if (how_.rotate_bytes == 0 || at->second.bytes() < how_.rotate_bytes) {
+            ++at;
+            continue;
+        }
+        if (auto synced = at->second.sync(); !synced) {
+            return synced;
+        }
+        const auto name = rotated_name(at->second.path(), now);
+        if (auto renamed = rename_durably(at->second.path(), name); !renamed) {
+            return renamed;
+        }
+        at = extras_.erase(at);
+        if (packer_) {
+            packer_->add(name);
         }
     }
     // Names come from the network: there may be any number of them, but not so many open files.

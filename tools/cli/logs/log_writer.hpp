@@ -36,7 +36,8 @@ struct log_writer_options {
 /// Rotation and all else that ends a log syncs it to the disk before it gets its new name, so that
 /// a log with a date in its name is whole. A NAME.log that a former run left (it crashed, or was
 /// just ended) is rotated away when its name is needed; a line that it broke off in is cut and told
-/// of. A tab-separated log is rotated also where a record has a field that its header lacks.
+/// of. What it had rotated and not packed yet is packed when this begins. A tab-separated log is
+/// rotated also where a record has a field that its header lacks.
 ///
 /// Whatever fails because of the disk fails with a message that names file and reason, loses
 /// nothing, and may be called again. Not thread-safe.
