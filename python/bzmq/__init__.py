@@ -20,7 +20,8 @@ from .bus import EventBus
 from .certificate import Certificate
 from .configuration import BrokerOptions, Configuration
 from .endpoint import Endpoint
-from .enums import (EC, SC, Backend, DataType, Frontend, OverflowPolicy, PeerFlags, PeerStatus)
+from .enums import (EC, SC, APIFlags, Backend, DataType, Frontend, OverflowPolicy, PeerFlags,
+                    PeerStatus)
 from .errors import Error, ForkError
 from .pool import Pool, PoolMember, node_topic, owner_of, role_topic
 from .publisher import Publisher

@@ -9,128 +9,45 @@
 
 No subscriber has a thread: the event loop watches descriptors. Whatever is awaited may be cancelled; no
 message is lost by that, and an attempt to connect ends. Objects belong to the loop that awaits them.
+
+`publish` never waits: where the policy `block` or a reliable receiver would hold it up it raises QueueFull.
+`await publish_async(...)` waits for room without the loop.
 """
 
 import asyncio
-import datetime
 import functools
-import weakref
 
 from . import _bzmq
+from ._loop import Receiving, Turns, finished, readable
 from .endpoint import _Base, _limits, _living
 from .enums import EC, Backend
-from .errors import Error, KeyExists, make_error
+from .errors import Cancelled, Error, KeyExists, NoSuchKey, ShuttingDown, make_error
+from .publisher import Publisher as _Publisher
 from .requests import all_answers, first_answer, request_topic, serve_async
 from .status import StatusSubscriber as _StatusSubscriber
-from .store import _MISSING, Batch
+from .store import Batch
 from .store import Store as _Store
 from .subscriber import Subscriber as _Subscriber
 from .topic import topic_text
 from .waiting import Deadline
 
-__all__ = ["Batch", "Endpoint", "StatusSubscriber", "Store", "Subscriber", "readable"]
-
-# For each loop, who waits at which descriptor: a loop takes one reader for each.
-_waiting = weakref.WeakKeyDictionary()
+__all__ = ["Batch", "Endpoint", "Publisher", "StatusSubscriber", "Store", "Subscriber", "readable"]
 
 
-async def readable(fd):
-    """Waits until a descriptor is readable."""
-    loop = asyncio.get_running_loop()
-    at = _waiting.setdefault(loop, {})
-    queue = at.get(fd)
-    if queue is None:
-        queue = at[fd] = []
-        loop.add_reader(fd, _wake, loop, at, fd)
-    future = loop.create_future()
-    queue.append(future)
-    try:
-        await future
-    finally:
-        if future in queue:
-            queue.remove(future)
-            if not queue and at.get(fd) is queue:
-                del at[fd]
-                loop.remove_reader(fd)
-
-
-def _wake(loop, at, fd):
-    queue = at.pop(fd)
-    loop.remove_reader(fd)
-    for future in queue[:]:
-        queue.remove(future)
-        if not future.done():
-            future.set_result(None)
-
-
-async def _finished(call):
-    """The result of a call that runs in the background; cancelled, the call is given up."""
-    try:
-        while not call.done():
-            await readable(call.fileno())
-        return call.result()
-    finally:
-        call.cancel()
-
-
-async def _within(timeout, coroutine):
-    """The coroutine's result; None at the timeout."""
-    try:
-        async with asyncio.timeout(Deadline(timeout).left()):
-            return await coroutine
-    except TimeoutError:
-        return None
-
-
-class _Receiving:
-    """Receiving one or several, for all that have `_next_async`."""
-
-    async def get(self, count=None, timeout=None):
-        """As the blocking `get`. Cancelled, it has taken nothing."""
-        if isinstance(count, (float, datetime.timedelta)):
-            count, timeout = None, count
-        if count is None:
-            got = await _within(timeout, self._next_async())
-            if got is None and timeout is None:
-                raise self._why_ended()
-            return got
-        out = []
-        try:
-            async with asyncio.timeout(Deadline(timeout).left()):
-                while len(out) < count and (got := await self._next_async()) is not None:
-                    out.append(got)
-        except TimeoutError:
-            pass
-        except BaseException:
-            self._ahead.extendleft(reversed(out))
-            raise
-        return out
-
-    def _why_ended(self):
-        return make_error(EC.ShuttingDown, "the endpoint has shut down")
-
-    def __iter__(self):
-        raise TypeError("use `async for`")
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        self.reset()
-
-
-class Subscriber(_Receiving, _Subscriber):
+class Subscriber(Receiving, _Subscriber):
     """Receives messages: `async for topic, value in subscriber`."""
 
     def poll(self, max=2**63 - 1):
         """The messages that are there now. Never waits."""
-        out = []
-        while self._ahead and len(out) < max:
-            out.append(self._ahead.popleft())
+        out = self._ahead.take(max)
         return out + self._own.poll(max - len(out))
 
+    def _more(self):
+        # As many at once, so that a slow loop does not hold them all.
+        return self._own.poll(256)
+
     async def wait_ready(self, timeout=10.0):
-        return await _finished(self._own.wait_ready_later(timeout))
+        return await finished(self._own.wait_ready_later(timeout))
 
     def add_topic(self, topic):
         return self._own.add_topic(topic_text(topic))
@@ -142,8 +59,16 @@ class Subscriber(_Receiving, _Subscriber):
         return self.last_error() or make_error(EC.ShuttingDown, "the subscriber has ended")
 
 
-class StatusSubscriber(_Receiving, _StatusSubscriber):
+class StatusSubscriber(Receiving, _StatusSubscriber):
     """Receives `Status` and `Error` objects."""
+
+    def poll(self):
+        """All that are there now."""
+        return self._ahead.take(len(self._ahead)) + self._own.poll()
+
+    def _more(self):
+        got = self._own.next_now()
+        return [] if got is None else [got]
 
 
 class Store(_Store):
@@ -161,7 +86,7 @@ class Store(_Store):
 
     async def _read(self, name, *arguments):
         if self._clone and (self._own.is_master()
-                            or await _finished(self._own.await_sync_later(self._get_delay))):
+                            or await finished(self._own.await_sync_later(self._get_delay))):
             self._clone = False
         if self._pending:
             await asyncio.wait(list(self._pending.values()))
@@ -189,19 +114,20 @@ class Store(_Store):
         if not self._pending:
             loop.remove_reader(self._outcomes.fileno())
 
-    async def get(self, key, default=_MISSING):
+    async def get(self, key, default=None):
         try:
             return await self._read("get", key)
-        except KeyError:
-            if default is _MISSING:
-                raise
+        except NoSuchKey:
             return default
 
     async def get_entry(self, key):
         return await self._read("get_entry", key)
 
-    async def get_index_from_value(self, key, index):
-        return await self._read("get_index_from_value", key, index)
+    async def get_index_from_value(self, key, index, default=None):
+        try:
+            return await self._read("get_index_from_value", key, index)
+        except NoSuchKey:
+            return default
 
     async def exists(self, key):
         return await self._read("exists", key)
@@ -230,10 +156,10 @@ class Store(_Store):
             return False
 
     async def await_idle(self, timeout=15.0):
-        return await _finished(self._own.await_idle_later(timeout))
+        return await finished(self._own.await_idle_later(timeout))
 
     async def await_sync(self, timeout=15.0):
-        return await _finished(self._own.await_sync_later(timeout))
+        return await finished(self._own.await_sync_later(timeout))
 
     __getitem__ = __contains__ = __len__ = None
 
@@ -254,8 +180,63 @@ for _name in ("put", "compare_and_put", "increment", "decrement", "append", "ins
 del _name
 
 
+class Publisher(_Publisher):
+    """Publishes under one topic. `publish`, `publish_batch` and `publish_many` never wait: QueueFull where
+    there is no room. The awaitable ones wait for it without the loop."""
+
+    _longest = 0
+
+    def __init__(self, own, endpoint):
+        super().__init__(own, endpoint)
+        self._turns = endpoint._turns
+
+    async def publish_async(self, value):
+        await self._turns.publish(lambda: self._own.publish(value, 0), lambda: self._later(value))
+
+    async def publish_many_async(self, values):
+        return await self._turns.publish_many(values, lambda some: self._own.publish_many(some, 0),
+                                              self._later)
+
+    def _later(self, value):
+        return self._endpoint.publish_later(self._own.topic, value, self._own.reliable)
+
+
+class _Dial:
+    """One call that connects, and how many tasks wait for it."""
+
+    def __init__(self, call, ours):
+        self.call, self.ours, self.waiting = call, ours, 0
+
+
 class Endpoint(_Base):
     """One node of the overlay, for asyncio. An asynchronous context manager."""
+
+    _longest = 0  # That `publish` waits.
+
+    def __init__(self, configuration=None, **options):
+        super().__init__(configuration, **options)
+        self._turns = Turns()
+        self._dials = {}
+
+    async def publish_async(self, topic, value, reliable=False):
+        """As `publish`, and where there is no room it waits for it. Cancelled while it waits, the message
+        may go all the same, or not."""
+        await self._turns.publish(lambda: self._own.publish(topic, value, reliable, 0),
+                                  lambda: self._own.publish_later(topic, value, reliable))
+
+    async def publish_many_async(self, batch, reliable=False):
+        """As `publish_many`, and where there is no room it waits for it."""
+        return await self._turns.publish_many(
+            batch, lambda some: self._own.publish_many(some, reliable, 0),
+            lambda pair: self._own.publish_later(pair[0], pair[1], reliable))
+
+    async def publish_to_async(self, node, topic, value, reliable=False):
+        """As `publish_to`, and where there is no room it waits for it."""
+        await self._turns.publish(lambda: self._own.publish_to(node, topic, value, reliable, 0),
+                                  lambda: self._own.publish_later(topic, value, reliable, node))
+
+    def make_publisher(self, topic, reliable=False):
+        return Publisher(self._own.make_publisher(topic_text(topic), reliable), self)
 
     async def peer(self, address, port, retry=None, timeout=None):
         """Connects to a peer and keeps the peering up. False where it failed; cancelled, the attempts
@@ -270,34 +251,70 @@ class Endpoint(_Base):
 
     async def peer_url(self, url, server_key="", retry=None, timeout=None, *, overflow=None,
                        queue_bytes=None, queue_messages=None, link_cost=None):
-        """Yields the id of whom it reached, or raises what went wrong."""
+        """Yields the id of whom it reached, or raises what went wrong. Several tasks may dial the same
+        URL: the attempts end with the last that gives up, and never where something else began them."""
+        url = _bzmq.normalise_url(url)
         limits = _limits(overflow, queue_bytes, queue_messages, link_cost)
-        return await _finished(self._own.peer_later(url, server_key, retry, timeout, limits))
+        while True:
+            dial = self._dials.get(url)
+            if joined := dial is not None and not dial.call.done():
+                dial.waiting += 1
+            else:
+                known = any(each.outgoing and each.peer.address == url for each in self._own.peers())
+                dial = self._dials[url] = _Dial(
+                    self._own.peer_later(url, server_key, retry, timeout, limits), not known)
+                dial.waiting = 1
+            try:
+                async with asyncio.timeout(Deadline(timeout).left() if joined else None):
+                    while not dial.call.done():
+                        await readable(dial.call.fileno())
+                return dial.call.result()
+            except TimeoutError as late:
+                if isinstance(late, Error):
+                    if not joined:
+                        raise
+                    continue
+                raise make_error(EC.PeerTimeout, f"no peering with {url} in time") from None
+            except (Cancelled, ShuttingDown):
+                raise
+            except Error:
+                # How long and how often another task wants to try is not for us.
+                if not joined:
+                    raise
+            finally:
+                self._leave(url, dial)
+
+    def _leave(self, url, dial):
+        dial.waiting -= 1
+        if dial.waiting == 0 and (dial.ours or dial.call.done()):
+            if self._dials.get(url) is dial:
+                del self._dials[url]
+            dial.call.cancel()
 
     async def unpeer(self, address, port):
         return await self.unpeer_url(_bzmq.make_url(address, port))
 
     async def unpeer_url(self, url):
-        return await self._elsewhere(self._own.unpeer_url, url)
+        return await finished(self._own.unpeer_later(url))
 
     async def await_peer(self, node, timeout=10.0):
-        return await _finished(self._own.await_peer_later(node, timeout))
+        return await finished(self._own.await_peer_later(node, timeout))
 
     async def await_overlay_change(self, known, timeout=10.0):
-        return await _finished(self._own.await_overlay_change_later(known, timeout))
+        return await finished(self._own.await_overlay_change_later(known, timeout))
 
     async def await_filter_entry(self, topic, timeout=10.0):
-        return await _finished(self._own.await_filter_entry_later(topic_text(topic), timeout))
+        return await finished(self._own.await_filter_entry_later(topic_text(topic), timeout))
 
     async def wait_for_subscriber(self, topic, count=1, timeout=10.0):
-        return await _finished(
+        return await finished(
             self._own.wait_for_subscriber_later(topic_text(topic), count, timeout))
 
     async def promote_store(self, name, node=None, timeout=15.0):
-        return await _finished(self._own.promote_later(name, node, timeout))
+        return await finished(self._own.promote_later(name, node, timeout))
 
     async def ping(self, node, timeout=5.0):
-        return await _finished(self._own.ping_later(node, timeout))
+        return await finished(self._own.ping_later(node, timeout))
 
     def make_subscriber(self, topics, qsize=None, *, queue_bytes=None, overflow=None):
         return self._subscriber(Subscriber, "usual", topics, qsize, queue_bytes, overflow)
@@ -325,11 +342,11 @@ class Endpoint(_Base):
 
     async def request(self, topic, value=None, timeout=10.0, to=None):
         """The first good answer; cancelled, the servers are told."""
-        return first_answer(*await _finished(
+        return first_answer(*await finished(
             self._own.request_later(topic, value, timeout, 1, to or "")))
 
     async def request_all(self, topic, value=None, timeout=10.0, count=0):
-        return all_answers(*await _finished(
+        return all_answers(*await finished(
             self._own.request_later(topic, value, timeout, count, "")))
 
     async def wait_for_server(self, topic, count=1, timeout=10.0):

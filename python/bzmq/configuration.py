@@ -37,6 +37,7 @@ class Configuration(_bzmq.Configuration):
     def __init__(self, options=None, **by_name):
         super().__init__()
         self._plain = False
+        self._max_threads = 0
         if isinstance(options, BrokerOptions):
             if not options.use_real_time:
                 raise ValueError("use_real_time: bzmq has no simulated clock")
@@ -53,9 +54,19 @@ class Configuration(_bzmq.Configuration):
         if name.startswith("openssl_"):
             raise AttributeError(f"{name}: bzmq encrypts with CurveZMQ; set `cert`, and `server_key` or "
                                  "`allow` (docs/configuration.md, \"Keys\")")
+        if name == "max_threads":
+            # Of a scheduler that bzmq does not have: an endpoint has its core's thread and ZeroMQ's.
+            if not isinstance(value, int) or value < 0:
+                raise ValueError("max_threads: expected an int, not below 0")
+            name = "_max_threads"
         if name not in self._fields and not name.startswith("_"):
             raise AttributeError(f"no option {name}; Configuration.help_text() lists them")
         super().__setattr__(name, value)
+
+    @property
+    def max_threads(self):
+        """Accepted for older programs, without effect: an endpoint has two threads."""
+        return self._max_threads
 
     def init(self, arguments=None, file=None):
         """Reads `file` (TOML; or that named by --config-file or BZMQ_CONFIG_FILE), the environment and

@@ -52,6 +52,7 @@ class _Base:
         elif options:
             raise TypeError("options go into the Configuration")
         self._own = _bzmq.Endpoint(configuration._for_endpoint())
+        self._queue_bytes = configuration.publish_queue_bytes
         self._last_error = None
         _living.add(self)
 
@@ -137,29 +138,32 @@ class _Base:
 
     # -- Publishing -----------------------------------------------------------------------------
     # Raises QueueFull, MessageTooBig, InvalidTopic, InvalidData, ShuttingDown; TypeError for what
-    # bzmq has no type for. Waits only under the policy `block`, or for a reliable receiver's window.
+    # bzmq has no type for. Waits only under the policy `block`, or for a reliable receiver's window; not
+    # at all with asyncio, where QueueFull comes at once.
+
+    _longest = None  #: the most that it waits, besides what the options say
 
     def publish(self, topic, value, reliable=False):
         """To all who subscribe to a prefix of the topic."""
-        self._own.publish(topic, value, reliable)
+        self._own.publish(topic, value, reliable, self._longest)
 
     def publish_batch(self, *batch, reliable=False):
         """Pairs of topic and value."""
         if len(batch) == 1 and (isinstance(batch[0], list) or not isinstance(batch[0], tuple)):
             batch = batch[0]
-        return self._own.publish_many(batch, reliable)
+        return self._own.publish_many(batch, reliable, self._longest)
 
     def publish_many(self, batch, reliable=False):
         """Every pair (topic, value) of an iterable, much faster than one by one. Returns how many.
         Where it cannot go on it raises; the exception's `accepted` tells how many were published."""
-        return self._own.publish_many(batch, reliable)
+        return self._own.publish_many(batch, reliable, self._longest)
 
     def publish_to(self, node, topic, value, reliable=False):
         """To one endpoint only, anywhere in the overlay. Raises also NoPathToPeer."""
-        self._own.publish_to(node, topic, value, reliable)
+        self._own.publish_to(node, topic, value, reliable, self._longest)
 
     def make_publisher(self, topic, reliable=False):
-        return Publisher(self._own.make_publisher(topic_text(topic), reliable))
+        return Publisher(self._own.make_publisher(topic_text(topic), reliable), self)
 
     def forward(self, topics):
         """Subscribes to topics without consuming them."""
@@ -217,10 +221,10 @@ class Endpoint(_Base):
     def unpeer(self, address, port):
         """Ends a peering that this endpoint began, after what is queued for it, or the attempts. False
         where there is none."""
-        return self._own.unpeer_url(_bzmq.make_url(address, port))
+        return self.unpeer_url(_bzmq.make_url(address, port))
 
     def unpeer_url(self, url):
-        return self._own.unpeer_url(url)
+        return self._own.unpeer_later(url).wait()
 
     unpeer_nosync = unpeer
 

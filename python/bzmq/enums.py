@@ -2,7 +2,8 @@
 
 import enum
 
-__all__ = ["Backend", "DataType", "EC", "Frontend", "OverflowPolicy", "PeerFlags", "PeerStatus", "SC"]
+__all__ = ["APIFlags", "Backend", "DataType", "EC", "Frontend", "OverflowPolicy", "PeerFlags",
+           "PeerStatus", "SC"]
 
 
 class EC(enum.IntEnum):
@@ -80,6 +81,13 @@ class PeerFlags(enum.IntFlag):
     Remote = 2
     Outbound = 4
     Inbound = 8
+
+
+class APIFlags(enum.IntEnum):
+    """Names that older programs know. Nothing takes them: which calls wait, their names tell."""
+
+    Blocking = 1
+    NonBlocking = 2
 
 
 class Backend(enum.IntEnum):

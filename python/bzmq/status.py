@@ -4,18 +4,29 @@ import dataclasses
 import datetime
 
 from .enums import PeerFlags, PeerStatus, SC
-from .waiting import Waitable, Closing
+from .waiting import Closing, Deadline, Waitable, counted
 
 __all__ = ["EndpointInfo", "NetworkInfo", "PeerInfo", "Status", "StatusSubscriber", "TopologyNode"]
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkInfo:
-    """Where an endpoint can be reached."""
+    """Where an endpoint can be reached. False, and `is_set()` is False, where there is no address."""
 
     address: str
     port: int = 9999
     retry: float = 0
+
+    def is_set(self):
+        return bool(self.address)
+
+    def get(self):
+        """This; ValueError where there is no address. Older programs ask so."""
+        if not self.address:
+            raise ValueError("no address is known")
+        return self
+
+    __bool__ = is_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +43,9 @@ class EndpointInfo:
 
     @property
     def network(self):
-        """Address and port as a `NetworkInfo`; None where there is no address."""
+        """Address and port as a `NetworkInfo`, which is False where there is no address."""
         if not self.address:
-            return None
+            return NetworkInfo("", 0)
         if not self.address.startswith("tcp://"):
             return NetworkInfo(self.address, 0)
         host, _, port = self.address[len("tcp://"):].rpartition(":")
@@ -130,10 +141,9 @@ class StatusSubscriber(Waitable, Closing):
         return got
 
     def _many(self, count, timeout):
-        from .waiting import Deadline
         deadline = Deadline(timeout)
         out = []
-        while len(out) < count:
+        while len(out) < counted(count):
             got = self._own.next(deadline.left())
             if got is None:
                 break
@@ -145,6 +155,7 @@ class StatusSubscriber(Waitable, Closing):
         return self._own.poll()
 
     def available(self):
+        """How many `poll` would return."""
         return self._own.available()
 
     def dropped(self):
@@ -154,6 +165,3 @@ class StatusSubscriber(Waitable, Closing):
     def __iter__(self):
         while (got := self._own.next(None)) is not None:
             yield got
-
-    def _now(self):
-        return self._own.poll()

@@ -7,7 +7,8 @@ import typing
 from . import _bzmq
 from ._types import Count
 from .enums import Backend
-from .waiting import Closing, Deadline, Waitable
+from .errors import KeyExists, NoSuchKey
+from .waiting import Closing, Deadline, Waitable, counted
 
 __all__ = ["Batch", "Entry", "Info", "Outcome", "Store", "StoreEvent", "StoreEvents", "StoreProxy"]
 
@@ -132,8 +133,8 @@ class Batch(_Writes):
 class Store(_Writes):
     """A handle to a master or clone of this endpoint. Thread-safe; may outlive the endpoint.
 
-    Reads are local and raise NoSuchKey, StaleData, TypeClash, ShuttingDown, NoSuchMaster. Writes do
-    not wait: each returns a handle whose `wait()` yields an `Outcome` or raises what went wrong.
+    Reads are local and raise NoSuchKey (not `get`), StaleData, TypeClash, ShuttingDown, NoSuchMaster.
+    Writes do not wait: each returns a handle whose `wait()` yields an `Outcome` or raises what went wrong.
     """
 
     def __init__(self, own):
@@ -150,15 +151,13 @@ class Store(_Writes):
 
     _get_delay = 5.0
 
-    def get(self, key, default=_MISSING):
-        """The value; where there is none, `default`, or NoSuchKey (a KeyError) without one."""
+    def get(self, key, default=None):
+        """The value, or `default` where there is none. `store[key]` raises NoSuchKey (a KeyError)."""
         if self._clone:
             self._ready()
         try:
             return self._own.get(key)
-        except KeyError:
-            if default is _MISSING:
-                raise
+        except NoSuchKey:
             return default
 
     def get_entry(self, key):
@@ -166,10 +165,14 @@ class Store(_Writes):
         self._ready()
         return self._own.get_entry(key)
 
-    def get_index_from_value(self, key, index):
-        """Of a set: whether it has `index`. Of a table: the value under it. Of a vector: the element."""
+    def get_index_from_value(self, key, index, default=None):
+        """Of a set: whether it has `index`. Of a table: the value under it. Of a vector: the element.
+        `default` where there is no such key, index or element."""
         self._ready()
-        return self._own.get_index_from_value(key, index)
+        try:
+            return self._own.get_index_from_value(key, index)
+        except NoSuchKey:
+            return default
 
     def exists(self, key):
         self._ready()
@@ -200,7 +203,8 @@ class Store(_Writes):
         return self._own.prefix(text, max)
 
     def __getitem__(self, key):
-        return self.get(key)
+        self._ready()
+        return self._own.get(key)
 
     def __contains__(self, key):
         return self.exists(key)
@@ -215,7 +219,6 @@ class Store(_Writes):
 
     def put_unique(self, key, value, expiry=None):
         """Waits. True where this call put the value, False where the key was there already."""
-        from .errors import KeyExists
         try:
             self._own.put_unique_nosync(key, value, expiry).wait(None)
             return True
@@ -299,8 +302,6 @@ class StoreEvents(Waitable, Closing):
         while (got := self._own.next(None)) is not None:
             yield got
 
-    _now = poll
-
 
 class Response(typing.NamedTuple):
     """An answer to a proxy's request: one of `answer` and `error`."""
@@ -346,10 +347,10 @@ class StoreProxy(Waitable, Closing):
             return None if got is None else Response(*got)
         deadline = Deadline(timeout)
         out = []
-        while len(out) < count and (got := self._own.receive(deadline.left())) is not None:
+        while len(out) < counted(count) and (got := self._own.receive(deadline.left())) is not None:
             out.append(Response(*got))
         return out
 
-    def _now(self):
-        got = self._own.receive(0)
-        return [] if got is None else [Response(*got)]
+    def _take(self):
+        got = self._own.receive_now()
+        return None if got is None else Response(*got)

@@ -3,12 +3,9 @@
 import datetime
 
 from .topic import topic_text
-from .waiting import Waitable
+from .waiting import Waitable, counted
 
 __all__ = ["SafeSubscriber", "Subscriber"]
-
-# As many messages asyncio takes at once, so that a slow loop does not hold them all.
-_AHEAD = 256
 
 
 class Subscriber(Waitable):
@@ -34,7 +31,7 @@ class Subscriber(Waitable):
             return self._own.next(timeout)
         if isinstance(count, (float, datetime.timedelta)):
             return self._own.next(count)
-        return self._own.get_many(count, timeout)
+        return self._own.get_many(counted(count), timeout)
 
     def poll(self, max=2**63 - 1):
         """The messages that are there now, at most `max`. Never waits."""
@@ -42,7 +39,7 @@ class Subscriber(Waitable):
 
     def available(self):
         """How many messages `poll` would return."""
-        return len(self._ahead) + self._own.available()
+        return self._own.available()
 
     def add_topic(self, topic, block=False):
         """Subscribes to one more prefix; False where it had it already. `block` also waits until every
@@ -94,9 +91,6 @@ class Subscriber(Waitable):
         """All messages until the end."""
         while (got := self._own.next(None)) is not None:
             yield got
-
-    def _now(self):
-        return self._own.poll(_AHEAD)
 
     def _over(self):
         return self._own.ended() and super()._over()

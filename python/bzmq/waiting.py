@@ -1,10 +1,20 @@
 """What waits at a file descriptor, from threads and from asyncio."""
 
-import collections
 import datetime
 import time
 
-__all__ = ["Closing", "Deadline", "Waitable"]
+__all__ = ["Closing", "Deadline", "Waitable", "counted"]
+
+
+def counted(count):
+    """How many to wait for: an int, not below 0."""
+    if not isinstance(count, int):
+        raise TypeError("expected a count (an int) or seconds (a float or a timedelta), not "
+                        f"{type(count).__name__}")
+    if count < 0:
+        raise ValueError(f"cannot wait for {count} of them; seconds are a float or a timedelta, and "
+                         "None waits for ever")
+    return count
 
 
 class Deadline:
@@ -48,7 +58,6 @@ class Waitable:
 
     def __init__(self, own):
         self._own = own
-        self._ahead = collections.deque()
 
     def fd(self):
         return self._own.fileno()
@@ -65,26 +74,20 @@ class Waitable:
         return got
 
     async def _next_async(self):
-        """The next one, or None at the end. Cancelled, it has taken nothing."""
-        from .asyncio import readable
-        while not self._ahead:
-            self._ahead.extend(self._now())
-            if self._ahead:
-                break
+        """The next one, or None at the end. Cancelled, it has taken nothing. One at a time: what has
+        not been yielded yet stays where the other calls and the descriptor find it."""
+        from ._loop import readable
+        while (got := self._take()) is None:
             # Another task may have taken what was there. In this order, what is readable with nothing
             # there has ended.
-            if self._over() and not self._now_into_ahead():
-                return None
-            if not self._ahead:
-                await readable(self._own.fileno())
-        return self._ahead.popleft()
+            if self._over():
+                return self._take()
+            await readable(self._own.fileno())
+        return got
 
-    def _now_into_ahead(self):
-        self._ahead.extend(self._now())
-        return bool(self._ahead)
-
-    def _now(self):
-        raise NotImplementedError
+    def _take(self):
+        """The next one that is there, or None."""
+        return self._own.next_now()
 
     def _over(self):
         """Is it readable? With nothing there it has ended."""

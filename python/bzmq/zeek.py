@@ -129,14 +129,16 @@ class Message:
 
 
 class Event(Message):
-    """`Event(name, *args)` to send; `Event(value)` from what was received (ValueError where that is no
-    event). `metadata`: a dict of `MetadataType` or numbers to values."""
+    """`Event(name, *args)` to send; `Event(value)` from what was received: look at `valid()`, since where
+    that is no event all else raises ValueError. `Message.parse` raises it at once. `metadata`: a dict of
+    `MetadataType` or numbers to values, or pairs."""
 
     _expected = Type.Event
+    _problem = None
 
     def __init__(self, *args, metadata=None):
         if len(args) == 1 and not isinstance(args[0], str):
-            self._take(self._read(args[0]))
+            self._try(lambda: self._read(args[0]))
             return
         if not args or not isinstance(args[0], str):
             raise TypeError("an event needs a name")
@@ -144,7 +146,23 @@ class Event(Message):
         if metadata:
             pairs = metadata.items() if isinstance(metadata, dict) else metadata
             fields += (tuple((Count(key), value) for key, value in pairs),)
-        self._take(fields)
+        self._try(lambda: fields)
+
+    def _try(self, fields):
+        try:
+            self._take(fields())
+        except ValueError as why:
+            self._problem = why
+
+    @property
+    def _fields(self):
+        if self._problem is not None:
+            raise self._problem
+        return self._held
+
+    def _take(self, fields):
+        self._check(fields)
+        self._held = fields
 
     def _check(self, fields):
         self._has(fields, 2, 3)
@@ -169,19 +187,26 @@ class Event(Message):
         return list(self._fields[1])
 
     def metadata(self):
-        """{number: value}; empty where there is none."""
+        """Its pairs of number and value, a list; None where there are none. `dict` makes a dict of it."""
         if len(self._fields) < 3:
-            return {}
-        return {int(key): value for key, value in self._fields[2]}
+            return None
+        return [tuple(each) for each in self._fields[2]]
 
     def ts(self):
         """The network timestamp of its metadata, or None."""
-        return self.metadata().get(MetadataType.NetworkTimestamp)
+        return dict(self.metadata() or ()).get(MetadataType.NetworkTimestamp)
 
     def valid(self):
-        return True
+        """Is it an event? `problem()` tells what it is not."""
+        return self._problem is None
+
+    def problem(self):
+        """The ValueError of what is no event, or None."""
+        return self._problem
 
     def __repr__(self):
+        if self._problem is not None:
+            return f"<{type(self).__name__}, invalid: {self._problem}>"
         arguments = "".join(f", {each!r}" for each in self._fields[1])
         return f"{type(self).__name__}({self._fields[0]!r}{arguments})"
 

@@ -14,7 +14,12 @@
 #include "waiting.hpp"
 #include <pybind11/stl.h>
 
+#include <atomic>
+#include <chrono>
 #include <memory>
+#include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace bzmq::python {
@@ -72,19 +77,51 @@ peering_options how_to_peer(const std::string& server_key, const py::object& ret
     return how;
 }
 
+/// A call of `peer_url` on a thread of its own, which another one may end, whenever it comes.
+class dial {
+  public:
+    dial(std::shared_ptr<endpoint> at, std::string url)
+        : at_(std::move(at)), url_(std::move(url)) {}
+
+    expected<endpoint_id> run(const peering_options& how) {
+        if (state_.exchange(state::begun) == state::given_up) {
+            return fail(ec::cancelled, "given up before it began");
+        }
+        auto reached = at_->peer_url(url_, how);
+        state_ = state::over;
+        return reached;
+    }
+    /// Ends the attempts. Waits for the moment in which the endpoint takes note of them.
+    void give_up() {
+        auto fresh = state::fresh;
+        if (state_.compare_exchange_strong(fresh, state::given_up)) {
+            return;
+        }
+        while (state_ == state::begun && !at_->unpeer_url(url_)) {
+            std::this_thread::sleep_for(std::chrono::microseconds{200});
+        }
+    }
+
+  private:
+    enum class state { fresh, begun, given_up, over };
+    std::shared_ptr<endpoint> at_;
+    std::string url_;
+    std::atomic<state> state_{state::fresh};
+};
+
 std::unique_ptr<background_call> peer_later(held_type& self, const std::string& url,
                                             const std::string& server_key, const py::object& retry,
                                             const py::object& timeout, const py::dict& limits) {
-    auto held = self.shared();
+    auto one = std::make_shared<dial>(self.shared(), url);
     auto how = how_to_peer(server_key, retry, timeout, limits);
     return std::make_unique<background_call>(
-        [held, url, how = std::move(how)](const auto&) -> background_call::finish {
-            auto reached = held->peer_url(url, how);
+        [one, how = std::move(how)](const auto&) -> background_call::finish {
+            auto reached = one->run(how);
             return [reached = std::move(reached)]() -> py::object {
                 return py::str{to_text(value_or_raise(reached))};
             };
         },
-        [held, url] { held->unpeer_url(url); });
+        [one] { one->give_up(); });
 }
 
 void peer_nosync(held_type& self, const std::string& url, const std::string& server_key,
@@ -148,11 +185,14 @@ void bind_peerings(py::class_<held_type>& cls) {
              })
         .def("peer_later", &peer_later)
         .def("peer_nosync", &peer_nosync)
-        .def("unpeer_url",
+        .def("unpeer_later",
              [](held_type& self, const std::string& url) {
-                 auto& to = *self;
-                 const without_gil free;
-                 return to.unpeer_url(url);
+                 return std::make_unique<background_call>(
+                     [held = self.shared(), url](const auto&) -> background_call::finish {
+                         return [known = held->unpeer_url(url)]() -> py::object {
+                             return py::bool_{known};
+                         };
+                     });
              })
         .def("peers",
              [](held_type& self) {
@@ -222,17 +262,35 @@ void publish(held_type& self, const py::object& topic, const py::object& value, 
 }
 
 void publish_to(held_type& self, const std::string& id, const py::object& topic,
-                const py::object& value, bool reliable) {
+                const py::object& value, bool reliable, const py::object& longest) {
     const auto name = to_name(topic);
     const auto to = to_id(id);
     const auto held = to_data(value);
     auto& from = *self;
-    auto problem = ec::none;
-    {
-        const without_gil free;
-        problem = from.publish(to, name, held, mode_of(reliable));
-    }
-    check(problem, "not published");
+    check(publish_interruptibly(
+              to_timespan(longest),
+              [&](auto&) { return from.publish(to, name, held, mode_of(reliable)); }),
+          "not published");
+}
+
+/// For event loops: publishes on a thread, which waits for room. `id`: to one endpoint only.
+std::unique_ptr<background_call> publish_later(held_type& self, const py::object& topic,
+                                               const py::object& value, bool reliable,
+                                               const std::optional<std::string>& id) {
+    return std::make_unique<background_call>([held = self.shared(), name = to_name(topic),
+                                              what = to_data(value), mode = mode_of(reliable),
+                                              to = id ? std::optional{to_id(*id)} : std::nullopt](
+                                                 const auto& given_up) -> background_call::finish {
+        publish_limit limit{signal_slice};
+        auto problem = ec::none;
+        do {
+            problem = to ? held->publish(*to, name, what, mode) : held->publish(name, what, mode);
+        } while (problem == ec::queue_full && limit.ran_out() && !given_up());
+        return [problem]() -> py::object {
+            check(problem, "not published");
+            return py::none();
+        };
+    });
 }
 
 struct outgoing_pair {
@@ -255,11 +313,12 @@ struct outgoing_pair {
     outgoing_value value;
 };
 
-std::size_t publish_many(held_type& self, const py::iterable& batch, bool reliable) {
+std::size_t publish_many(held_type& self, const py::iterable& batch, bool reliable,
+                         const py::object& longest) {
     auto& to = *self;
     std::size_t accepted = 0;
-    const auto problem =
-        publish_stretches<outgoing_pair>(batch, accepted, [&](const outgoing_pair& each) {
+    const auto problem = publish_stretches<outgoing_pair>(
+        batch, accepted, to_timespan(longest), [&](const outgoing_pair& each) {
             return each.value.publish(
                 [&](const auto& held) { return to.publish(each.topic, held, mode_of(reliable)); });
         });
@@ -347,8 +406,12 @@ std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::it
 void bind_messages(py::class_<held_type>& cls) {
     cls.def("publish", &publish, py::arg("topic"), py::arg("value"), py::arg("reliable"),
             py::arg("longest") = py::none())
-        .def("publish_to", &publish_to)
-        .def("publish_many", &publish_many)
+        .def("publish_to", &publish_to, py::arg("node"), py::arg("topic"), py::arg("value"),
+             py::arg("reliable"), py::arg("longest") = py::none())
+        .def("publish_many", &publish_many, py::arg("batch"), py::arg("reliable"),
+             py::arg("longest") = py::none())
+        .def("publish_later", &publish_later, py::arg("topic"), py::arg("value"),
+             py::arg("reliable"), py::arg("node") = py::none())
         .def("request_later", &request_later)
         .def("make_publisher",
              [](held_type& self, const py::object& topic, bool reliable) {

@@ -27,29 +27,33 @@ void bind_publisher(py::module_& module) {
         .def_property_readonly(
             "reliable", [](held_type& self) { return self->mode() == delivery_mode::reliable; })
         .def("publish",
-             [](held_type& self, const py::object& value) {
+             [](held_type& self, const py::object& value, const py::object& longest) {
                  const outgoing_value out{value};
                  auto& to = *self;
                  check(publish_interruptibly(
-                           std::nullopt,
+                           to_timespan(longest),
                            [&](auto&) {
                                return out.publish(
                                    [&to](const auto& held) { return to.publish(held); });
                            }),
                        "not published");
-             })
-        .def("publish_many", [](held_type& self, const py::iterable& values) {
-            auto& to = *self;
-            std::size_t accepted = 0;
-            const auto problem = publish_stretches<outgoing_value>(
-                values, accepted, [&to](const outgoing_value& each) {
-                    return each.publish([&to](const auto& held) { return to.publish(held); });
-                });
-            if (problem != ec::none) {
-                raise_not_all(problem, accepted);
-            }
-            return accepted;
-        });
+             },
+             py::arg("value"), py::arg("longest") = py::none())
+        .def(
+            "publish_many",
+            [](held_type& self, const py::iterable& values, const py::object& longest) {
+                auto& to = *self;
+                std::size_t accepted = 0;
+                const auto problem = publish_stretches<outgoing_value>(
+                    values, accepted, to_timespan(longest), [&to](const outgoing_value& each) {
+                        return each.publish([&to](const auto& held) { return to.publish(held); });
+                    });
+                if (problem != ec::none) {
+                    raise_not_all(problem, accepted);
+                }
+                return accepted;
+            },
+            py::arg("values"), py::arg("longest") = py::none());
 }
 
 }  // namespace bzmq::python

@@ -72,9 +72,10 @@ ec publish_interruptibly(std::optional<timespan> longest, function&& send) {
 }
 
 /// Publishes many: converts a stretch with the GIL, publishes it without, and so on. Returns how
-/// many were taken; stops at the first failure.
+/// many were taken; stops at the first failure. `longest`: the most that it waits for each stretch.
 template <class item, class function>
-ec publish_stretches(const py::iterable& from, std::size_t& accepted, function&& send) {
+ec publish_stretches(const py::iterable& from, std::size_t& accepted,
+                     std::optional<timespan> longest, function&& send) {
     constexpr std::size_t stretch = 512;
     std::vector<item> items;
     items.reserve(stretch);
@@ -90,7 +91,7 @@ ec publish_stretches(const py::iterable& from, std::size_t& accepted, function&&
             break;
         }
         auto next_item = items.begin();
-        problem = publish_interruptibly(std::nullopt, [&](auto& limit) {
+        problem = publish_interruptibly(longest, [&](auto& limit) {
             for (; next_item != items.end(); ++next_item, ++accepted, limit.restart()) {
                 if (const auto failed = send(*next_item); failed != ec::none) {
                     return failed;

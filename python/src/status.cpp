@@ -51,6 +51,11 @@ py::object to_python(const status_variant& what) {
 void bind_status(py::module_& module) {
     py::class_<held_type>(module, "StatusSubscriber")
         .def("next", &next)
+        .def("next_now",
+             [](held_type& self) {
+                 const auto got = self->get(timespan{0});
+                 return got ? to_python(*got) : py::none();
+             })
         .def("poll", &poll)
         .def("available", [](held_type& self) { return self->available(); })
         .def("dropped", [](held_type& self) { return self->dropped(); })

@@ -34,6 +34,11 @@ void bind_events(py::module_& module) {
                                                 [&self] { return self->get(timespan{0}); });
                  return got ? to_python(*got) : py::none();
              })
+        .def("next_now",
+             [](events_type& self) -> py::object {
+                 const auto got = self->get(timespan{0});
+                 return got ? to_python(*got) : py::none();
+             })
         .def("poll",
              [](events_type& self) {
                  py::list all;
@@ -87,6 +92,11 @@ void bind_proxy(py::module_& module) {
              [](proxy_type& self, O timeout) -> py::object {
                  const auto got = wait_for_item(self->fd(), deadline_in(to_timespan(timeout)),
                                                 [&self] { return self->receive(timespan{0}); });
+                 return got ? response_to_python(*got) : py::none();
+             })
+        .def("receive_now",
+             [](proxy_type& self) -> py::object {
+                 const auto got = self->receive(timespan{0});
                  return got ? response_to_python(*got) : py::none();
              })
         .def("fileno", [](proxy_type& self) { return self->fd(); });

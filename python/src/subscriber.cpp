@@ -22,12 +22,13 @@ constexpr auto gather_slice = std::chrono::milliseconds{10};
 }  // namespace
 
 void python_subscriber::take(std::vector<message>& out, std::size_t max) {
+    auto& from = *held_;
     while (!kept_.empty() && out.size() < max) {
         out.push_back(std::move(kept_.front()));
         kept_.pop_front();
     }
+    fd_.set(!kept_.empty());
     if (out.size() < max) {
-        auto& from = *held_;
         const without_gil free;
         from.take(out, max - out.size(), timespan{0});
     }
@@ -79,6 +80,7 @@ std::vector<message> python_subscriber::wait_for(std::size_t count,
         // A signal's exception must not cost messages.
         kept_.insert(kept_.begin(), std::make_move_iterator(out.begin()),
                      std::make_move_iterator(out.end()));
+        fd_.set(!kept_.empty());
         throw;
     }
     return out;
@@ -108,6 +110,12 @@ py::object python_subscriber::next_or_raise() {
     return got;
 }
 
+py::object python_subscriber::next_now() {
+    std::vector<message> out;
+    take(out, 1);
+    return out.empty() ? py::none() : message_maker{how_}.make(out.front());
+}
+
 py::list python_subscriber::poll(std::size_t max) {
     std::vector<message> out;
     take(out, max);
@@ -120,13 +128,14 @@ void bind_subscribers(py::module_& module) {
         .def("next", [](self_type& self,
                         const py::object& timeout) { return self.next(to_timespan(timeout)); })
         .def("next_or_raise", &self_type::next_or_raise)
+        .def("next_now", &self_type::next_now)
         .def("get_many",
              [](self_type& self, std::size_t count, const py::object& timeout) {
                  return self.to_list(self.wait_for(count, to_timespan(timeout)));
              })
         .def("poll", &self_type::poll)
         .def("available", &self_type::available)
-        .def("fileno", [](self_type& self) { return self->fd(); })
+        .def("fileno", &self_type::fd)
         .def("add_topic",
              [](self_type& self, const py::object& topic) {
                  const auto name = to_name(topic);

@@ -28,9 +28,14 @@ class python_subscriber {
     [[nodiscard]] py::object next(std::optional<timespan> timeout);
     /// Raises why it ended.
     [[nodiscard]] py::object next_or_raise();
+    /// None where there is none now.
+    [[nodiscard]] py::object next_now();
     [[nodiscard]] py::list poll(std::size_t max);
     [[nodiscard]] py::list to_list(const std::vector<message>& from) const;
     [[nodiscard]] std::size_t available() { return kept_.size() + held_->available(); }
+
+    /// Readable while messages wait, those included that an interrupted wait left, and at the end.
+    [[nodiscard]] int fd() { return fd_.open(held_->fd(), !kept_.empty()); }
 
     [[nodiscard]] const std::shared_ptr<subscriber>& shared() const { return held_.shared(); }
     subscriber& operator*() const { return *held_; }
@@ -45,6 +50,7 @@ class python_subscriber {
     form how_;
     /// Taken by a wait that a signal's exception ended.
     std::deque<message> kept_;
+    joined_fd fd_;
 };
 
 }  // namespace bzmq::python

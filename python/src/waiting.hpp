@@ -59,6 +59,24 @@ bool wait_in_slices(std::optional<timespan> timeout, function&& step) {
     }
 }
 
+/// A descriptor that is readable while another one is, or while we say so. Level-triggered. Not
+/// thread-safe; -1 where the process has no descriptor left.
+class joined_fd {
+  public:
+    joined_fd() = default;
+    ~joined_fd();
+    joined_fd(const joined_fd&) = delete;
+    joined_fd& operator=(const joined_fd&) = delete;
+
+    /// Made when first asked for; `other` must live as long as this does.
+    int open(int other, bool ready);
+    void set(bool ready) noexcept;
+
+  private:
+    int fd_ = -1;
+    bool ready_ = false;
+};
+
 /// Waits at `fd`, a level-triggered descriptor that is also readable at the end, until `look` finds
 /// something (no null). Null at the deadline and at the end.
 template <class function>

@@ -4,15 +4,16 @@
 
 Each measurement is a pair of processes over loopback TCP without keys. pyzmq sends one message at a time by
 an XPUB with XPUB_NODROP, so that neither loses any; bzmq with the policy `block`. "single" is one call for
-each message at both ends; "batch" is `publish_many` of 1,000 and `get(1000)`. "face" is pyzmq's program with
-`import bzmq.zmq as zmq`. Rounds interleave; medians
-are shown, and the worst and best round's ratio.
+each message at both ends; "batch" is `publish_many` of 1,000 and `get(1000)`. "face" is pyzmq's program with `import bzmq.zmq as zmq`, "back end"
+the same without a change and PYZMQ_BACKEND=bzmq.pyzmq_backend. Rounds interleave; medians are shown, and the
+worst and best round's ratio.
 """
 
 import argparse
 import importlib
 import json
 import multiprocessing
+import os
 import statistics
 import time
 
@@ -107,6 +108,22 @@ def receive_face(pipe, batch):
 
 def send_face(url, size, seconds, batch):
     send_pyzmq(url, size, seconds, batch, "bzmq.zmq")
+
+
+# The same program unchanged, its sockets carried. Both processes are new and import zmq after this.
+
+def _as_back_end():
+    os.environ.update(PYZMQ_BACKEND="bzmq.pyzmq_backend", BZMQ_PYZMQ="all")
+
+
+def receive_back_end(pipe, batch):
+    _as_back_end()
+    receive_pyzmq(pipe, batch)
+
+
+def send_back_end(url, size, seconds, batch):
+    _as_back_end()
+    send_pyzmq(url, size, seconds, batch)
 
 
 def throughput(receive, send, size, seconds, batch):
@@ -208,6 +225,8 @@ def main():
         for size in SIZES:
             for name, receive, send, batch in (("pyzmq", receive_pyzmq, send_pyzmq, False),
                                                ("face single", receive_face, send_face, False),
+                                               ("back end single", receive_back_end, send_back_end,
+                                                False),
                                                ("bzmq single", receive_bzmq, send_bzmq, False),
                                                ("bzmq batch", receive_bzmq, send_bzmq, True)):
                 note(f"{name} {size} B", throughput(receive, send, size, chosen.seconds, batch))

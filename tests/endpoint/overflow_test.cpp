@@ -125,6 +125,51 @@ TEST(overflow, block_holds_a_far_publisher_up_and_loses_nothing) {
     publisher.join();
 }
 
+TEST(overflow, a_limit_ends_the_wait_of_a_unicast) {
+    auto options = named("a");
+    options.publish_queue_bytes = 4096;
+    endpoint a{configuration{options}};
+    auto messages = a.make_subscriber({"/t"}, {10, {}, overflow_policy::block});
+    publish_limit limit{0ms};
+    unsigned accepted = 0;
+    auto problem = ec::none;
+    while ((problem = a.publish(a.node_id(), "/t", data{accepted})) == ec::none) {
+        ASSERT_LT(++accepted, 100'000U);
+    }
+    EXPECT_EQ(problem, ec::queue_full);
+    EXPECT_TRUE(limit.ran_out());
+    limit.set(20ms);
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(a.publish(a.node_id(), "/t", data{accepted}), ec::queue_full);
+    EXPECT_GE(std::chrono::steady_clock::now() - began, 20ms);
+    EXPECT_TRUE(limit.ran_out());
+    EXPECT_EQ(a.publish(endpoint_id{}, "/t", data{accepted}), ec::no_path_to_peer);
+    // What was accepted arrives, and there is room again.
+    EXPECT_EQ(messages.get(accepted, patience).size(), accepted);
+    limit.set(patience);
+    EXPECT_EQ(a.publish(a.node_id(), "/t", data{accepted}), ec::none);
+    EXPECT_FALSE(limit.ran_out());
+    EXPECT_TRUE(messages.get(patience));
+}
+
+TEST(overflow, a_unicasts_limit_leaves_the_endpoints_own_timeout) {
+    auto options = named("a");
+    options.publish_queue_bytes = 4096;
+    options.publish_timeout = 50ms;
+    endpoint a{configuration{options}};
+    auto messages = a.make_subscriber({"/t"}, {10, {}, overflow_policy::block});
+    publish_limit limit{10ms};
+    while (a.publish(a.node_id(), "/t", data{1U}) == ec::none) {
+    }
+    ASSERT_TRUE(limit.ran_out());
+    int attempts = 1;
+    do {
+        EXPECT_EQ(a.publish(a.node_id(), "/t", data{1U}), ec::queue_full);
+        ++attempts;
+    } while (limit.ran_out());
+    EXPECT_GT(attempts, 2);
+}
+
 TEST(overflow, publish_gives_up_after_its_timeout) {
     auto options = named("a");
     options.publish_queue_bytes = 4096;

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import os
 import threading
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ import bzmq
 import bzmq.asyncio
 from bzmq.asyncio import Endpoint
 
-from conftest import PATIENCE, run
+from conftest import PATIENCE, eventually, run
 
 
 async def connect(one, two):
@@ -55,7 +56,7 @@ def test_a_cancelled_get_loses_nothing():
             subscriber = node.make_subscriber("/t")
             task = asyncio.create_task(subscriber.get(5))
             node.publish_many(("/t", i) for i in range(3))
-            while len(subscriber._ahead) or subscriber._own.available() or task.done():
+            while subscriber._own.available() or task.done():
                 await asyncio.sleep(0)
             await asyncio.sleep(0.02)  # lets the task take what is there; correct without it, too
             task.cancel()
@@ -117,6 +118,174 @@ def test_dialling_can_be_cancelled():
     run(main())
 
 
+def test_giving_up_a_dial_leaves_those_of_other_tasks():
+    async def main():
+        async with Endpoint() as one, Endpoint(log_level="off", retry_min=0.01) as two:
+            port = one.listen("127.0.0.1", 0)
+            one.stop_listening(one.listeners()[0])
+            news = two.make_status_subscriber()
+            tasks = [asyncio.create_task(two.peer("127.0.0.1", port)) for _ in range(3)]
+            await news.get()
+            tasks[0].cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await tasks[0]
+            # Nor does another's time, or its only attempt.
+            assert not await two.peer("127.0.0.1", port, timeout=0.05)
+            assert two.last_error() == bzmq.EC.PeerTimeout
+            assert not any(each.done() for each in tasks[1:])
+            assert one.listen("127.0.0.1", port) == port
+            assert await asyncio.gather(*tasks[1:]) == [True, True]
+            # Who wants one attempt only gets it, and the others theirs.
+            one.stop_listening(one.listeners()[0])
+            dead = f"tcp://127.0.0.1:{port}"
+            await two.unpeer_url(dead)
+            with pytest.raises(bzmq.errors.PeerUnavailable):
+                await asyncio.gather(*(two.peer_url(dead, retry=0) for _ in range(3)))
+            once = asyncio.create_task(two.peer_url(dead, retry=0))
+            await asyncio.sleep(0)
+            patient = [asyncio.create_task(two.peer_url(dead)) for _ in range(2)]
+            with pytest.raises(bzmq.errors.PeerUnavailable):
+                await once
+            assert one.listen("127.0.0.1", port) == port
+            assert await asyncio.gather(*patient) == [one.node_id()] * 2
+            # The last one ends the attempts, as one alone does.
+            lonely = [asyncio.create_task(two.peer("127.0.0.1", 1)) for _ in range(2)]
+            await asyncio.sleep(0)
+            for each in lonely:
+                each.cancel()
+            await asyncio.gather(*lonely, return_exceptions=True)
+            while len(two.peers()) > 1:
+                await asyncio.sleep(0.001)
+    run(main())
+
+
+def test_giving_up_a_dial_leaves_a_peering_that_stands():
+    async def main():
+        async with Endpoint() as one, Endpoint() as two:
+            await connect(one, two)
+            port = int(one.listeners()[0].rpartition(":")[2])
+            again = asyncio.create_task(two.peer("127.0.0.1", port))
+            await asyncio.sleep(0)
+            again.cancel()
+            await asyncio.gather(again, return_exceptions=True)
+            subscriber = one.make_subscriber("/t")
+            assert await two.wait_for_subscriber("/t", timeout=PATIENCE)
+            two.publish("/t", 1)
+            assert await subscriber.get() == ("/t", 1)
+            assert await two.peer("127.0.0.1", port, timeout=PATIENCE)
+            # One that began without a task goes on, too.
+            two.peer_nosync("127.0.0.1", 1)
+            again = asyncio.create_task(two.peer("127.0.0.1", 1))
+            await asyncio.sleep(0.01)
+            again.cancel()
+            await asyncio.gather(again, return_exceptions=True)
+            assert len(two.peers()) == 2
+    run(main())
+
+
+def held_up(**options):
+    """An endpoint whose publishers find no room from some message on, and who holds them up: for good,
+    once the first message has come."""
+    node = Endpoint(publish_queue_bytes=4096, log_level="off", **options)
+    return node, node.make_subscriber("/t", 1, overflow="block")
+
+
+def fill(node, subscriber, publish):
+    """Publishes until there is no room any more, once the subscriber is full."""
+    if not subscriber.available():
+        node.publish("/t", "first")
+        eventually(subscriber.available)
+    for _ in range(10_000):
+        try:
+            publish()
+        except bzmq.errors.QueueFull:
+            return
+    raise AssertionError("never full")
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+def test_publish_never_holds_the_loop_up(reliable):
+    async def main():
+        node, subscriber = held_up()
+        async with node:
+            publisher, text = node.make_publisher("/t", reliable), "x" * 500
+            longest = 0
+
+            def timed(call):
+                def publish():
+                    nonlocal longest
+                    began = time.monotonic()
+                    try:
+                        call()
+                    finally:
+                        longest = max(longest, time.monotonic() - began)
+                return publish
+            fill(node, subscriber, timed(lambda: node.publish("/t", text, reliable)))
+            fill(node, subscriber, timed(lambda: publisher.publish(text)))
+            fill(node, subscriber, timed(lambda: node.publish_batch(("/t", text), reliable=reliable)))
+            fill(node, subscriber, timed(lambda: node.publish_to(node.node_id(), "/t", text, reliable)))
+            with pytest.raises(bzmq.errors.QueueFull) as told:
+                node.publish_many((("/t", text) for _ in range(100)), reliable)
+            assert told.value.accepted < 100
+            assert longest < 5  # for ever, with a wait
+    run(main())
+
+
+def test_awaitable_publishing_waits_for_room_without_the_loop():
+    async def main():
+        node, subscriber = held_up()
+        async with node:
+            publisher, text = node.make_publisher("/t"), "x" * 500
+            sent = asyncio.create_task(node.publish_many_async(
+                ("/t", (i, text)) for i in range(500)))
+            ticks = 0
+            while node.metrics()["publish_queue_bytes"] < 3000:
+                ticks += 1
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
+            assert not sent.done()
+            others = [asyncio.create_task(each) for each in (
+                node.publish_async("/t", (500, text)), publisher.publish_async((501, text)),
+                publisher.publish_many_async([(502, text), (503, text)]),
+                node.publish_to_async(node.node_id(), "/t", (504, text)))]
+            found = [each.value[0] for each in await subscriber.get(505)]
+            assert await sent == 500 and await others[2] == 2
+            await asyncio.gather(*others)
+            assert found == list(range(505))
+    run(main())
+
+
+def test_awaitable_publishing_can_be_cancelled_and_raises_what_publish_does():
+    async def main():
+        node, subscriber = held_up()
+        async with node:
+            fill(node, subscriber, lambda: node.publish("/t", "x" * 500))
+            threads = len(os.listdir("/proc/self/task"))
+            for _ in range(20):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.001):
+                        await node.publish_async("/t", "x" * 500)
+            while len(os.listdir("/proc/self/task")) > threads:
+                await asyncio.sleep(0.001)
+            with pytest.raises(bzmq.errors.InvalidTopic):
+                await node.publish_async("", 1)
+            waiting = asyncio.create_task(node.publish_async("/t", "x" * 500))
+            await asyncio.sleep(0.01)
+        with pytest.raises(bzmq.errors.ShuttingDown):
+            await waiting
+        node, subscriber = held_up(publish_timeout=0.05)
+        async with node:
+            with pytest.raises(bzmq.errors.NoPathToPeer):
+                await node.publish_to_async("0f8fad5b-d9cb-469f-a165-70867728950e", "/t", 1)
+            fill(node, subscriber, lambda: node.publish("/t", "x" * 500))
+            with pytest.raises(bzmq.errors.QueueFull):
+                await node.publish_async("/t", "x" * 500)
+            with pytest.raises(bzmq.errors.QueueFull) as told:
+                await node.publish_many_async(("/t", "x" * 500) for _ in range(10))
+            assert told.value.accepted < 10
+    run(main())
+
+
 def test_stores():
     async def main():
         async with Endpoint() as one, Endpoint() as two:
@@ -134,7 +303,7 @@ def test_stores():
             with pytest.raises(bzmq.errors.TypeClash):
                 await clone.push("k", 1)
             with pytest.raises(KeyError):
-                await clone.get("zz")
+                await clone.get_entry("zz")
             write = clone.put("cancelled", 1)
             write.cancel()
             batch = bzmq.Batch()

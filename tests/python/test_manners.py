@@ -42,6 +42,16 @@ def held():
     made = bzmq.Endpoint(log_level="off", publish_queue_bytes=4096, subscriber_overflow="block")
     unread = made.make_subscriber("/t", 1, overflow="block")
     return made
+def full_peer():
+    # A peer whose subscriber never reads, so that its link's queue fills up.
+    global far, near, unread
+    far = bzmq.Endpoint(log_level="off")
+    unread = far.make_subscriber("/t", 1, overflow="block")
+    near = bzmq.Endpoint(log_level="off", peer_overflow="block", publish_queue_bytes=4096,
+                         peer_queue_bytes=65536)
+    near.peer_url(f"tcp://127.0.0.1:{far.listen('127.0.0.1', 0)}")
+    near.wait_for_subscriber("/t", 1, 60)
+    return near
 """
 
 WAITS = {
@@ -58,6 +68,19 @@ WAITS = {
     "publish": "node = held(); begin(lambda: [node.publish('/t', 'x' * 1000) for _ in forever])",
     "publish_many": "node = held(); begin(lambda: node.publish_many(('/t', 'x' * 1000) for _ in forever))",
     "publisher": "p = held().make_publisher('/t'); begin(lambda: [p.publish('x' * 1000) for _ in forever])",
+    "publish_to": "node = full_peer(); begin(lambda: [node.publish_to(far.node_id(), '/t', 'x' * 1000)"
+                  " for _ in forever])",
+    "publish_to_itself": "node = held(); begin(lambda: [node.publish_to(node.node_id(), '/t', 'x')"
+                         " for _ in forever])",
+    "unpeer": """
+node = full_peer()
+def fill():
+    while True:
+        node.publish("/t", "x" * 1000)
+threading.Thread(target=fill, daemon=True).start()
+while node.metrics()["publish_queue_bytes"] < 3000:
+    pass
+begin(lambda: (node.unpeer_url(far.listeners()[0]), time.sleep(60)))""",
     "proxy": "m = node.attach_master('s'); p = m.proxy(); begin(p.receive)",
 }
 

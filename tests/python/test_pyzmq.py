@@ -390,6 +390,33 @@ def test_an_xpub_that_drops_nothing_waits_or_says_again(context):
     assert not reader.is_alive()
 
 
+def test_high_water_marks_bound_all_that_is_on_the_way(context):
+    """At both ends, in the peer's queue, ahead of it and behind it."""
+    pub, sub = context.socket(zmq.XPUB), context.socket(zmq.SUB)
+    pub.setsockopt(zmq.XPUB_NODROP, 1)
+    pub.sndhwm = sub.rcvhwm = 5
+    sub.subscribe("")
+    sub.connect(f"{LOCAL}:{pub.bind_to_random_port(LOCAL)}")
+    known(pub)
+    pub.sndtimeo = 300
+    sent = 0
+    with pytest.raises(zmq.Again):
+        while sent < 100_000:
+            pub.send(b"x" * 1000)
+            sent += 1
+    assert 10 <= sent <= 1000                # libzmq: some 4000, in the kernel's buffers
+
+
+def test_a_message_that_is_too_long_says_so(context):
+    pub, _ = bound(context)
+    long = b"x" * ((64 << 20) + 1024)
+    for parts in ([long], [b"t", long], [b"t", long, b"y"], [b"t", long[1024:], b"y"]):
+        with pytest.raises(zmq.ZMQError) as told:
+            pub.send_multipart(parts)
+        assert told.value.errno == errno.EMSGSIZE
+    pub.send_multipart([b"t", long[2048:]])
+
+
 def test_an_xpub_hears_who_subscribes(context):
     xpub, at = bound(context, zmq.XPUB)
     sub = connected(context, at, topics=(b"a", b"\xff"))

@@ -75,9 +75,9 @@ def test_every_operation(stores, which):
         store.apply(batch).wait()
     store.erase("n").wait()
     with pytest.raises(KeyError) as told:
-        store.get("n")
+        store["n"]
     assert told.value.code() == bzmq.EC.NoSuchKey
-    assert store.get("n", 7) == 7 and store.get("n", None) is None
+    assert store.get("n", 7) == 7 and store.get("n") is None
     store.clear().wait()
     assert store.size() == 0 and bool(store)
     assert store.await_idle(PATIENCE)

@@ -379,28 +379,43 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
     if (!record) {
         return record.error().code();
     }
-    const auto timeout =
-        options_.publish_timeout.count() == 0 ? timespan::max() : options_.publish_timeout;
+    using clock = publish_queue::hold_up::clock;
+    const publish_queue::hold_up held;
+    const auto latest = options_.publish_timeout.count() == 0
+                         ? clock::time_point::max()
+                         : held.began() + options_.publish_timeout;
+    const auto until = std::min(latest, held.until());
+    const auto now = clock::now();
+    const bool at_once = until <= now;
     // What this thread published before is taken at the latest in the turn after the command.
     const auto result = wait(
-        [this, destination, mode, record = *record, next_turn = false]() mutable -> std::optional<error> {
+        [this, destination, mode, record = *record, at_once,
+         next_turn = false]() mutable -> std::optional<error> {
             if (!next_turn) {
                 next_turn = again_ = true;
                 return std::nullopt;
             }
+            const auto full = at_once ? std::optional{error{ec::queue_full}} : std::nullopt;
             const auto& before = lane_of(mode);
             if (before.next < before.taken.size()) {
-                return std::nullopt;
+                return before.held_up ? full : std::nullopt;
             }
             auto done = hub_->publish_to(now_, wall_now(), destination, mode, record);
             if (done == ec::queue_full) {
-                return std::nullopt;
+                return full;
             }
             again_ = true;  // Its frames leave with the next flush.
             return done;
         },
-        timeout);
-    return result == ec::request_timeout ? ec::queue_full : result.code();
+        // Even where there is no time to wait for room the core needs its turns.
+        at_once || until == clock::time_point::max() ? timespan::max() : timespan{until - now});
+    if (result != ec::request_timeout && result != ec::queue_full) {
+        return result.code();
+    }
+    if (held.until() < latest) {
+        held.ran_out();
+    }
+    return ec::queue_full;
 }
 
 void endpoint_core::publish_nosync(const endpoint_id& destination, std::string_view topic,

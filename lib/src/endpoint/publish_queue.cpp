@@ -19,18 +19,26 @@ publish_limit::publish_limit(timespan longest) noexcept
 
 publish_limit::~publish_limit() { limit_of_thread = outer_; }
 
-ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need) {
-    using clock = std::chrono::steady_clock;
+publish_queue::hold_up::hold_up() noexcept : began_(clock::now()) {
     auto* limit = limit_of_thread;
-    const auto now = clock::now();
-    const auto began = limit != nullptr && limit->ran_out_ ? limit->began_ : now;
-    const auto until = limit != nullptr && limit->longest_ < clock::time_point::max() - now
-                           ? now + limit->longest_
-                           : clock::time_point::max();
-    if (limit != nullptr) {
-        limit->began_ = began;
-        limit->ran_out_ = false;
+    if (limit == nullptr) {
+        return;
     }
+    if (limit->longest_ < clock::time_point::max() - began_) {
+        until_ = began_ + limit->longest_;
+    }
+    began_ = limit->began_ = limit->ran_out_ ? limit->began_ : began_;
+    limit->ran_out_ = false;
+}
+
+void publish_queue::hold_up::ran_out() const noexcept {
+    limit_of_thread->ran_out_ = true;
+}
+
+ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t need) {
+    using clock = hold_up::clock;
+    const hold_up held;
+    bool ran_out = false;
     // What is larger than the whole queue goes alone.
     const auto fits = [&] {
         const auto bytes = waiting_bytes();
@@ -44,8 +52,8 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
         const bool patient = settings_.always_wait || held_up_;
         const bool for_ever = patient && settings_.timeout.count() == 0;
         const timespan patience = patient ? settings_.timeout : timespan{core_patience};
-        const auto end = for_ever ? clock::time_point::max() : began + patience;
-        if (end == clock::time_point::max() && end == until) {
+        const auto end = for_ever ? clock::time_point::max() : held.began() + patience;
+        if (end == clock::time_point::max() && end == held.until()) {
             room_.wait(lock);
             continue;
         }
@@ -53,18 +61,19 @@ ec publish_queue::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t 
         if (at >= end) {
             break;
         }
-        if (at >= until) {
-            limit->ran_out_ = true;
+        if (at >= held.until()) {
+            held.ran_out();
+            ran_out = true;
             break;
         }
-        room_.wait_until(lock, std::min(end, until));
+        room_.wait_until(lock, std::min(end, held.until()));
     }
     --waiting_;
     if (closed_) {
         return ec::shutting_down;
     }
     if (!fits()) {
-        if (limit != nullptr && limit->ran_out_) {
+        if (ran_out) {
             return ec::queue_full;  // Whether that is a refusal is the caller's to say.
         }
         refused_.fetch_add(1, std::memory_order_relaxed);

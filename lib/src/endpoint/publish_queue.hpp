@@ -48,6 +48,24 @@ class publish_queue {
     /// Publishers under a policy that drops wait so long for the core, which is never held up.
     static constexpr auto core_patience = std::chrono::milliseconds{200};
 
+    /// A call that publishes and is held up: what its thread's `publish_limit` says.
+    class hold_up {
+      public:
+        using clock = std::chrono::steady_clock;
+        hold_up() noexcept;
+
+        /// Of the first attempt; the endpoint's own limit counts from there.
+        [[nodiscard]] clock::time_point began() const noexcept { return began_; }
+        /// The thread's limit ends this attempt.
+        [[nodiscard]] clock::time_point until() const noexcept { return until_; }
+        /// It did, and there was no room.
+        void ran_out() const noexcept;
+
+      private:
+        clock::time_point began_;
+        clock::time_point until_ = clock::time_point::max();
+    };
+
     publish_queue(settings how, transport::block_pool& pool, transport::socket_hub& core)
         : settings_(how), pool_(pool), core_(core) {}
 

@@ -11,7 +11,7 @@ from zmq.constants import NOBLOCK, POLLIN, POLLOUT, SNDMORE, SocketOption, Socke
 from ..errors import Error, ForkError, QueueFull
 from .attachments import INPROC_PATIENCE, Attachments
 from .errors import Again, ZMQError, as_zmq_error, refuse
-from .messages import decode, encode
+from .messages import MESSAGE_MAX, decode, encode
 from .options import check_set
 from .signal import Signal
 from .subscriptions import Heard, Wanted
@@ -224,6 +224,9 @@ class Carrier(Attachments):
                 if self._nodrop:
                     raise Again() from None  # Else as libzmq's PUB: what does not fit is dropped.
             except Error as problem:
+                # Of a value that is too long, bzmq may also say that it cannot be encoded.
+                if sum(map(len, parts)) > MESSAGE_MAX:
+                    raise ZMQError(errno.EMSGSIZE) from problem
                 raise as_zmq_error(problem) from problem
 
     def _send_patience(self, flags):

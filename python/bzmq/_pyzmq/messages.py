@@ -8,10 +8,11 @@ is cut there, and the value is a vector that begins with the rest of it.
 
 from .. import _bzmq
 
-__all__ = ["HEAD_MAX", "MARKER", "decode", "encode", "topic_of"]
+__all__ = ["HEAD_MAX", "MARKER", "MESSAGE_MAX", "decode", "encode", "topic_of"]
 
 MARKER = b"zmq/"
 HEAD_MAX = 255
+MESSAGE_MAX = 64 << 20  # bytes of a message, an endpoint's longest
 
 _FULL = len(MARKER) + HEAD_MAX
 

@@ -171,6 +171,12 @@ def endpoint_options(socket, was_set, type_name):
     made.update(_heartbeats(value(SocketOption.HEARTBEAT_IVL), value(SocketOption.HEARTBEAT_TIMEOUT)))
     if type_name in _PUBLISHING and was_set.get(SocketOption.XPUB_NODROP):
         made["peer_overflow"] = "block"
+        if "peer_queue_messages" in made:
+            # What is ahead of the peer's queue and behind it is bounded in bytes. Of so many messages of
+            # a KiB libzmq would keep about as much.
+            bytes = made["peer_queue_messages"] << 10
+            made["publish_queue_bytes"] = min(max(bytes, 16 << 10), 16 << 20)
+            made["link_window_bytes"] = min(max(bytes, 64 << 10), 4 << 20)
     return made
 
 
