@@ -16,7 +16,8 @@ class BZMQ_EXPORT worker {
 
     /// Ends the subscription; `on_end` follows on its thread. May be called from a callback.
     void stop();
-    /// Waits until `on_end` has returned. At once where there is no subscription.
+    /// Waits until `on_end` has returned. At once where there is no subscription, and in a callback on
+    /// an endpoint's thread, which waits for nothing.
     void wait();
     /// The same, at most `timeout` long; false where it still runs.
     [[nodiscard]] bool wait_for(timespan timeout);

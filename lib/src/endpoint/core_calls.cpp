@@ -313,6 +313,9 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
     const auto* begin = block->data;
     const auto* end = encode_to(wire::put_record_head(block->data, topic, size, false), value);
     const shared_bytes record{std::move(block), begin, static_cast<std::size_t>(end - begin)};
+    if (core_thread::of(this)) {
+        return publish_at_once(destination, mode, record);
+    }
     const auto timeout =
         options_.publish_timeout.count() == 0 ? timespan::max() : options_.publish_timeout;
     // What this thread published before is taken at the latest in the turn after the command.
@@ -335,6 +338,22 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
         },
         timeout);
     return result == ec::request_timeout ? ec::queue_full : result.code();
+}
+
+/// In a callback on this very thread, for which no turn comes while it waits.
+ec endpoint_core::publish_at_once(const endpoint_id& destination, delivery_mode mode,
+                                  const shared_bytes& record) {
+    if (!hub_) {
+        return ec::shutting_down;
+    }
+    // What the callback published before goes first.
+    take_published(true);
+    while (publish_taken(mode)) {
+    }
+    const auto& before = lane_of(mode);
+    return before.next < before.taken.size()
+               ? ec::queue_full
+               : hub_->publish_to(now_, wall_now(), destination, mode, record);
 }
 
 error endpoint_core::check_room(node::subscriber_id id, const std::vector<std::string>& topics,

@@ -186,6 +186,7 @@ class lmdb_disk final : public store_disk {
     }
     verdict settled(replica::sequence last, const error& problem) override {
         settled_ = std::max(settled_, last);
+        commits_ += problem ? 0 : 1;
         if (problem && !failed_) {
             failed_ = problem;
         }
@@ -201,6 +202,7 @@ class lmdb_disk final : public store_disk {
         return out;
     }
     [[nodiscard]] bool idle() const override { return settled_ >= submitted_; }
+    [[nodiscard]] std::uint64_t commits() const override { return commits_; }
     void close() override {
         if (committer_) {
             committer_->close();
@@ -240,6 +242,7 @@ class lmdb_disk final : public store_disk {
     replica::sequence submitted_;
     replica::sequence settled_;
     error failed_;
+    std::uint64_t commits_ = 0;
     std::vector<orphans> unwritten_;  // a new snapshot is held up until they are
 };
 

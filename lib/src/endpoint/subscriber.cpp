@@ -25,8 +25,8 @@ subscriber& subscriber::operator=(subscriber&& other) noexcept = default;
 std::size_t subscriber::read(std::vector<message>& out, std::size_t max, std::size_t enough,
                              std::chrono::steady_clock::time_point deadline) {
     std::size_t count = 0;
-    if (state_ && core_thread::of(state_->core.get())) {
-        deadline = {};  // The thread that brings what is waited for: a callback takes what is there.
+    if (state_) {
+        deadline = patience(state_->core.get(), deadline);
     }
     while (state_ && !state_->core->in_child()) {
         const auto got =

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/worker_state.hpp"
 
 namespace bzmq {
@@ -112,11 +113,14 @@ void worker::stop() {
 }
 
 void worker::wait() {
-    if (state_) {
+    if (state_ && !core_thread::any()) {
         state_->wait_until(std::chrono::steady_clock::time_point::max());
     }
 }
 
-bool worker::wait_for(timespan timeout) { return !state_ || state_->wait_until(deadline_in(timeout)); }
+bool worker::wait_for(timespan timeout) {
+    return !state_ || state_->finished()
+           || (!core_thread::any() && state_->wait_until(deadline_in(timeout)));
+}
 
 }  // namespace bzmq

@@ -135,7 +135,9 @@ void table::put(item_ptr what) {
     }
     auto& at = part.slots[locate(part, what->key(), hash)];
     bytes_ += what->footprint();
+    expiring_ += what->expires() ? 1 : 0;
     if (!at.free()) {
+        expiring_ -= at.held()->expires() ? 1 : 0;
         bytes_ -= at.held()->footprint();
         item_ptr::drop(at.held());
     } else {
@@ -155,6 +157,7 @@ bool table::erase(std::span<const std::byte> key, std::uint64_t hash) {
         return false;
     }
     bytes_ -= part.slots[hole].held()->footprint();
+    expiring_ -= part.slots[hole].held()->expires() ? 1 : 0;
     item_ptr::drop(part.slots[hole].held());
     --part.used;
     --size_;
@@ -178,12 +181,22 @@ void table::clear() noexcept {
         }
         part = {};
     }
-    size_ = bytes_ = 0;
+    size_ = expiring_ = bytes_ = 0;
+}
+
+std::size_t table::live(timestamp wall) const {
+    if (expiring_ == 0) {
+        return size_;
+    }
+    auto out = size_;
+    for_each([&](const item& each) { out -= each.expired(wall) ? 1 : 0; });
+    return out;
 }
 
 void table::swap(table& other) noexcept {
     partitions_.swap(other.partitions_);
     std::swap(size_, other.size_);
+    std::swap(expiring_, other.expiring_);
     std::swap(bytes_, other.bytes_);
 }
 

@@ -29,6 +29,7 @@ class item {
         return expires_ ? timestamp{timespan{load<std::int64_t>(large_ ? sizes_bytes : 0)}}
                         : no_expiry;
     }
+    [[nodiscard]] bool expires() const noexcept { return expires_; }
     [[nodiscard]] bool expired(timestamp wall) const noexcept {
         return expires_ && expiry() <= wall;
     }
@@ -139,6 +140,8 @@ class table {
     void swap(table& other) noexcept;
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// Items that a reader may see at `wall`: a walk over all where any of them has an expiry.
+    [[nodiscard]] std::size_t live(timestamp wall) const;
     /// Bytes of memory, about.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
@@ -202,6 +205,7 @@ class table {
 
     std::vector<partition> partitions_;
     std::size_t size_ = 0;
+    std::size_t expiring_ = 0;  // of them, those that have an expiry
     std::size_t bytes_ = 0;
 };
 
