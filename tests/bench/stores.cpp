@@ -1,15 +1,19 @@
 // Stores through the public API, each figure beside what it is compared with, in one run: puts at a
-// master, reads beside std::unordered_map, a clone's write beside a bare DEALER/ROUTER round trip, a
-// clone that takes a large store. Medians of interleaved repetitions.
+// master, durable puts of 64 threads that wait beside raw LMDB, reads beside std::unordered_map, a
+// clone's write beside a bare DEALER/ROUTER round trip, a clone that takes a large store. Medians of
+// interleaved repetitions.
+#include <lmdb.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -32,6 +36,9 @@ struct options {
     std::size_t entries = 1'000'000;
     std::size_t value_bytes = 100;
     int repeat = 5;
+    std::size_t writers = 64;
+    double seconds = 2;
+    std::filesystem::path folder = std::filesystem::temp_directory_path();
     bool json = false;
 };
 
@@ -123,6 +130,137 @@ void puts(const options& how, std::vector<result>& out) {
     }
     out.push_back({"puts at a master in memory, one call each", median(single), "/s"});
     out.push_back({"puts at a master in memory, batches of 1,000", median(batched), "/s"});
+}
+
+// -- Durable puts ---------------------------------------------------------------------------------
+
+constexpr std::size_t durable_keys = 100'000;
+
+struct durable_rate {
+    double puts_per_second = 0;
+    double puts_per_commit = 0;
+};
+
+/// Threads that each wait until their put is on disk.
+durable_rate waiting_puts(const options& how, bzmq::store& to, unsigned seed) {
+    const std::string value(how.value_bytes, 'v');
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> puts{0};
+    const auto before = to.info()->commits;
+    std::vector<std::thread> writers;
+    const auto seconds = seconds_of([&] {
+        for (std::size_t i = 0; i < how.writers; ++i) {
+            writers.emplace_back([&, i] {
+                std::mt19937_64 random{seed * 1'000 + i};
+                std::uint64_t count = 0;
+                for (; !stop.load(std::memory_order_relaxed); ++count) {
+                    if (!to.put(key_of(random() % durable_keys), value).wait()) {
+                        die("a durable put failed");
+                    }
+                }
+                puts += count;
+            });
+        }
+        std::this_thread::sleep_for(std::chrono::duration<double>(how.seconds));
+        stop = true;
+        for (auto& each : writers) {
+            each.join();
+        }
+    });
+    const auto count = static_cast<double>(puts);
+    return {count / seconds, count / static_cast<double>(to.info()->commits - before)};
+}
+
+/// One thread that puts so many pairs in each transaction, each of which LMDB syncs.
+class raw_lmdb {
+  public:
+    explicit raw_lmdb(const std::filesystem::path& folder) {
+        std::filesystem::create_directory(folder);
+        must(::mdb_env_create(&env_));
+        must(::mdb_env_set_mapsize(env_, std::size_t{1} << 34));
+        must(::mdb_env_open(env_, folder.c_str(), MDB_NOTLS, 0666));
+        MDB_txn* txn = nullptr;
+        must(::mdb_txn_begin(env_, nullptr, 0, &txn));
+        must(::mdb_dbi_open(txn, nullptr, 0, &tree_));
+        must(::mdb_txn_commit(txn));
+    }
+    ~raw_lmdb() { ::mdb_env_close(env_); }
+    raw_lmdb(const raw_lmdb&) = delete;
+    raw_lmdb& operator=(const raw_lmdb&) = delete;
+
+    double puts_per_second(const options& how, std::size_t batch, unsigned seed) {
+        std::mt19937_64 random{seed};
+        std::string value(how.value_bytes, 'v');
+        std::size_t puts = 0;
+        const auto begin = clock_type::now();
+        double seconds = 0;
+        for (; seconds < how.seconds; puts += batch) {
+            MDB_txn* txn = nullptr;
+            must(::mdb_txn_begin(env_, nullptr, 0, &txn));
+            for (std::size_t i = 0; i < batch; ++i) {
+                auto key = key_of(random() % durable_keys);
+                MDB_val at{key.size(), key.data()};
+                MDB_val what{value.size(), value.data()};
+                must(::mdb_put(txn, tree_, &at, &what, 0));
+            }
+            must(::mdb_txn_commit(txn));
+            seconds = std::chrono::duration<double>(clock_type::now() - begin).count();
+        }
+        return static_cast<double>(puts) / seconds;
+    }
+
+  private:
+    static void must(int code) {
+        if (code != MDB_SUCCESS) {
+            die(::mdb_strerror(code));
+        }
+    }
+    MDB_env* env_ = nullptr;
+    MDB_dbi tree_ = 0;
+};
+
+void durable(const options& how, std::vector<result>& out) {
+    std::string scratch = how.folder / "bzmq-stores-XXXXXX";
+    if (::mkdtemp(scratch.data()) == nullptr) {
+        die("no folder " + scratch);
+    }
+    const std::filesystem::path folder = scratch;
+    std::vector<double> ours;
+    std::vector<double> batches;
+    std::vector<double> raw;
+    std::vector<double> ratios;
+    {
+        auto ep = make_endpoint("master");
+        bzmq::master_options disk;
+        disk.path = (folder / "store").string();
+        auto store = ep.attach_master("s", bzmq::backend::lmdb, disk);
+        if (!store) {
+            die(to_string(store.error()));
+        }
+        raw_lmdb plain{folder / "raw"};
+        // One more than is counted: both begin with empty files.
+        for (int round = 0; round <= how.repeat; ++round) {
+            const auto seed = static_cast<unsigned>(round) + 1;
+            const auto mine = waiting_puts(how, *store, seed);
+            const auto batch =
+                std::max<std::size_t>(1, static_cast<std::size_t>(mine.puts_per_commit + 0.5));
+            const auto theirs = plain.puts_per_second(how, batch, seed);
+            if (round > 0) {
+                ours.push_back(mine.puts_per_second);
+                batches.push_back(mine.puts_per_commit);
+                raw.push_back(theirs);
+                ratios.push_back(mine.puts_per_second / theirs);
+            }
+        }
+    }
+    std::filesystem::remove_all(folder);
+    out.push_back({fmt::format("durable puts of {} threads that wait", how.writers), median(ours),
+                   "/s"});
+    out.push_back({"  puts in a transaction, mean", median(batches), ""});
+    out.push_back({"  raw LMDB with as many in each", median(raw), "/s"});
+    out.push_back({"  beside raw LMDB", median(ratios), "x"});
+    out.push_back({"  the lowest round", *std::min_element(ratios.begin(), ratios.end()), "x"});
+    out.push_back({"  the highest round", *std::max_element(ratios.begin(), ratios.end()), "x"});
 }
 
 // -- Reads ----------------------------------------------------------------------------------------
@@ -323,6 +461,12 @@ int main(int argc, char** argv) {
             how.value_bytes = static_cast<std::size_t>(std::atoll(bytes));
         } else if (const auto* repeat = value("--repeat=")) {
             how.repeat = std::atoi(repeat);
+        } else if (const auto* writers = value("--writers=")) {
+            how.writers = static_cast<std::size_t>(std::atoll(writers));
+        } else if (const auto* seconds = value("--seconds=")) {
+            how.seconds = std::atof(seconds);
+        } else if (const auto* folder = value("--folder=")) {
+            how.folder = folder;
         } else if (const auto* part = value("--only=")) {
             only = part;
         } else if (arg == "--json") {
@@ -330,13 +474,17 @@ int main(int argc, char** argv) {
         } else {
             std::fprintf(stderr,
                          "usage: stores [--entries=N] [--value-bytes=N] [--repeat=N] [--json]\n"
-                         "              [--only=puts|gets|round-trips|sync]\n");
+                         "              [--only=puts|durable|gets|round-trips|sync]\n"
+                         "              [--writers=N] [--seconds=S] [--folder=PATH] (durable)\n");
             return 2;
         }
     }
     std::vector<result> results;
     if (only.empty() || only == "puts") {
         puts(how, results);
+    }
+    if (only.empty() || only == "durable") {
+        durable(how, results);
     }
     if (only.empty() || only == "gets") {
         gets(how, results);

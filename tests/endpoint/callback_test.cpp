@@ -26,6 +26,15 @@ void on_the_endpoints_thread(store& s, const std::function<void()>& run) {
     }
 }
 
+gateway_options between_domains() {
+    const auto of = [](const char* domain) {
+        auto options = named(domain);
+        options.domain = domain;
+        return configuration{std::move(options)};
+    };
+    return {of("d1"), of("d2")};
+}
+
 TEST(callback, what_it_would_wait_for_is_refused) {
     auto ep = make("one");
     auto s = *ep.attach_master("s");
@@ -75,6 +84,78 @@ TEST(callback, takes_what_has_come_and_waits_for_no_more) {
     EXPECT_EQ(get<error>(why), ec::request_timeout);
 }
 
+TEST(callback, takes_the_answers_that_a_proxy_has_and_waits_for_no_more) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    store::proxy proxy{s};
+    std::promise<std::vector<std::size_t>> told;
+    on_the_endpoints_thread(s, [&] {
+        std::vector<std::size_t> got{proxy.receive().has_value(), proxy.receive(1h).has_value(),
+                                     proxy.receive(3).size(), proxy.receive(3, 1h).size()};
+        proxy.increment("n");  // Only this very thread could answer it.
+        got.push_back(proxy.receive().has_value());
+        told.set_value(got);
+    });
+    EXPECT_EQ(told.get_future().get(), (std::vector<std::size_t>{0, 0, 0, 0, 0}));
+    const auto answer = proxy.receive(patience);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->answer, data{count{1}});
+}
+
+TEST(callback, takes_the_events_that_have_come_and_waits_for_no_more) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    auto events = s.events();
+    std::promise<std::vector<bool>> told;
+    on_the_endpoints_thread(s, [&] {
+        bool any = false;
+        while (events.get()) {  // Ends as soon as none is left.
+            any = true;
+        }
+        told.set_value({any, events.get(1h).has_value()});
+    });
+    EXPECT_EQ(told.get_future().get(), (std::vector{true, false}));
+    ASSERT_TRUE(s.put("y", 1).wait());
+    EXPECT_TRUE(events.get(patience));
+}
+
+TEST(callback, waits_for_no_clone_no_standby_and_no_idle_store) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    auto copy = *ep.attach_clone("nowhere");
+    std::promise<std::vector<bool>> told;
+    on_the_endpoints_thread(s, [&] {
+        static_cast<void>(copy.put("x", 1));
+        told.set_value({copy.await_sync(1h), copy.await_idle(1h), copy.promote(1h).has_value(),
+                        copy.get("x").has_value(), copy.put_unique("x", 1).has_value(),
+                        ep.promote_store("nowhere", {}, 1h).has_value()});
+    });
+    EXPECT_EQ(told.get_future().get(), std::vector<bool>(6, false));
+}
+
+TEST(callback, waits_for_no_peer_no_server_and_no_subscription) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    auto sub = ep.make_subscriber({"t/"});
+    auto reads = ep.subscribe({"t/"}, {}, [](const message&) {});
+    auto serves = ep.serve("t", [](const request& what) { return expected<data>{what.value()}; });
+    std::promise<std::vector<bool>> told;
+    on_the_endpoints_thread(s, [&] {
+        const auto nobody = ep.node_id();
+        reads.wait();
+        serves.wait();
+        told.set_value({ep.wait_for_subscriber("u/", 1, 1h), ep.wait_for_server("u", 1, 1h),
+                        reads.wait_for(1h), ep.request("t", 1, 1h).has_value(),
+                        ep.await_filter_entry("u/", 1h),
+                        ep.peer("127.0.0.1", 1, 1s, 1h),
+                        ep.ping(nobody, 1h).has_value() && sub.wait_ready(1h)});
+    });
+    EXPECT_EQ(told.get_future().get(), std::vector<bool>(7, false));
+    reads.stop();
+    reads.wait();
+    serves.stop();
+}
+
 TEST(callback, is_told_at_once_that_there_is_no_room_for_what_it_publishes) {
     configuration cfg;
     cfg.options().publish_queue_bytes = 64 * 1024;
@@ -95,6 +176,41 @@ TEST(callback, is_told_at_once_that_there_is_no_room_for_what_it_publishes) {
     EXPECT_EQ(ep.publish("t/x", 1), ec::none);
 }
 
+TEST(callback, publishes_to_one_endpoint_behind_what_it_published_before) {
+    auto ep = make("one");
+    auto other = make("other");
+    auto sub = other.make_subscriber({"t/"});
+    join(other, ep);
+    ASSERT_TRUE(ep.wait_for_subscriber("t/", 1, patience));
+    auto s = *ep.attach_master("s");
+    std::promise<std::vector<ec>> told;
+    on_the_endpoints_thread(s, [&] {
+        told.set_value({ep.publish("t/a", 1), ep.publish(other.node_id(), "t/b", 2),
+                        ep.publish(ep.node_id(), "t/c", 3)});
+    });
+    EXPECT_EQ(told.get_future().get(), std::vector<ec>(3, ec::none));
+    const auto got = sub.get(2, patience);
+    ASSERT_EQ(got.size(), 2U);
+    EXPECT_EQ(got[0].topic(), "t/a");
+    EXPECT_EQ(got[1].topic(), "t/b");
+}
+
+TEST(callback, may_answer_a_request) {
+    auto ep = make("one");
+    auto other = make("other");
+    auto s = *ep.attach_master("s");
+    auto serves = ep.serve("put", [&](const request& what, responder to) {
+        s.put("x", what.value).then([to](const auto& outcome) {
+            to.finish(data{outcome.has_value()});
+        });
+    });
+    join(other, ep);
+    ASSERT_TRUE(other.wait_for_server("put", 1, patience));
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(other.request("put", i, patience), data{true});
+    }
+}
+
 TEST(callback, may_shut_its_endpoint_down) {
     auto ep = make("one");
     auto s = *ep.attach_master("s");
@@ -109,6 +225,30 @@ TEST(callback, may_destroy_its_endpoint) {
     auto statuses = ep->make_status_subscriber();
     auto s = *ep->attach_master("s");
     on_the_endpoints_thread(s, [&] { ep.reset(); });
+    while (!is<error>(statuses.get())) {  // Until there is nothing more to come.
+    }
+    EXPECT_EQ(s.put("x", 2).wait().error(), ec::shutting_down);
+}
+
+TEST(callback, may_shut_its_gateway_down) {
+    auto both = std::make_unique<gateway>(between_domains());
+    auto s = *both->one().attach_master("s");
+    std::promise<void> done;
+    on_the_endpoints_thread(s, [&] {
+        both->shutdown();
+        done.set_value();
+    });
+    done.get_future().get();
+    both->shutdown();  // Waits for the end of it.
+    EXPECT_TRUE(both->one().is_shutdown());
+    EXPECT_TRUE(both->other().is_shutdown());
+}
+
+TEST(callback, may_destroy_its_gateway) {
+    auto both = std::make_unique<gateway>(between_domains());
+    auto statuses = both->one().make_status_subscriber();
+    auto s = *both->one().attach_master("s");
+    on_the_endpoints_thread(s, [&] { both.reset(); });
     while (!is<error>(statuses.get())) {  // Until there is nothing more to come.
     }
     EXPECT_EQ(s.put("x", 2).wait().error(), ec::shutting_down);

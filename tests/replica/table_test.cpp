@@ -62,6 +62,31 @@ TEST(item, keeps_what_it_is_made_of_whatever_the_sizes) {
     }
 }
 
+TEST(table, counts_those_that_have_not_expired) {
+    const auto put = [](table& to, const char* key, timestamp expiry) {
+        to.put(item_ptr::make(raw(key), raw("v"), expiry, 1));
+    };
+    table ours;
+    put(ours, "a", no_expiry);
+    put(ours, "b", timestamp{5s});
+    put(ours, "c", timestamp{9s});
+    EXPECT_EQ(ours.live(timestamp{4s}), 3U);
+    EXPECT_EQ(ours.live(timestamp{5s}), 2U);
+    EXPECT_EQ(ours.live(timestamp{9s}), 1U);
+    put(ours, "b", timestamp{20s});
+    EXPECT_EQ(ours.live(timestamp{9s}), 2U);
+    put(ours, "b", no_expiry);
+    EXPECT_TRUE(ours.erase(raw("c"), table::hash_of(raw("c"))));
+    EXPECT_EQ(ours.live(timestamp{99s}), 2U);
+    put(ours, "c", timestamp{9s});
+    table other;
+    other.swap(ours);
+    EXPECT_EQ(ours.live(timestamp{99s}), 0U);
+    EXPECT_EQ(other.live(timestamp{99s}), 2U);
+    other.clear();
+    EXPECT_EQ(other.live(timestamp{99s}), 0U);
+}
+
 TEST(table, has_what_a_map_would_have) {
     prng random{1};
     table ours;

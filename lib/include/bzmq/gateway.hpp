@@ -54,12 +54,13 @@ class BZMQ_EXPORT gateway {
     /// Is this the gateway that works, rather than one that stands by?
     [[nodiscard]] bool active() const noexcept;
 
-    /// Stops passing messages, then shuts both endpoints down.
+    /// Stops passing messages, then shuts both endpoints down. In a callback on the thread of one of
+    /// them the end follows the callback; the gateway may be destroyed there, too.
     void shutdown();
 
   private:
     class impl;
-    std::unique_ptr<impl> impl_;
+    std::shared_ptr<impl> impl_;
 };
 
 }  // namespace bzmq

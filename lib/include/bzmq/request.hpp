@@ -120,10 +120,11 @@ class BZMQ_EXPORT service {
     /// As `stop`.
     ~service();
 
-    /// No handler is called after the return, except from within a handler. Requests that have come
-    /// and wait for their turn are told `cancelled`. Answers may still end.
+    /// No handler is called after the return, except from within a handler or a callback on an
+    /// endpoint's thread, which waits for nothing. Requests that have come and wait for their turn are
+    /// told `cancelled`. Answers may still end.
     void stop();
-    /// Waits until it has ended: by `stop`, or with its endpoint.
+    /// Waits until it has ended: by `stop`, or with its endpoint. Not in such a callback.
     void wait();
     /// Why it never began or has ended; none while it serves.
     [[nodiscard]] error last_error() const;

@@ -76,7 +76,8 @@ struct clone_options {
     timespan stale_interval = std::chrono::minutes{5};
     /// So long writes wait for a master that is away; then they fail with `ec::request_timeout`.
     timespan mutation_buffer_interval = std::chrono::minutes{2};
-    std::size_t mutation_buffer_bytes = std::size_t{64} << 20;  ///< of writes that wait
+    /// Of writes that wait; then `ec::queue_full`. One that is larger gets `ec::message_too_big`.
+    std::size_t mutation_buffer_bytes = std::size_t{64} << 20;
     /// So long a read waits for a clone that has no state yet; then it says `ec::stale_data`.
     timespan get_delay = std::chrono::seconds{5};
     /// Take over the state of a durable master that holds another store than the one copied so far.
@@ -113,10 +114,11 @@ class BZMQ_EXPORT store_write {
 
     /// Waits for the outcome, at most `timeout` long. At a clone, what was written can be read there
     /// then. Errors: `type_clash`, `no_such_key`, `invalid_data`, `key_exists`, `revision_mismatch`,
-    /// `message_too_big`, `backend_failure` (the disk; nothing was written), `queue_full` (of a
-    /// clone, whose master is away), `request_timeout` (of this wait, or the clone could not reach
-    /// its master in time, or the store ended meanwhile: it may have been written all the same),
-    /// `shutting_down`, `no_such_master`, `master_exists` (nothing was written).
+    /// `message_too_big` (at a clone also what exceeds its `mutation_buffer_bytes`), `backend_failure`
+    /// (the disk; nothing was written), `queue_full` (of a clone with that many bytes on their way),
+    /// `request_timeout` (of this wait, or the clone could not reach its master in time, or the store
+    /// ended meanwhile: it may have been written all the same), `shutting_down`, `no_such_master`,
+    /// `master_exists` (nothing was written).
     [[nodiscard]] expected<write_outcome> wait(timespan timeout = timespan::max()) const;
     [[nodiscard]] bool done() const;
     /// Calls back once with the outcome: at once where it is there, else on the endpoint's thread,
@@ -195,7 +197,8 @@ class BZMQ_EXPORT store_event_subscriber {
     store_event_subscriber(store_event_subscriber&&) noexcept;
     store_event_subscriber& operator=(store_event_subscriber&&) noexcept;
 
-    /// Nothing where none came in time, or the store has ended.
+    /// Nothing where none came in time, or the store has ended; in a callback on its endpoint's thread
+    /// where none is there.
     [[nodiscard]] std::optional<store_event> get(timespan timeout = timespan::max());
     [[nodiscard]] std::vector<store_event> poll();
     [[nodiscard]] std::size_t available() const;
@@ -217,11 +220,14 @@ struct store_info {
     bool master = false;
     bool standby = false;              ///< a clone that may become master
     bzmq::backend backend = backend::memory;
-    std::size_t entries = 0;
+    std::size_t entries = 0;           ///< as `store::size`
     std::size_t bytes = 0;             ///< in memory, about
     std::uint64_t revision = 0;        ///< of the newest write that can be read
     std::uint64_t epoch = 0;           ///< rises with each start of a master of the same store
     std::uint64_t hash = 0;            ///< over all writes: equal on copies with equal revisions
+    /// On disk: transactions that have brought writes there since it was attached. Writes that were
+    /// waited for at the same time share them.
+    std::uint64_t commits = 0;
     endpoint_id master_at;             ///< nil: nobody known
     bool synced = false;               ///< a clone: has all of a state
     bool stale = false;
@@ -268,11 +274,12 @@ class BZMQ_EXPORT store {
     [[nodiscard]] expected<data> exists(const data& key) const;
     /// All keys, as a set.
     [[nodiscard]] expected<data> keys() const;
+    /// The entries that can be read. O(1); O(entries of the store) where any of them has an expiry.
     [[nodiscard]] expected<std::size_t> size() const;
     /// All of it at one moment.
     [[nodiscard]] expected<std::map<data, data>> snapshot() const;
     /// The entries with `from` <= key < `to` (unset: no bound), in the order of their keys, at most
-    /// `max`, at one moment. O(entries of the store).
+    /// `max`, at one moment. Time O(entries of the store), memory O(`max`).
     [[nodiscard]] expected<std::vector<std::pair<data, store_entry>>> range(
         const std::optional<data>& from, const std::optional<data>& to,
         std::size_t max = std::size_t(-1)) const;
@@ -378,7 +385,8 @@ class BZMQ_EXPORT store::proxy {
                          std::optional<timespan> expiry = {});
     request_id put(const data& key, const data& value, std::optional<timespan> expiry = {});
 
-    /// Waits for the next answer. Answers may come in another order than the requests.
+    /// Waits for the next answer. Answers may come in another order than the requests. A callback on
+    /// the store's endpoint's thread gets what is there.
     [[nodiscard]] std::optional<response> receive(timespan timeout = timespan::max());
     /// Waits for `count` answers.
     [[nodiscard]] std::vector<response> receive(std::size_t count,

@@ -28,8 +28,9 @@ struct table_options {
     std::optional<timespan> read_expire = {};
 };
 
-/// Calls back for each event of a store, on a thread of its own. Not from within its callback may it
-/// be destroyed.
+/// Calls back for each event of a store, on a thread of its own, for whose end the destructor waits:
+/// it may be destroyed neither from within its callback nor from one on the endpoint's thread
+/// (`store_write::then`).
 class BZMQ_EXPORT store_watch {
   public:
     /// At most `waiting_max` events wait for the callback; of more the oldest are given up.

@@ -238,6 +238,8 @@ class endpoint_core final : public transport::events,
     void run_commands(bool alive);
     void take_published(bool all);
     bool publish_taken(delivery_mode mode);
+    ec publish_at_once(const endpoint_id& destination, delivery_mode mode,
+                       const shared_bytes& record);
     void run_pending();
     /// True where there is more for them.
     bool run_direct_workers();

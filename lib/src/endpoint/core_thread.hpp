@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 #include "bzmq/error.hpp"
 
 namespace bzmq {
@@ -25,6 +27,13 @@ class core_thread {
 
     const void* outer_;
 };
+
+/// Until when whoever asks may wait for what the thread of `core` brings. A callback on that thread
+/// takes what is there.
+inline std::chrono::steady_clock::time_point patience(
+    const void* core, std::chrono::steady_clock::time_point deadline) noexcept {
+    return core_thread::of(core) ? std::chrono::steady_clock::time_point{} : deadline;
+}
 
 /// What a wait there says.
 inline error cannot_wait() {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "endpoint/core.hpp"
+#include "endpoint/core_thread.hpp"
 #include "overlay/filter.hpp"
 
 namespace bzmq {
@@ -46,12 +47,36 @@ gateway_options& with_two_domains(gateway_options& options) {
 
 }  // namespace
 
-class gateway::impl {
+/// Its threads keep it: where a callback lets go of the gateway, they outlive the handle.
+class gateway::impl : public std::enable_shared_from_this<impl> {
   public:
     explicit impl(gateway_options options)
         : impl(endpoint{std::move(with_two_domains(options).one)}, options) {}
 
-    ~impl() { shutdown(); }
+    void start() {
+        try {
+            for (const std::size_t from : {0u, 1u}) {
+                const auto self = shared_from_this();
+                sides_[from].pump = std::thread{[self, from] { self->pump(from); }};
+                sides_[from].watch = std::thread{[self, from] { self->watch(from); }};
+            }
+        } catch (const std::exception& problem) {
+            shutdown();
+            throw endpoint_error{error{ec::unspecified, problem.what()}};
+        }
+    }
+
+    /// Nobody asks it for anything any more.
+    void let_go() noexcept {
+        shutdown();
+        for (auto& each : sides_) {
+            for (auto* thread : {&each.pump, &each.watch}) {
+                if (thread->joinable()) {
+                    thread->detach();
+                }
+            }
+        }
+    }
 
     void shutdown() {
         stopping_ = true;
@@ -62,6 +87,9 @@ class gateway::impl {
         }
         for (auto& each : sides_) {
             each.ep.shutdown();
+        }
+        if (core_thread::of(&sides_[0].core()) || core_thread::of(&sides_[1].core())) {
+            return;  // A callback: its endpoint, and so the threads, end only after it.
         }
         for (auto& each : sides_) {
             if (each.pump.joinable()) {
@@ -89,12 +117,7 @@ class gateway::impl {
             for (auto& from : sides_) {
                 std::tie(from.bridge, from.queue) = from.core().subscribe({}, lossless);
             }
-            for (const std::size_t from : {0u, 1u}) {
-                sides_[from].pump = std::thread{[this, from] { pump(from); }};
-                sides_[from].watch = std::thread{[this, from] { watch(from); }};
-            }
         } catch (const std::exception& problem) {
-            shutdown();  // No destructor runs for what was not made; its threads must not outlive it.
             throw endpoint_error{error{ec::unspecified, problem.what()}};
         }
     }
@@ -199,8 +222,10 @@ class gateway::impl {
     std::mutex settling_;
 };
 
-gateway::gateway(gateway_options options) : impl_(std::make_unique<impl>(std::move(options))) {}
-gateway::~gateway() = default;
+gateway::gateway(gateway_options options) : impl_(std::make_shared<impl>(std::move(options))) {
+    impl_->start();
+}
+gateway::~gateway() { impl_->let_go(); }
 endpoint& gateway::one() noexcept { return impl_->at(0); }
 endpoint& gateway::other() noexcept { return impl_->at(1); }
 endpoint_id gateway::node_id() const noexcept { return impl_->at(0).node_id(); }

@@ -218,6 +218,7 @@ class lmdb_disk final : public store_disk {
     }
     verdict settled(replica::sequence last, const error& problem) override {
         settled_ = std::max(settled_, last);
+        commits_ += problem ? 0 : 1;
         if (problem && !failed_) {
             failed_ = problem;
         }
@@ -233,6 +234,7 @@ class lmdb_disk final : public store_disk {
         return out;
     }
     [[nodiscard]] bool idle() const override { return settled_ >= submitted_; }
+    [[nodiscard]] std::uint64_t commits() const override { return commits_; }
     void close() override {
         if (committer_) {
             committer_->close();
@@ -291,6 +293,7 @@ class lmdb_disk final : public store_disk {
     replica::sequence submitted_;
     replica::sequence settled_;
     error failed_;
+    std::uint64_t commits_ = 0;
     std::deque<replica::orphan_set> unwritten_;  // the committer's; a snapshot is held up until it is
 };
 

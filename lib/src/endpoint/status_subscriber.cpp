@@ -12,12 +12,6 @@ namespace bzmq {
 namespace {
 
 constexpr auto for_ever = status_queue::clock::time_point::max();
-/// A callback on the thread that brings what is waited for takes what is there.
-status_queue::clock::time_point patience(const endpoint_core& core,
-                                         status_queue::clock::time_point deadline) {
-    return core_thread::of(&core) ? status_queue::clock::time_point{} : deadline;
-}
-
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
@@ -42,11 +36,13 @@ std::optional<status_variant> status_subscriber::get(timespan timeout) {
 }
 
 std::vector<status_variant> status_subscriber::get(std::size_t count) {
-    return usable() ? state_->queue->take(count, count, patience(*state_->core, for_ever)) : std::vector<status_variant>{};
+    return usable() ? state_->queue->take(count, count, patience(state_->core.get(), for_ever))
+                    : std::vector<status_variant>{};
 }
 
 std::vector<status_variant> status_subscriber::get(std::size_t count, timespan timeout) {
-    return usable() ? state_->queue->take(count, count, patience(*state_->core, deadline_in(timeout)))
+    return usable() ? state_->queue->take(count, count,
+                                          patience(state_->core.get(), deadline_in(timeout)))
                     : std::vector<status_variant>{};
 }
 

@@ -1,6 +1,7 @@
 #include "bzmq/store.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
@@ -9,6 +10,8 @@
 
 namespace bzmq {
 namespace {
+
+constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 /// The ordered form of `key`, until the next call on this thread.
 std::span<const std::byte> encoded_key(const data& key) {
@@ -43,18 +46,10 @@ unexpected no_such_key(const data& key) {
     return fail(ec::no_such_key, "no entry " + to_string(key));
 }
 
-/// All live items, at one moment.
-template <class F>
-std::vector<replica::item_ptr> collect(store_state& state, F&& wanted) {
-    return state.read([&](const replica::table& values, timestamp now) {
-        std::vector<replica::item_ptr> out;
-        values.for_each([&](const replica::item& each) {
-            if (!each.expired(now) && wanted(each)) {
-                out.push_back(replica::item_ptr::share(&each));
-            }
-        });
-        return out;
-    });
+/// Those that have not expired, swept or not.
+std::size_t live_entries(store_state& state) {
+    return state.read(
+        [](const replica::table& values, timestamp now) { return values.live(now); });
 }
 
 bool before(std::span<const std::byte> a, std::span<const std::byte> b) {
@@ -63,13 +58,44 @@ bool before(std::span<const std::byte> a, std::span<const std::byte> b) {
     return order != 0 ? order < 0 : a.size() < b.size();
 }
 
-expected<std::vector<std::pair<data, store_entry>>> in_order(std::vector<replica::item_ptr> items,
-                                                             std::size_t max) {
-    std::sort(items.begin(), items.end(),
-              [](const auto& a, const auto& b) { return before(a->key(), b->key()); });
-    if (items.size() > max) {
-        items.resize(max);
+bool key_order(const replica::item_ptr& a, const replica::item_ptr& b) {
+    return before(a->key(), b->key());
+}
+
+/// The live items that `wanted` takes, at one moment: the first `max` of them by their keys, in any
+/// order. Never holds more.
+template <class F>
+std::vector<replica::item_ptr> collect(store_state& state, std::size_t max, F&& wanted) {
+    std::vector<replica::item_ptr> out;
+    if (max == 0) {
+        return out;
     }
+    bool heap = false;
+    state.read([&](const replica::table& values, timestamp now) {
+        values.for_each([&](const replica::item& each) {
+            if (each.expired(now) || !wanted(each)) {
+                return;
+            }
+            if (out.size() < max) {
+                out.push_back(replica::item_ptr::share(&each));
+                return;
+            }
+            if (!std::exchange(heap, true)) {  // The greatest of them in front.
+                std::make_heap(out.begin(), out.end(), key_order);
+            }
+            if (before(each.key(), out.front()->key())) {
+                std::pop_heap(out.begin(), out.end(), key_order);
+                out.back() = replica::item_ptr::share(&each);
+                std::push_heap(out.begin(), out.end(), key_order);
+            }
+        });
+        return 0;
+    });
+    return out;
+}
+
+expected<std::vector<std::pair<data, store_entry>>> in_order(std::vector<replica::item_ptr> items) {
+    std::sort(items.begin(), items.end(), key_order);
     std::vector<std::pair<data, store_entry>> out;
     out.reserve(items.size());
     for (const auto& each : items) {
@@ -99,7 +125,12 @@ expected<store_info> store::info() const {
     if (!state_) {
         return tl::unexpected{no_store()};
     }
-    return state_->core().store_info_of(state_->id());
+    auto out = state_->core().store_info_of(state_->id());
+    if (out && out->entries > 0) {
+        // Here, since it may take a walk over all: the core has others to serve.
+        out->entries = live_entries(*state_);
+    }
+    return out;
 }
 
 expected<data> store::get(const data& key) const {
@@ -164,7 +195,7 @@ expected<data> store::keys() const {
         return tl::unexpected{std::move(problem)};
     }
     set out;
-    for (const auto& each : collect(*state_, [](const auto&) { return true; })) {
+    for (const auto& each : collect(*state_, all, [](const auto&) { return true; })) {
         auto key = decode_ordered(each->key());
         if (!key) {
             return tl::unexpected{std::move(key.error())};
@@ -178,7 +209,7 @@ expected<std::size_t> store::size() const {
     if (auto problem = state_ ? state_->prepare_read() : no_store()) {
         return tl::unexpected{std::move(problem)};
     }
-    return state_->read([](const replica::table& values, timestamp) { return values.size(); });
+    return live_entries(*state_);
 }
 
 expected<std::map<data, data>> store::snapshot() const {
@@ -202,12 +233,9 @@ expected<std::vector<std::pair<data, store_entry>>> store::range(const std::opti
     if ((from && !encode_ordered(*from, low)) || (to && !encode_ordered(*to, high))) {
         return fail(ec::invalid_data, "no key can be as large as this bound");
     }
-    return in_order(collect(*state_,
-                            [&](const replica::item& each) {
-                                return !before(each.key(), low)
-                                       && (!to || before(each.key(), high));
-                            }),
-                    max);
+    return in_order(collect(*state_, max, [&](const replica::item& each) {
+        return !before(each.key(), low) && (!to || before(each.key(), high));
+    }));
 }
 
 expected<std::vector<std::pair<data, store_entry>>> store::prefix(std::string_view text,
@@ -219,13 +247,11 @@ expected<std::vector<std::pair<data, store_entry>>> store::prefix(std::string_vi
     if (!encode_ordered_prefix(text, begin)) {
         return fail(ec::invalid_data, "no key can be as large as this prefix");
     }
-    return in_order(collect(*state_,
-                            [&](const replica::item& each) {
-                                const auto key = each.key();
-                                return key.size() >= begin.size()
-                                       && std::memcmp(key.data(), begin.data(), begin.size()) == 0;
-                            }),
-                    max);
+    return in_order(collect(*state_, max, [&](const replica::item& each) {
+        const auto key = each.key();
+        return key.size() >= begin.size()
+               && std::memcmp(key.data(), begin.data(), begin.size()) == 0;
+    }));
 }
 
 // -- Waiting, and more ----------------------------------------------------------------------------

@@ -45,6 +45,8 @@ class store_disk {
     /// The same for each outcome about a snapshot.
     virtual void snapshot_settled(const error& problem) = 0;
     [[nodiscard]] virtual bool idle() const = 0;
+    /// Outcomes about entries so far that were good ones.
+    [[nodiscard]] virtual std::uint64_t commits() const { return 0; }
     /// Writes what waits and ends.
     virtual void close() = 0;
     /// Keeps what a new master does not have where an operator finds it: an outcome tells. No

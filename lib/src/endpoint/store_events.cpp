@@ -5,6 +5,8 @@
 
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
+#include "endpoint/core.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/store_state.hpp"
 
 namespace bzmq {
@@ -78,7 +80,11 @@ store_event_subscriber::~store_event_subscriber() {
 }
 
 std::optional<store_event> store_event_subscriber::get(timespan timeout) {
-    const auto one = queue_->take(1, 1, deadline_in(timeout));
+    auto deadline = deadline_in(timeout);
+    if (state_) {
+        deadline = patience(&state_->core(), deadline);
+    }
+    const auto one = queue_->take(1, 1, deadline);
     return one.empty() ? std::nullopt
                        : std::optional{public_view(state_->name(), one.front())};
 }

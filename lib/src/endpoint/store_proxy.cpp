@@ -2,6 +2,7 @@
 
 #include "bzmq/store.hpp"
 #include "endpoint/clock.hpp"
+#include "endpoint/core_thread.hpp"
 #include "endpoint/mailbox.hpp"
 #include "endpoint/store_state.hpp"
 
@@ -94,12 +95,16 @@ store::proxy::request_id store::proxy::put(const data& key, const data& value,
 }
 
 std::optional<store::proxy::response> store::proxy::receive(timespan timeout) {
-    auto one = state_->take(1, 1, deadline_in(timeout));
+    auto one = receive(1, timeout);
     return one.empty() ? std::nullopt : std::optional{std::move(one.front())};
 }
 
 std::vector<store::proxy::response> store::proxy::receive(std::size_t count, timespan timeout) {
-    return state_->take(count, count, deadline_in(timeout));
+    auto deadline = deadline_in(timeout);
+    if (const auto& of = state_->of().state_) {
+        deadline = patience(&of->core(), deadline);
+    }
+    return state_->take(count, count, deadline);
 }
 
 int store::proxy::fd() { return state_->fd(); }

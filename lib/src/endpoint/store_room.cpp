@@ -23,6 +23,18 @@ write_state* state_of(replica::ticket ticket) {
     return reinterpret_cast<write_state*>(static_cast<std::uintptr_t>(ticket));
 }
 
+/// Why a machine did not even take a command.
+error refusal(ec code) {
+    switch (code) {
+        case ec::message_too_big:
+            return {code, "larger than the clone's `mutation_buffer_bytes`"};
+        case ec::queue_full:
+            return {code, "the clone's `mutation_buffer_bytes` are full"};
+        default:
+            return code;
+    }
+}
+
 /// Hands a machine the log that its disk has.
 template <class T>
 void load_log(T& machine, const lmdb_tail& tail) {
@@ -145,9 +157,9 @@ store_room::progress store_room::take_commands(instant now, timestamp wall, std:
 
 void store_room::submit(instant now, timestamp wall, std::uint32_t id, write_state* state,
                         std::span<const std::byte> command) {
-    ec problem = ec::none;
+    error problem;
     try {
-        problem = host_.submit(now, wall, id, ticket_of(state), command);
+        problem = refusal(host_.submit(now, wall, id, ticket_of(state), command));
     } catch (...) {
         // The machine may have the ticket or not: the reference that goes with it is given up, so
         // that it can neither be dropped twice nor leave anybody waiting.
@@ -155,8 +167,8 @@ void store_room::submit(instant now, timestamp wall, std::uint32_t id, write_sta
         finish(state, ec::unspecified, 0, {});
         throw;
     }
-    if (problem != ec::none) {
-        finish(state, problem, 0, {});
+    if (problem) {
+        finish(state, std::move(problem), 0, {});
     }
 }
 
@@ -366,7 +378,9 @@ void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
         case store_disk::outcome::kind::entries: {
             const auto verdict = disk.settled(what.last, what.problem);
             if (verdict.tell) {
+                failure_ = verdict.problem;
                 host_.persisted(now_, wall_now(), id, verdict.last, verdict.problem);
+                failure_ = {};
             }
             break;
         }
@@ -495,6 +509,7 @@ store_info store_room::info(std::uint32_t id) const {
     auto& values = at->second.state->values();
     out.entries = values.size();
     out.bytes = values.bytes();
+    out.commits = at->second.disk ? at->second.disk->commits() : 0;
     if (const auto* machine = host.master_of(id)) {
         out.revision = machine->committed();
         out.hash = machine->chain();
@@ -531,7 +546,15 @@ void store_room::persist(replica::store_id store, replica::persist_batch batch) 
 }
 
 void store_room::answered(replica::ticket to, const replica::answer& what) {
-    finish(state_of(to), what.code, what.revision, what.value);
+    error problem{what.code};
+    if (failure_ && what.code == failure_.code()) {
+        // The machines know codes; who wrote wants to know what the disk said.
+        try {
+            problem = failure_;
+        } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the code alone.
+        }
+    }
+    finish(state_of(to), std::move(problem), what.revision, what.value);
 }
 
 void store_room::changed(replica::store_id store, const replica::effect& what) {

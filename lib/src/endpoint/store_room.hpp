@@ -147,6 +147,7 @@ class store_room final : public replica::host_output, public replica::directory 
 
     bool silent_ = false;
     instant now_{};
+    error failure_;                        // of the disk that a master is just being told of
     std::vector<std::uint32_t> busy_;      // stores with commands that are not decided
     std::vector<write_state*> to_call_back_;
     std::vector<std::thread> closers_;     // of disks that nobody waits for

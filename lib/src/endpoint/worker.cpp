@@ -151,8 +151,8 @@ void worker::wait() {
 std::uint64_t worker::dropped() const { return state_ ? state_->dropped() : 0; }
 
 bool worker::wait_for(timespan timeout) {
-    return !state_
-           || (core_thread::any() ? state_->finished() : state_->wait_until(deadline_in(timeout)));
+    return !state_ || state_->finished()
+           || (!core_thread::any() && state_->wait_until(deadline_in(timeout)));
 }
 
 }  // namespace bzmq

@@ -84,7 +84,7 @@ class clone {
     // -- Commands ---------------------------------------------------------------------------------
 
     /// Queues a command for the master; trusted bytes. Its answer comes later. `queue_full` at once
-    /// where the buffer is.
+    /// where the buffer is, `message_too_big` where it would not fit even if it were empty.
     ec submit(instant now, ticket to, std::span<const std::byte> bytes);
 
     // -- Events -----------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ writer_id next_writer(const writer_id& after) noexcept {
 }
 
 ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
+    if (bytes.size() > options_.mutation_buffer_bytes) {
+        return ec::message_too_big;
+    }
     if (command_bytes_ + bytes.size() > options_.mutation_buffer_bytes) {
         return ec::queue_full;
     }

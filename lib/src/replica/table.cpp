@@ -137,6 +137,7 @@ void table::put(item_ptr what) {
     bytes_ += what->footprint();
     expiring_ += what->expires() ? 1 : 0;
     if (!at.free()) {
+        expiring_ -= at.held()->expires() ? 1 : 0;
         bytes_ -= at.held()->footprint();
         expiring_ -= at.held()->expires() ? 1 : 0;
         item_ptr::drop(at.held());
@@ -182,6 +183,15 @@ void table::clear() noexcept {
         part = {};
     }
     size_ = expiring_ = bytes_ = 0;
+}
+
+std::size_t table::live(timestamp wall) const {
+    if (expiring_ == 0) {
+        return size_;
+    }
+    auto out = size_;
+    for_each([&](const item& each) { out -= each.expired(wall) ? 1 : 0; });
+    return out;
 }
 
 void table::swap(table& other) noexcept {

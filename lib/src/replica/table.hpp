@@ -142,6 +142,8 @@ class table {
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     /// Of these, with an expiry.
     [[nodiscard]] std::size_t expiring() const noexcept { return expiring_; }
+    /// Items that a reader may see at `wall`: a walk over all where any of them has an expiry.
+    [[nodiscard]] std::size_t live(timestamp wall) const;
     /// Bytes of memory, about.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
@@ -205,7 +207,7 @@ class table {
 
     std::vector<partition> partitions_;
     std::size_t size_ = 0;
-    std::size_t expiring_ = 0;
+    std::size_t expiring_ = 0;  // of them, those that have an expiry
     std::size_t bytes_ = 0;
 };
 
