@@ -465,7 +465,7 @@ ec endpoint_core::publish_at_once(const endpoint_id& destination, delivery_mode 
     const auto& before = lane_of(mode);
     return before.next < before.taken.size()
                ? ec::queue_full
-               : hub_->publish_to(now_, wall_now(), destination, mode, record);
+               : hub_->publish_to(now_, wall_now(), destination, mode, record).code();
 }
 
 error endpoint_core::check_room(node::subscriber_id id, const std::vector<std::string>& topics,

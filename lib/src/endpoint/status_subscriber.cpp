@@ -5,17 +5,11 @@
 
 #include "endpoint/clock.hpp"
 #include "endpoint/core_thread.hpp"
+#include "endpoint/no_limit.hpp"
 #include "endpoint/gone.hpp"
 #include "endpoint/status_subscriber_state.hpp"
 
 namespace bzmq {
-namespace {
-
-constexpr auto for_ever = status_queue::clock::time_point::max();
-constexpr auto all = std::numeric_limits<std::size_t>::max();
-
-}  // namespace
-
 status_subscriber::status_subscriber() = default;
 status_subscriber::status_subscriber(std::unique_ptr<state> own) : state_(std::move(own)) {}
 status_subscriber::~status_subscriber() = default;
@@ -36,7 +30,7 @@ std::optional<status_variant> status_subscriber::get(timespan timeout) {
 }
 
 std::vector<status_variant> status_subscriber::get(std::size_t count) {
-    return usable() ? state_->queue->take(count, count, patience(state_->core.get(), for_ever))
+    return usable() ? state_->queue->take(count, count, patience(state_->core.get(), no_deadline))
                     : std::vector<status_variant>{};
 }
 
@@ -47,7 +41,7 @@ std::vector<status_variant> status_subscriber::get(std::size_t count, timespan t
 }
 
 std::vector<status_variant> status_subscriber::poll() {
-    return usable() ? state_->queue->take(all, 0, for_ever) : std::vector<status_variant>{};
+    return usable() ? state_->queue->take(no_limit, 0, no_deadline) : std::vector<status_variant>{};
 }
 
 std::size_t status_subscriber::available() const {

@@ -6,12 +6,12 @@
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
 #include "endpoint/core.hpp"
+#include "endpoint/no_limit.hpp"
 #include "endpoint/store_state.hpp"
 
 namespace bzmq {
 namespace {
 
-constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 /// The ordered form of `key`, until the next call on this thread.
 std::span<const std::byte> encoded_key(const data& key) {
@@ -195,7 +195,7 @@ expected<data> store::keys() const {
         return tl::unexpected{std::move(problem)};
     }
     set out;
-    for (const auto& each : collect(*state_, all, [](const auto&) { return true; })) {
+    for (const auto& each : collect(*state_, no_limit, [](const auto&) { return true; })) {
         auto key = decode_ordered(each->key());
         if (!key) {
             return tl::unexpected{std::move(key.error())};

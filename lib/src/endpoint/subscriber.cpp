@@ -6,16 +6,10 @@
 
 #include "endpoint/clock.hpp"
 #include "endpoint/core_thread.hpp"
+#include "endpoint/no_limit.hpp"
 #include "endpoint/subscriber_state.hpp"
 
 namespace bzmq {
-namespace {
-
-constexpr auto for_ever = subscriber_queue::clock::time_point::max();
-constexpr auto all = std::numeric_limits<std::size_t>::max();
-
-}  // namespace
-
 subscriber::subscriber() = default;
 subscriber::subscriber(std::unique_ptr<state> own) : state_(std::move(own)) {}
 subscriber::~subscriber() = default;
@@ -47,7 +41,7 @@ std::size_t subscriber::read(std::vector<message>& out, std::size_t max, std::si
 
 message subscriber::get() {
     std::vector<message> out;
-    read(out, 1, 1, for_ever);
+    read(out, 1, 1, no_deadline);
     return out.empty() ? message{} : std::move(out.front());
 }
 
@@ -60,7 +54,7 @@ std::optional<message> subscriber::get(timespan timeout) {
 std::vector<message> subscriber::get(std::size_t count) {
     std::vector<message> out;
     out.reserve(std::min<std::size_t>(count, 4096));
-    read(out, count, count, for_ever);
+    read(out, count, count, no_deadline);
     return out;
 }
 
@@ -76,7 +70,7 @@ std::size_t subscriber::take(std::vector<message>& out, std::size_t max, timespa
 
 std::vector<message> subscriber::poll() {
     std::vector<message> out;
-    read(out, all, 0, for_ever);
+    read(out, no_limit, 0, no_deadline);
     return out;
 }
 
