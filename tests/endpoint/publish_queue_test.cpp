@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class publish_queues : public testing::Test {
+class publish_queues : public ::testing::Test {
   protected:
     /// True where the publisher got the core's turn.
     bool push(std::string_view topic, std::string_view payload = "payload") {
@@ -152,7 +152,7 @@ TEST_F(publish_queues, the_core_is_woken_where_it_has_its_turn) {
 
 // -- Limits of a thread ---------------------------------------------------------------------------
 
-class full_publish_queue : public testing::Test {
+class full_publish_queue : public ::testing::Test {
   protected:
     void SetUp() override { ASSERT_EQ(push(), ec::none); }
     ec push() { return push_to(queue); }

@@ -188,7 +188,7 @@ TEST_F(vectors, a_section_in_parts) {
     options.self = far_end;
     recorder receiver;
     session::channel to{options, instant{1}};
-    for (const auto* each : {&known_.at("batch"), &first, &second}) {
+    for (const auto* each : {&std::as_const(known_).at("batch"), &first, &second}) {
         const auto frame = shared_bytes::copy_of(*each);
         EXPECT_TRUE(to.receive(instant{1}, frame.span(), frame, receiver));
     }
