@@ -83,7 +83,9 @@ def test_what_is_printed_as_json_is_put_and_erased(hub):
     assert hub.ask("get", "p") == '(1, "x")\n'
     past = re.sub('"expiry":"....', '"expiry":"2001', lines.splitlines()[2])
     assert hub.ask_json("put", data=past.encode()) == [{"written": 0}]
-    for bad in ("t\t1", '{"key":"t"}', '{"value":1}', '{"key":"t","value":1,"expiry":"soon"}'):
+    hub.ask("put", "{}", "1")
+    assert hub.ask_json("erase", data=b"{}\n") == [{"written": 1}]  # Text, the empty set.
+    for bad in ('{"key":"t"}', '{"value":1}', '{"key":"t","value":1,"expiry":"soon"}'):
         hub.ask_json("put", data=bad.encode(), expected=FAILURE)
 
 

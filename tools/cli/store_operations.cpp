@@ -12,8 +12,8 @@ constexpr std::string_view write_options = " --format --key-format --expiry ";
 constexpr std::array<store_operation, 19> table{{
     {"get", "KEY...", "print the values", 1, any, " --format --key-format --revision --index "},
     {"put", "[KEY VALUE]...",
-     "write; without arguments, lines KEY TAB VALUE of standard input, with --json lines as get and "
-     "dump print them",
+     "write; without arguments, lines KEY TAB VALUE of standard input, with --json also lines as get "
+     "and dump print them",
      0, any, " --format --key-format --expiry --revision --atomic "},
     {"put-unique", "KEY VALUE", "write where the key is not there yet; prints T or F", 2, 2,
      write_options},
@@ -27,8 +27,9 @@ constexpr std::array<store_operation, 19> table{{
     {"push", "KEY VALUE", "add to the end of a vector", 2, 2, write_options},
     {"pop", "KEY", "take the last element from a vector", 1, 1, write_options},
     {"erase", "[KEY]...",
-     "erase; without arguments, a key a line of standard input, with --json as keys prints them", 0,
-     any, " --key-format --atomic "},
+     "erase; without arguments, a key a line of standard input, with --json also as keys prints "
+     "them",
+     0, any, " --key-format --atomic "},
     {"clear", "", "erase all", 0, 0, " "},
     {"keys", "", "print the keys, one a line, in order", 0, 0,
      " --key-format --prefix --from --to --max "},

@@ -3,6 +3,7 @@
 #include "store_command.hpp"
 #include "write_window.hpp"
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <functional>
 
@@ -168,9 +169,18 @@ expected<change> read_json_line(const store_options& how, std::string_view line)
     return out;
 }
 
-/// One line of standard input: KEY TAB VALUE, or a key to erase.
+/// An object with a key in it, which no text of a key or of key and value is.
+bool is_json_line(std::string_view line) {
+    if (!line.starts_with('{')) {
+        return false;
+    }
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    return json.is_object() && json.contains("key");
+}
+
+/// One line of standard input: KEY TAB VALUE, or a key to erase; with --json also an object.
 expected<change> read_line(const store_options& how, std::string_view line, bool json) {
-    if (json) {
+    if (json && is_json_line(line)) {
         return read_json_line(how, line);
     }
     if (how.operation == "erase") {
