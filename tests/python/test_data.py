@@ -139,8 +139,9 @@ def test_zeek_events():
     batch = bzmq.zeek.Batch(Data(bzmq.zeek.Batch(event, bzmq.zeek.Batch(event))))
     assert [type(each).__name__ for each in batch] == ["Event", "Batch"]
     for wrong in (1, (1, 2), (1, 1, ()), (1, 9, ()), (2, 1, ("e", ())), (1, 1, (1, ()))):
+        assert not bzmq.zeek.Event(wrong).valid()
         with pytest.raises(ValueError):
-            bzmq.zeek.Event(wrong)
+            bzmq.zeek.Message.parse(wrong)
 
 
 def test_errors_can_be_caught_by_what_they_mean():
