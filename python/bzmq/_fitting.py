@@ -63,10 +63,11 @@ def _fit(value, kind):
         plain = type(None)
     if not isinstance(plain, type) or plain is typing.Any:
         return value
-    if plain is list and isinstance(value, tuple):
-        value = list(value)  # Vectors come as tuples.
-    elif plain is set and isinstance(value, frozenset):
-        value = set(value)
+    # A vector or set comes in one form, and is raised in any.
+    if plain in (list, tuple) and isinstance(value, (list, tuple)):
+        value = value if isinstance(value, plain) else plain(value)
+    elif plain in (set, frozenset) and isinstance(value, (set, frozenset)):
+        value = value if isinstance(value, plain) else plain(value)
     try:
         fits = isinstance(value, plain)
     except TypeError:

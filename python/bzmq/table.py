@@ -68,6 +68,11 @@ class StoreTable(collections.abc.MutableMapping):
                 self._touches = {at: each for at, each in self._touches.items() if not each.done()}
                 if len(self._touches) >= _TOUCHES_MAX:
                     return  # A later read tells of it.
+            try:
+                if self._store.get_entry(key).revision != entry.revision:
+                    return  # One has arrived between the read and here.
+            except (Error, KeyError):
+                return
             # Only where nobody has written meanwhile: a read changes no value.
             self._touches[mark] = self._store.compare_and_put(key, entry.revision, entry.value, self._read)
 

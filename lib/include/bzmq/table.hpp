@@ -172,6 +172,9 @@ class table {
             || !touches_->begin(key, entry.revision)) {
             return;
         }
+        if (const auto now = store_.get_entry(key); !now || now->revision != entry.revision) {
+            return touches_->end(key, entry.revision);  // One has arrived between read and begin.
+        }
         // Only where nobody has written meanwhile: a read changes no value.
         store_.compare_and_put(key, entry.revision, entry.value, how_.read_expire)
             .then([at = touches_, key, revision = entry.revision](const auto&) {
