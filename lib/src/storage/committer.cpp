@@ -39,10 +39,12 @@ bool committer::submit(replica::persist_batch&& batch) {
         if (closing_ || (queue_bytes_ != 0 && queue_bytes_ + bytes > options_.queue_bytes_max)) {
             return false;
         }
+        const auto before = queue_entries_;
         queue_bytes_ += bytes;
+        queue_entries_ += batch.entries.size();
         queue_.push_back({std::move(batch), round_});
         // While it gathers it need not hear of every single one.
-        wake = wanted_ == 0 ? queue_.size() == 1 : queue_.size() == wanted_;
+        wake = wanted_ == 0 ? queue_.size() == 1 : before < wanted_ && queue_entries_ >= wanted_;
     }
     if (wake) {
         wake_.notify_one();
@@ -131,6 +133,7 @@ bool committer::take(std::vector<replica::persist_batch>& out, error& failed) {
         if (!out.empty() && (full || fails(next) != static_cast<bool>(failed))) {
             break;
         }
+        queue_entries_ -= next.batch.entries.size();
         out.push_back(std::move(next.batch));
         queue_.pop_front();
     }
@@ -143,7 +146,7 @@ void committer::gather(std::unique_lock<std::mutex>& lock) {
     constexpr unsigned skip_max = 32;
     const auto wanted = last_count_;
     last_count_ = 0;
-    if (mode_ != durability::group || wanted < 2 || queue_.size() >= wanted || closing_) {
+    if (mode_ != durability::group || wanted < 2 || queue_entries_ >= wanted || closing_) {
         return;
     }
     if (gathers_to_skip_ > 0) {
@@ -152,7 +155,7 @@ void committer::gather(std::unique_lock<std::mutex>& lock) {
     }
     wanted_ = wanted;
     const bool came = wake_.wait_for(lock, std::min(last_took_ / 8, wait_max), [this, wanted] {
-        return closing_ || queue_.size() >= wanted;
+        return closing_ || queue_entries_ >= wanted;
     });
     wanted_ = 0;
     gathers_in_vain_ = came ? 0 : std::min(2 * gathers_in_vain_ + 1, skip_max);
@@ -164,13 +167,15 @@ void committer::commit(const std::vector<replica::persist_batch>& batches, const
     auto problem = failed ? failed : store_.commit(batches);
     last_took_ = clock::now() - start;
     std::size_t bytes = 0;
+    std::size_t entries = 0;
     for (const auto& batch : batches) {
         bytes += bytes_of(batch);
+        entries += batch.entries.size();
     }
     {
         const std::lock_guard lock{mutex_};
         queue_bytes_ -= bytes;
-        last_count_ = batches.size() + queue_.size();
+        last_count_ = entries + queue_entries_;
     }
     if (problem && !failed) {
         note_failure(problem);

@@ -28,8 +28,9 @@ struct committer_options {
 /// A thread that writes a store's log, so that nobody else has to wait for the disk. While one
 /// transaction is on its way to disk the next batches gather; with `durability::group` all of
 /// them become the next transaction. It waits a moment, at most an eighth of what the transaction
-/// took, for those that the end of the last one set free to come with their next batch: otherwise
-/// writers that wait for their puts fall into two halves that take turns, at twice the syncs.
+/// took, for those that the end of the last one set free to come with their next entry, in however
+/// many batches: otherwise writers that wait for their puts fall into two halves that take turns, at
+/// twice the syncs.
 ///
 /// After a failed commit every batch that waits, or that comes before `resume`, fails with it: a
 /// log must have no holes. The failed batches were not written; behind `resume` the owner may
@@ -87,16 +88,17 @@ class committer {
     std::condition_variable wake_;
     std::deque<waiting_batch> queue_;
     std::deque<std::function<void()>> jobs_;
-    std::size_t queue_bytes_ = 0;  ///< with what is being committed
+    std::size_t queue_bytes_ = 0;    ///< with what is being committed
+    std::size_t queue_entries_ = 0;  ///< without that
     /// Batches of rounds up to `failed_round_` fail with this; `resume` begins another round.
     error failed_;
     std::uint64_t failed_round_ = 0;
     std::uint64_t round_ = 1;
     bool closing_ = false;
-    std::size_t wanted_ = 0;  ///< batches for which `gather` waits; 0: it does not
+    std::size_t wanted_ = 0;  ///< entries for which `gather` waits; 0: it does not
 
     // The thread's own.
-    std::size_t last_count_ = 0;  ///< batches in the last transaction
+    std::size_t last_count_ = 0;  ///< entries in the last transaction, and that came meanwhile
     clock::duration last_took_{0};
     unsigned gathers_to_skip_ = 0;  ///< since the last ones were in vain
     unsigned gathers_in_vain_ = 0;
