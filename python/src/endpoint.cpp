@@ -183,7 +183,8 @@ void bind_peerings(py::class_<held_type>& cls) {
                  const without_gil free;
                  return at.stop_listening(url);
              })
-        .def("peer_later", &peer_later)
+        .def("peer_later", &peer_later, py::arg("url"), py::arg("server_key"), py::arg("retry"),
+             py::arg("timeout"), py::arg("limits") = py::dict())
         .def("peer_nosync", &peer_nosync)
         .def("unpeer_later",
              [](held_type& self, const std::string& url) {

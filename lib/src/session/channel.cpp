@@ -37,6 +37,8 @@ constexpr std::size_t frame_slack_max = 8 * 1024;
 // Of what is large, no more is under way than the path carried in this time of late: what comes
 // between waits no longer than that behind it, and for the part that is on the line.
 constexpr auto pace_time = 500ms;
+// So long link-state records wait at most for the end of a section that is under way in parts.
+constexpr auto control_hold_max = 1s;
 // Smaller frames say how long the path is, not how fast.
 constexpr std::size_t pace_sample_min = 64 * 1024;
 // Of frames larger than this, small sections are copied out rather than kept with all of it.
@@ -204,15 +206,27 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
     }
 }
 
+/// Who leaves says so in a record: it must not come before the rest of what was sent ahead of it. Not
+/// for long, since others' records wait as well.
+bool channel::control_may_go(instant now) {
+    if (control_.empty()) {
+        control_since_ = never;
+        return false;
+    }
+    control_since_ = std::min(control_since_, now);
+    return data_.begun == 0 || now >= control_since_ + control_hold_max;
+}
+
 void channel::send_batches(instant now, channel_events& events) {
     while (unacknowledged_.size() < unacknowledged_frames_max) {
         bool bulk = bulk_may_go();
         bool data = data_may_go();
-        const bool small = !control_.empty() || !urgent_.sections.empty();
+        const bool control = control_may_go(now);
+        const bool small = control || !urgent_.sections.empty();
         if (!small && !bulk && !data) {
             return;
         }
-        if (control_.empty() && unacknowledged_.size() >= busy_frames
+        if (!control && unacknowledged_.size() >= busy_frames
             && queued_bytes() < options_.frame_bytes && now < oldest_queued_ + hold_max) {
             return;
         }
@@ -228,7 +242,7 @@ void channel::send_batches(instant now, channel_events& events) {
         } else if (!small && data && cut_data) {
             send_part(now, data_, events);
         } else {
-            send_one_batch(now, events, bulk && !cut_bulk, data && !cut_data);
+            send_one_batch(now, events, control, bulk && !cut_bulk, data && !cut_data);
         }
         if (!data_.sections.empty() || !urgent_.sections.empty() || !bulk_.sections.empty()) {
             oldest_queued_ = now;
@@ -236,15 +250,15 @@ void channel::send_batches(instant now, channel_events& events) {
     }
 }
 
-void channel::send_one_batch(instant now, channel_events& events, bool with_bulk,
+void channel::send_one_batch(instant now, channel_events& events, bool with_control, bool with_bulk,
                              bool with_data) {
     sent_frame frame{++sent_, {}, {}};
-    const bool data_only = with_data && !with_bulk && control_.empty() && urgent_.sections.empty();
+    const bool data_only = with_data && !with_bulk && !with_control && urgent_.sections.empty();
     if (data_only) {
         frame.bytes = pack_in_place(frame);
     }
     if (frame.bytes.empty()) {
-        frame.bytes = pack(with_bulk, with_data, frame, events);
+        frame.bytes = pack(with_control, with_bulk, with_data, frame, events);
     }
     send(now, std::move(frame), events);
 }
@@ -372,15 +386,15 @@ void channel::move_to(sent_frame& frame, lane& from) {
     from.sections.pop_front();
 }
 
-shared_bytes channel::pack(bool with_bulk, bool with_data, sent_frame& frame,
+shared_bytes channel::pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
                            channel_events& events) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
-    const auto waiting = control_bytes_ + urgent_.bytes + (with_bulk ? bulk_.bytes : 0)
+    const auto waiting = (with_control ? control_bytes_ : 0) + urgent_.bytes + (with_bulk ? bulk_.bytes : 0)
                          + (with_data ? data_.bytes : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
     out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
-    while (!control_.empty() && out.size < options_.frame_bytes) {
+    while (with_control && !control_.empty() && out.size < options_.frame_bytes) {
         auto& item = control_.front();
         auto* to = out.room(1 + varint_bytes_max + item.body.size());
         *to++ = static_cast<std::byte>(item.tag);
@@ -870,6 +884,9 @@ instant channel::next_deadline() const noexcept {
     if ((!urgent_.sections.empty() || bulk_may_go() || data_may_go())
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
+    }
+    if (control_since_ != never && unacknowledged_.size() < unacknowledged_frames_max) {
+        due = std::min(due, control_since_ + control_hold_max);
     }
     return due;
 }

@@ -200,7 +200,9 @@ class channel {
         return !bulk_.sections.empty() && paced_may_go();
     }
     void send_batches(instant now, channel_events& events);
-    void send_one_batch(instant now, channel_events& events, bool with_bulk, bool with_data);
+    [[nodiscard]] bool control_may_go(instant now);
+    void send_one_batch(instant now, channel_events& events, bool with_control, bool with_bulk,
+                        bool with_data);
     void send_part(instant now, lane& from, channel_events& events);
     void send(instant now, sent_frame frame, channel_events& events);
     void note_pace(instant now, const sent_frame& frame);
@@ -208,7 +210,8 @@ class channel {
                             const sent_frame& frame) const;
     std::byte* put_batch_head(std::byte* to);
     void put_section(routed_section& section, frame_builder& out);
-    shared_bytes pack(bool with_bulk, bool with_data, sent_frame& frame, channel_events& events);
+    shared_bytes pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
+                      channel_events& events);
     shared_bytes pack_in_place(sent_frame& frame);
     void move_to(sent_frame& frame, lane& from);
     std::uint32_t slot_of(const subtree_ptr& tree, frame_builder& out);
@@ -240,6 +243,7 @@ class channel {
     // Sending.
     std::deque<control_item> control_;
     std::size_t control_bytes_ = 0;
+    instant control_since_ = never;  ///< the oldest waits since, or the last look found none
     std::size_t part_bytes_;
     lane urgent_;  // control sections and traces, but for
     lane bulk_;    // those of stores, and large ones
