@@ -49,6 +49,7 @@ class Pool:
 
     def __init__(self, endpoint, role):
         self._endpoint = endpoint
+        self._own_id = endpoint.node_id()
         self._topic = role_topic(role)
         self._lock = threading.Lock()
         self._seen = None
@@ -91,6 +92,8 @@ class Pool:
         if self._seen != version:
             self._members = sorted(
                 PoolMember(each.name, each.id, node_topic(each.name))
-                for each in self._endpoint.topology() if self._topic in each.filter)
+                for each in self._endpoint.topology()
+                # Known is not enough: what is published before a way is found reaches nobody.
+                if self._topic in each.filter and (each.next_hop or each.id == self._own_id))
             self._seen = version
         return self._members

@@ -171,6 +171,7 @@ class channel {
         std::size_t size = 0;
         std::size_t total = 0;
 
+        partial() {}  // For clang 14, which needs the initialisers above before the class is whole.
         void append(std::span<const std::byte> bytes, channel_events& events);
     };
     struct control_item {

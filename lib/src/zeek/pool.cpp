@@ -58,8 +58,12 @@ struct pool::state {
     void look() {
         members.clear();
         names.clear();
+        const auto self = node.node_id();
         for (auto& each : node.topology()) {
-            if (std::find(each.filter.begin(), each.filter.end(), topic) != each.filter.end()) {
+            // Known is not enough: what is published before a way is found reaches nobody.
+            const bool in_reach = each.id == self || !each.next_hop.is_nil();
+            if (in_reach && std::find(each.filter.begin(), each.filter.end(), topic)
+                                != each.filter.end()) {
                 members.push_back({each.name, each.id, node_topic(each.name)});
             }
         }
