@@ -18,10 +18,10 @@ if(BZMQ_ASSERTIONS)
   target_compile_definitions(bzmq_options INTERFACE BZMQ_ASSERTIONS=1)
 endif()
 if(BZMQ_SANITIZE)
-  # A report of a sanitizer holds its thread up while the debug information of the whole program
-  # is read, for a second where that is full: lines are enough, and built sooner.
-  target_compile_options(bzmq_options INTERFACE -fsanitize=${BZMQ_SANITIZE} -fno-sanitize-recover=all
-    -g1)
+  # A report holds its thread up while the debug information of the whole program is read, for a
+  # second where that is full: lines are enough. And -O1 builds in two thirds of the time.
+  target_compile_options(bzmq_options INTERFACE
+    -fsanitize=${BZMQ_SANITIZE} -fno-sanitize-recover=all -O1 -g1)
   target_link_options(bzmq_options INTERFACE -fsanitize=${BZMQ_SANITIZE})
 endif()
 if(BZMQ_FUZZ)
