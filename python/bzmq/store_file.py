@@ -1,4 +1,4 @@
-"""Care for the files of a durable store while no program holds it, or beside the one that does.
+"""Care for the files of a durable store while no program holds it, or beside another that does.
 
 A store is a folder; docs/store-files.md tells what is in it. All of these may be called from any thread, one
 per store at a time; other threads run meanwhile. They return a `Summary`, and raise CannotOpenFile where
@@ -22,7 +22,7 @@ class Summary:
     """What a store holds."""
 
     store: str  #: its id, random
-    epoch: int  #: how often a master has started with it
+    epoch: int  #: rises with each start of a master
     last: int  #: newest entry of its log
     log_first: int  #: oldest entry of its log that is kept; above `last`: none
     values: int  #: entries of the store
@@ -34,7 +34,7 @@ class Summary:
 
 def check(store, progress=None):
     """Reads everything: every page, every record's checksum, keys and values, the index of expiries, the
-    chain over the log. Works beside a running master."""
+    chain over the log. Works beside a running master of another process."""
     return _bzmq.store_file_check(store, progress)
 
 
@@ -44,7 +44,8 @@ def dump(store, line, progress=None):
         {"key":{"@data-type":...},"value":{"@data-type":...},"revision":7,"expiry":"2026-...Z"}
 
     with "expiry" only where there is one; `Data.from_json(json.dumps(...))` reads the two values. False
-    from `line` stops it (Cancelled). Works beside a running master, and shows one state of the store.
+    from `line` stops it (Cancelled). Works beside a running master of another process, and shows one state
+    of the store.
     """
     return _bzmq.store_file_dump(store, line, progress)
 
@@ -57,7 +58,7 @@ def compact(store, progress=None):
 
 def backup(store, to, progress=None):
     """Copies one state of the store to the folder `to`, which must not exist or be empty, and checks the
-    copy. Works beside a running master."""
+    copy. Works beside a running master of another process."""
     return _bzmq.store_file_backup(store, to, progress)
 
 

@@ -7,7 +7,7 @@ import pytest
 import bzmq
 import bzmq.asyncio
 
-from conftest import PATIENCE, run
+from conftest import PATIENCE, finish, run
 
 
 @pytest.fixture
@@ -71,14 +71,14 @@ def test_only_the_allowed_topics_pass(domains, gateways):
 
 def test_a_gateway_of_python_joins_nodes_of_cpp(start):
     from cli_processes import Node
-    east = start("tools/bzmq-cli", "east", "--domain", "east", kind=Node)
-    west = start("tools/bzmq-cli", "west", "--domain", "west", kind=Node)
+    east = start("tools/bzmq-cli", "east", "--bzmq.domain=east", kind=Node)
+    west = start("tools/bzmq-cli", "west", "--bzmq.domain=west", kind=Node)
     with bzmq.Gateway({"domain": "east", "peers": [east.url]}, {"domain": "west"}) as gate:
         gate.other.peer_url(west.url, timeout=PATIENCE)
-        reader = start("tools/bzmq-cli", "sub", "/t/", "-n", "2", "--domain", "west", "--peer", west.url,
+        reader = start("tools/bzmq-cli", "sub", "/t/", "-n", "2", "--bzmq.domain=west", "--peer", west.url,
                        "--timeout", "60")
         assert gate.other.wait_for_subscriber("/t/x", timeout=PATIENCE)
-        start("tools/bzmq-cli", "pub", "/t/x", "hello", "5", "--domain", "east", "--peer", east.url,
+        start("tools/bzmq-cli", "pub", "/t/x", "hello", "5", "--bzmq.domain=east", "--peer", east.url,
               "--wait", "--reliable", "--timeout", "60")
         assert reader.rest() == [b"/t/x hello", b"/t/x 5"]
 
@@ -106,12 +106,10 @@ def test_an_endpoint_keeps_its_gateway():
 
 
 def test_one_that_nobody_ends_does_not_hold_the_program_up(program):
-    from conftest import finish
     finish(program("import bzmq; gate = bzmq.Gateway({'domain': 'a'}, {'domain': 'b'})"))
 
 
 def test_a_fork_is_refused(program):
-    from conftest import finish
     finish(program("""
 import os, bzmq
 with bzmq.Gateway({"domain": "a"}, {"domain": "b"}) as gate:
@@ -128,9 +126,11 @@ with bzmq.Gateway({"domain": "a"}, {"domain": "b"}) as gate:
 def test_asyncio():
     async def main():
         async with bzmq.asyncio.Endpoint(domain="east") as east, \
+                bzmq.asyncio.Endpoint(domain="west") as west, \
                 bzmq.asyncio.Gateway({"domain": "east"}, {"domain": "west"}) as gate:
-            await gate.one.peer("127.0.0.1", east.listen("127.0.0.1", 0), timeout=PATIENCE)
-            messages = gate.other.make_subscriber("/t/")
+            assert await gate.one.peer("127.0.0.1", east.listen("127.0.0.1", 0), timeout=PATIENCE)
+            assert await gate.other.peer("127.0.0.1", west.listen("127.0.0.1", 0), timeout=PATIENCE)
+            messages = west.make_subscriber("/t/")
             assert await east.wait_for_subscriber("/t/x", timeout=PATIENCE)
             await east.publish_async("/t/x", 1, reliable=True)
             assert await messages.get(timeout=PATIENCE) == ("/t/x", 1)

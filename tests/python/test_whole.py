@@ -198,7 +198,7 @@ def test_a_message_beyond_the_limit_is_refused_here_and_told_of_there(endpoints)
     assert large.peer("127.0.0.1", small.listen("127.0.0.1", 0), timeout=PATIENCE)
     assert large.wait_for_subscriber("/t", timeout=PATIENCE)
     news = large.make_status_subscriber()
-    large.publish("/t", bytes(1 << 17))
+    large.publish("/t", bytes(1 << 20))
     large.publish("/t", "small")
     assert messages.get(timeout=PATIENCE).value == "small"
     assert news.get(timeout=PATIENCE).code() == bzmq.EC.MessageTooBig
