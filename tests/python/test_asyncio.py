@@ -10,6 +10,7 @@ import pytest
 
 import bzmq
 import bzmq.asyncio
+from bzmq import _loop
 from bzmq.asyncio import Endpoint
 
 from conftest import PATIENCE, eventually, run
@@ -115,6 +116,30 @@ def test_dialling_can_be_cancelled():
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await node.wait_for_subscriber("/t", timeout=None)
+    run(main())
+
+
+def test_what_one_task_reads_ahead_wakes_the_others():
+    async def main():
+        async with Endpoint() as node:
+            subscriber = node.make_subscriber("/t")
+            patient = [asyncio.create_task(subscriber.get()) for _ in range(3)]
+            several = asyncio.create_task(subscriber.get(3))
+            while sum(map(len, _loop._waiting.get(asyncio.get_running_loop(), {}).values())) < 4:
+                await asyncio.sleep(0)
+            node.publish_many(("/t", i) for i in range(6))
+            eventually(lambda: subscriber.available() == 6)
+            # It takes all that are there, before the others hear that anything is.
+            assert (await subscriber.get()).value == 0
+            assert [(await each).value for each in patient] == [1, 2, 3]
+            assert not several.done()
+            # What it had, when it gives up, is for those who wait.
+            while subscriber.available():
+                await asyncio.sleep(0)
+            patient = [asyncio.create_task(subscriber.get()) for _ in range(2)]
+            await asyncio.sleep(0)
+            several.cancel()
+            assert [(await each).value for each in patient] == [4, 5]
     run(main())
 
 
