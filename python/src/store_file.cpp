@@ -6,6 +6,7 @@
 #include "gil.hpp"
 #include "waiting.hpp"
 #include <pybind11/stl/filesystem.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <exception>
@@ -19,6 +20,20 @@ namespace {
 
 namespace fs = std::filesystem;
 using store_file::summary;
+
+/// Calls Python. A thread that the ending interpreter unwinds sleeps here instead, as in `without_gil`:
+/// what the frames above hold is Python's, and must not go without the GIL.
+py::object call(const py::object& what, const py::tuple& arguments) {
+    PyObject* made = nullptr;
+    try {
+        made = PyObject_CallObject(what.ptr(), arguments.ptr());
+    } catch (...) {
+        for (;;) {
+            ::pause();
+        }
+    }
+    return py::reinterpret_steal<py::object>(check(made));
+}
 
 /// Python's part in a long work that runs without the GIL: its callbacks, and signals. What either of
 /// them raises ends the work, and is raised when that has ended.
@@ -36,7 +51,7 @@ class listener {
             looked_ = now;
             return in_python([&] {
                 return told_.is_none()
-                       || !said_no(told_(py::str{what.data(), what.size()}, done, total));
+                       || !said_no(call(told_, py::make_tuple(what, done, total)));
             });
         };
     }
@@ -47,7 +62,7 @@ class listener {
         try {
             check_signals();
             return step();
-        } catch (const std::exception&) {  // Not what ends a thread at the interpreter's end.
+        } catch (const std::exception&) {
             raised_ = std::current_exception();
             return false;
         }
@@ -91,7 +106,8 @@ class line_giver {
     bool give() {
         std::size_t from = 0;
         for (const auto end : ends_) {
-            if (listener::said_no(to_(py::str{text_.data() + from, end - from}))) {
+            const std::string_view line{text_.data() + from, end - from};
+            if (listener::said_no(call(to_, py::make_tuple(line)))) {
                 return false;
             }
             from = end;

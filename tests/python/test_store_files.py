@@ -206,6 +206,23 @@ def test_ctrl_c_ends_the_work(large, program):
     assert finish(process).splitlines()[-1] == "interrupted"
 
 
+DAEMON = """
+import sys, threading
+import bzmq
+begun = threading.Event()
+def work():
+    while True:
+        bzmq.store_file.dump(sys.argv[1], lambda line: begun.set(), lambda *_: None)
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_program_ends_in_the_middle_of_a_daemon_threads_work(folder, program):
+    for _ in range(3):
+        finish(program(DAEMON, folder))
+
+
 def test_ctrl_c_within_a_callback_comes_out(large):
     def told(*_):
         signal.raise_signal(signal.SIGINT)
