@@ -1,38 +1,15 @@
 """A gateway with agents: a cluster, and a domain beside it whose members see the gateway alone.
 
-    agents.py [CLI]
-
-CLI is the program bzmq-cli, which runs the gateway. Each agent hears what the cluster says to all or
-to it, and answers; nobody in the cluster sees an agent in its topology, and no agent sees another one.
+Each agent hears what the cluster says to all or to it, and answers; nobody in the cluster sees an agent in
+its topology, and no agent sees another one.
 """
 
 import contextlib
-import json
-import pathlib
-import subprocess
 import sys
-import tempfile
 
 import bzmq
 
 COUNT = 5
-
-
-@contextlib.contextmanager
-def gateway(cli, cluster_url):
-    """Yields the URL at which agents reach it."""
-    with tempfile.TemporaryDirectory() as folder:
-        inside, outside = pathlib.Path(folder, "inside.toml"), pathlib.Path(folder, "outside.toml")
-        inside.write_text(f'name = "gateway"\ndomain = "cluster"\npeers = ["{cluster_url}"]\n')
-        outside.write_text('name = "gateway"\ndomain = "agents"\nhide_peers = true\n'
-                           'listen = ["tcp://127.0.0.1:0"]\n')
-        with subprocess.Popen([cli, "gateway", inside, outside, "--json"],
-                              stdout=subprocess.PIPE, text=True) as process:
-            try:
-                events = map(json.loads, process.stdout)
-                yield next(each["url"] for each in events if each["event"] == "listening")
-            finally:
-                process.terminate()
 
 
 def answer(agent, name):
@@ -44,21 +21,27 @@ def answer(agent, name):
 
 with contextlib.ExitStack() as stack:
     manager = stack.enter_context(bzmq.Endpoint(domain="cluster", name="manager"))
-    port = manager.listen("127.0.0.1", 0)
+    cluster_port = manager.listen("127.0.0.1", 0)
     answers = manager.make_subscriber("/agents/answer/")
-    cli = sys.argv[1] if len(sys.argv) > 1 else "bzmq-cli"
-    url = stack.enter_context(gateway(cli, f"tcp://127.0.0.1:{port}"))
+
+    gate = stack.enter_context(bzmq.Gateway({"domain": "cluster", "name": "gateway"},
+                                            {"domain": "agents", "name": "gateway", "hide_peers": True}))
+    agents_port = gate.other.listen("127.0.0.1", 0)
+    if not gate.one.peer("127.0.0.1", cluster_port):
+        sys.exit(f"the gateway does not reach the cluster: {gate.one.last_error()}")
 
     agents, workers = [], []
     for name in (f"agent-{i}" for i in range(COUNT)):
         agent = stack.enter_context(bzmq.Endpoint(domain="agents", name=name, forwarding=False))
         workers.append(answer(agent, name))
-        agent.peer_url(url)
+        if not agent.peer("127.0.0.1", agents_port):
+            sys.exit(f"{name} does not reach the gateway: {agent.last_error()}")
         if not agent.wait_for_subscriber("/agents/answer/x"):
             sys.exit("the gateway does not take answers")
-        if not manager.wait_for_subscriber(f"/agents/{name}/x"):
-            sys.exit(f"the manager does not hear of {name}")
         agents.append(agent)
+    if not (gate.other.wait_for_subscriber("/agents/all/x", COUNT)
+            and manager.wait_for_subscriber("/agents/agent-3/x")):
+        sys.exit("the manager does not hear of the agents")
 
     manager.publish("/agents/all/question", "who is there?", reliable=True)
     manager.publish("/agents/agent-3/question", "and you?", reliable=True)

@@ -13,8 +13,8 @@ docs/python.md is the guide. `import bzmq as broker` runs programs for the tradi
 import datetime as _datetime
 import ipaddress as _ipaddress
 
-from . import errors, zeek
-from ._bzmq import Data, Message
+from . import errors, store_file, zeek
+from ._bzmq import Data, Message, is_loopback_url, make_url, normalise_url
 from ._types import Count, Enum, Port, Timespan, Timestamp, frozendict
 from .bus import EventBus
 from .certificate import Certificate
@@ -23,11 +23,13 @@ from .endpoint import Endpoint
 from .enums import (EC, SC, APIFlags, Backend, DataType, Frontend, OverflowPolicy, PeerFlags,
                     PeerStatus)
 from .errors import Error, ForkError
+from .gateway import Gateway
 from .pool import Pool, PoolMember, node_topic, owner_of, role_topic
 from .publisher import Publisher
-from .requests import Answer, Request, Service
+from .requests import Answer, Request, Service, request_topic
 from .status import EndpointInfo, NetworkInfo, PeerInfo, Status, StatusSubscriber, TopologyNode
-from .store import Batch, Entry, Info, Outcome, Store, StoreEvent, StoreEvents, StoreProxy
+from .store import (Batch, CloneInfo, Entry, Info, Outcome, Response, Store, StoreEvent, StoreEvents,
+                    StoreProxy)
 from .subscriber import SafeSubscriber, Subscriber
 from .table import StoreTable
 from .topic import Topic

@@ -38,6 +38,14 @@ async def readable(fd):
                 loop.remove_reader(fd)
 
 
+def wake(fd):
+    """Lets all who wait at a descriptor in this loop look again."""
+    loop = asyncio.get_running_loop()
+    at = _waiting.get(loop)
+    if at is not None and fd in at:
+        _wake(loop, at, fd)
+
+
 def _wake(loop, at, fd):
     queue = at.pop(fd)
     loop.remove_reader(fd)
@@ -128,6 +136,9 @@ class Receiving:
     def _take(self):
         if not self._ahead:
             self._ahead.add(self._more())
+            if len(self._ahead) > 1:
+                # The descriptor at which other tasks wait does not tell of these any more.
+                wake(self._own.fileno())
         return self._ahead.take()[0] if self._ahead else None
 
     def _more(self):
@@ -156,6 +167,8 @@ class Receiving:
             pass
         except BaseException:
             self._ahead.put_back(out)
+            if out:
+                wake(self._own.fileno())
             raise
         return out
 

@@ -18,20 +18,21 @@ import asyncio
 import functools
 
 from . import _bzmq
-from ._loop import Receiving, Turns, finished, readable
+from ._loop import Receiving, Turns, finished, readable, within
 from .endpoint import _Base, _limits, _living
 from .enums import EC, Backend
 from .errors import Cancelled, Error, KeyExists, NoSuchKey, ShuttingDown, make_error
+from .gateway import _GatewayBase
 from .publisher import Publisher as _Publisher
 from .requests import all_answers, first_answer, request_topic, serve_async
 from .status import StatusSubscriber as _StatusSubscriber
 from .store import Batch
 from .store import Store as _Store
 from .subscriber import Subscriber as _Subscriber
-from .topic import topic_text
+from .topic import topic_list, topic_text
 from .waiting import Deadline
 
-__all__ = ["Batch", "Endpoint", "Publisher", "StatusSubscriber", "Store", "Subscriber", "readable"]
+__all__ = ["Batch", "Endpoint", "Gateway", "Publisher", "StatusSubscriber", "Store", "Subscriber", "readable"]
 
 
 class Subscriber(Receiving, _Subscriber):
@@ -41,6 +42,12 @@ class Subscriber(Receiving, _Subscriber):
         """The messages that are there now. Never waits."""
         out = self._ahead.take(max)
         return out + self._own.poll(max - len(out))
+
+    async def take(self, max=2**63 - 1, timeout=None):
+        """As the blocking `take`. Cancelled, it has taken nothing."""
+        if max < 1 or (first := await within(timeout, self._next_async())) is None:
+            return []
+        return [first, *self.poll(max - 1)]
 
     def _more(self):
         # As many at once, so that a slow loop does not hold them all.
@@ -161,6 +168,9 @@ class Store(_Store):
     async def await_sync(self, timeout=15.0):
         return await finished(self._own.await_sync_later(timeout))
 
+    async def promote(self, timeout=15.0):
+        await finished(self._own.promote_later(timeout))
+
     __getitem__ = __contains__ = __len__ = None
 
 
@@ -213,8 +223,8 @@ class Endpoint(_Base):
 
     _longest = 0  # That `publish` waits.
 
-    def __init__(self, configuration=None, **options):
-        super().__init__(configuration, **options)
+    def _adopt(self, own):
+        super()._adopt(own)
         self._turns = Turns()
         self._dials = {}
 
@@ -303,6 +313,9 @@ class Endpoint(_Base):
     async def await_overlay_change(self, known, timeout=10.0):
         return await finished(self._own.await_overlay_change_later(known, timeout))
 
+    async def await_subscriptions(self, known, timeout=10.0):
+        return await finished(self._own.await_subscriptions_later(topic_list(known), timeout))
+
     async def await_filter_entry(self, topic, timeout=10.0):
         return await finished(self._own.await_filter_entry_later(topic_text(topic), timeout))
 
@@ -325,6 +338,9 @@ class Endpoint(_Base):
     def make_bytes_subscriber(self, topics, qsize=None, *, queue_bytes=None, overflow=None):
         return self._subscriber(Subscriber, "bytes", topics, qsize, queue_bytes, overflow)
 
+    def make_raw_subscriber(self, topics, qsize=None, *, queue_bytes=None, overflow=None):
+        return self._subscriber(Subscriber, "raw", topics, qsize, queue_bytes, overflow)
+
     def make_status_subscriber(self, receive_statuses=False):
         return StatusSubscriber(self._own.make_status_subscriber(receive_statuses))
 
@@ -340,14 +356,14 @@ class Endpoint(_Base):
         made._get_delay = get_delay
         return made
 
-    async def request(self, topic, value=None, timeout=10.0, to=None):
+    async def request(self, topic, value=None, timeout=10.0, to=None, reliable=True):
         """The first good answer; cancelled, the servers are told."""
         return first_answer(*await finished(
-            self._own.request_later(topic, value, timeout, 1, to or "")))
+            self._own.request_later(topic, value, timeout, 1, to or "", reliable)))
 
-    async def request_all(self, topic, value=None, timeout=10.0, count=0):
+    async def request_all(self, topic, value=None, timeout=10.0, count=0, to=None, reliable=True):
         return all_answers(*await finished(
-            self._own.request_later(topic, value, timeout, count, "")))
+            self._own.request_later(topic, value, timeout, count, to or "", reliable)))
 
     async def wait_for_server(self, topic, count=1, timeout=10.0):
         return await self.wait_for_subscriber(request_topic(topic_text(topic)), count, timeout)
@@ -365,6 +381,22 @@ class Endpoint(_Base):
     def _elsewhere(call, *arguments):
         """On a thread of the loop's pool: what takes a moment, and cannot be cut short."""
         return asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.shutdown()
+
+
+class Gateway(_GatewayBase):
+    """Joins two domains, as `bzmq.Gateway`, with endpoints for asyncio. An asynchronous context manager."""
+
+    _endpoint = Endpoint
+
+    async def shutdown(self):
+        await asyncio.shield(Endpoint._elsewhere(self._own.shutdown))
+        self._ended()
 
     async def __aenter__(self):
         return self

@@ -79,6 +79,14 @@ class Configuration(_bzmq.Configuration):
         self._init(list(sys.argv[1:] if arguments is None else arguments))
         return self.remainder
 
+    @classmethod
+    def _of(cls, own):
+        """One with the options of the extension's."""
+        made = cls()
+        for name in cls._fields - {"remainder", "help_printed"}:
+            setattr(made, name, getattr(own, name))
+        return made
+
     def _for_endpoint(self):
         made = self._copy()
         if self._plain:

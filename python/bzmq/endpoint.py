@@ -51,10 +51,20 @@ class _Base:
             configuration = Configuration(configuration, **options)
         elif options:
             raise TypeError("options go into the Configuration")
-        self._own = _bzmq.Endpoint(configuration._for_endpoint())
-        self._queue_bytes = configuration.publish_queue_bytes
+        self._adopt(_bzmq.Endpoint(configuration._for_endpoint()))
+
+    def _adopt(self, own):
+        self._own = own
+        self._queue_bytes = own.options().publish_queue_bytes
         self._last_error = None
         _living.add(self)
+
+    @classmethod
+    def _around(cls, own):
+        """The face of an endpoint that somebody else has made."""
+        made = cls.__new__(cls)
+        made._adopt(own)
+        return made
 
     def node_id(self):
         """The endpoint's id, a str in UUID form; new in each run."""
@@ -63,6 +73,10 @@ class _Base:
     @property
     def name(self):
         return self._own.name
+
+    def options(self):
+        """What it runs with: a `Configuration`, a copy."""
+        return Configuration._of(self._own.options())
 
     def last_error(self):
         """Why the last `listen`, `peer` or `unpeer` said 0 or False: an `Error`, or None."""
@@ -162,6 +176,11 @@ class _Base:
         """To one endpoint only, anywhere in the overlay. Raises also NoPathToPeer."""
         self._own.publish_to(node, topic, value, reliable, self._longest)
 
+    def publish_raw(self, topic, payload, reliable=False):
+        """A payload that is encoded already, bytes or the like, as a raw subscriber gets it; it is not
+        checked."""
+        self._own.publish_raw(topic, payload, reliable, self._longest)
+
     def make_publisher(self, topic, reliable=False):
         return Publisher(self._own.make_publisher(topic_text(topic), reliable), self)
 
@@ -236,6 +255,10 @@ class Endpoint(_Base):
         """Waits until `overlay_version()` is not `known`. False at the timeout and at the endpoint's end."""
         return self._own.await_overlay_change(known, timeout)
 
+    def await_subscriptions(self, known, timeout=10.0):
+        """Waits until `peer_subscriptions()` would say something else than `known`. False at the timeout."""
+        return self._own.await_subscriptions(topic_list(known), timeout)
+
     def await_filter_entry(self, topic, timeout=10.0):
         """Waits until this endpoint subscribes to `topic` and every endpoint within reach knows."""
         return self._own.await_filter_entry(topic_text(topic), timeout)
@@ -266,6 +289,10 @@ class Endpoint(_Base):
         """The same with topics and strings as bytes, whatever they hold."""
         return self._subscriber(Subscriber, "bytes", topics, qsize, queue_bytes, overflow)
 
+    def make_raw_subscriber(self, topics, qsize=None, *, queue_bytes=None, overflow=None):
+        """The same with payloads as they travelled, bytes that nothing decodes: for `publish_raw`."""
+        return self._subscriber(Subscriber, "raw", topics, qsize, queue_bytes, overflow)
+
     def make_status_subscriber(self, receive_statuses=False):
         """Receives what happens in the overlay; without `receive_statuses` errors only."""
         return StatusSubscriber(self._own.make_status_subscriber(receive_statuses))
@@ -284,7 +311,8 @@ class Endpoint(_Base):
         """Makes this endpoint the master of a store.
 
         Options of `Backend.LMDB`: path (a folder), durability ("group", "sync" or "async"),
-        log_bytes, map_bytes_max; of failover: sync_replicas, electors, elector, failover_timeout. Raises MasterExists, CannotOpenFile, InvalidConfiguration.
+        log_bytes, map_bytes_max; of failover: sync_replicas, electors, elector, failover_timeout.
+        Raises MasterExists, CannotOpenFile, InvalidConfiguration.
         """
         return Store(self._own.attach_master(name, int(type), {**(opts or {}), **options}))
 
@@ -308,15 +336,17 @@ class Endpoint(_Base):
 
     # -- Requests: docs/requests.md ---------------------------------------------------------------
 
-    def request(self, topic, value=None, timeout=10.0, to=None):
+    def request(self, topic, value=None, timeout=10.0, to=None, reliable=True):
         """Asks who serves a topic, or the endpoint `to` only; the first good answer. Raises what the
         server raised; RequestTimeout; NoPathToPeer: nobody serves it."""
-        return first_answer(*self._own.request_later(topic, value, timeout, 1, to or "").wait())
+        return first_answer(
+            *self._own.request_later(topic, value, timeout, 1, to or "", reliable).wait())
 
-    def request_all(self, topic, value=None, timeout=10.0, count=0):
-        """The answers of all who serve a topic, or the first `count` good ones: a list of `Answer`, whose
-        `error` is set where there is no `value`. At the timeout those that came."""
-        return all_answers(*self._own.request_later(topic, value, timeout, count, "").wait())
+    def request_all(self, topic, value=None, timeout=10.0, count=0, to=None, reliable=True):
+        """The answers of all who serve a topic, or of the endpoint `to`, or the first `count` good ones: a
+        list of `Answer`, whose `error` is set where there is no `value`. At the timeout those that came."""
+        return all_answers(
+            *self._own.request_later(topic, value, timeout, count, to or "", reliable).wait())
 
     def serve(self, topic, handler=None):
         """Answers the requests for a topic and for what lies below it, on a thread: `handler(request)`

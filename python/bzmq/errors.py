@@ -2,7 +2,7 @@
 
 from .enums import EC
 
-__all__ = ["Error", "ForkError", "make_error"]
+__all__ = ["Error", "ForkError", "make_error", "refuses_for_good"]
 
 
 class Error(Exception):
@@ -90,6 +90,13 @@ def make_error(code, message=""):
         return _CLASSES[EC(code)](message)
     except ValueError:
         return Error(f"{message} (code {code})")
+
+
+def refuses_for_good(code):
+    """Is it a refusal of a peering that only a change on one of the two sides mends? `code` is an `EC` or an
+    `Error`."""
+    from . import _bzmq
+    return _bzmq.refuses_for_good(int(code.code() if isinstance(code, Error) else code))
 
 
 def raise_forked():

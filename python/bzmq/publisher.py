@@ -41,6 +41,10 @@ class Publisher:
         go on it raises, and the exception's `accepted` tells how many were published."""
         return self._own.publish_many(values, self._longest)
 
+    def publish_raw(self, payload):
+        """A payload that is encoded already, bytes or the like; it is not checked."""
+        self._own.publish_raw(payload, self._longest)
+
     # The tradition's gauges. All publishers of an endpoint share its queue, which is bounded in bytes.
 
     def buffered(self):

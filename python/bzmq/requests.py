@@ -107,6 +107,15 @@ class Service:
         `Cancelled`."""
         self._source.close()
 
+    @property
+    def open(self):
+        """Of the `requests` that came, those that are not ended."""
+        return len(self._open)
+
+    def last_error(self):
+        """Why it has ended: an `Error`, or None while it serves and after `stop`."""
+        return self._source.last_error()
+
     def dropped(self):
         """Messages that came and had no room. 0: askers wait instead."""
         return self._source.dropped()

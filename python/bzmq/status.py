@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 
+from . import _bzmq
 from .enums import PeerFlags, PeerStatus, SC
 from .waiting import Closing, Deadline, Waitable, counted
 
@@ -16,6 +17,16 @@ class NetworkInfo:
     address: str
     port: int = 9999
     retry: float = 0
+
+    @classmethod
+    def parse(cls, url):
+        """Takes an address apart: "tcp://host:port", "host:port", "host", "[::1]", "ipc:///path". Without a
+        port it is 9999. Raises InvalidAddress."""
+        return cls(*_bzmq.parse_network_info(url))
+
+    def url(self):
+        """The one spelling of it that ZeroMQ takes, e.g. "tcp://[::1]:9999"."""
+        return _bzmq.make_url(self.address, self.port)
 
     def is_set(self):
         return bool(self.address)

@@ -10,7 +10,7 @@ from .enums import Backend
 from .errors import KeyExists, NoSuchKey
 from .waiting import Closing, Deadline, Waitable, counted
 
-__all__ = ["Batch", "Entry", "Info", "Outcome", "Store", "StoreEvent", "StoreEvents", "StoreProxy"]
+__all__ = ["Batch", "CloneInfo", "Entry", "Info", "Outcome", "Store", "StoreEvent", "StoreEvents", "StoreProxy"]
 
 _ONE = Count(1)
 _MISSING = object()
@@ -43,23 +43,35 @@ class StoreEvent(typing.NamedTuple):
     revision: int
 
 
+class CloneInfo(typing.NamedTuple):
+    """A clone, as its master knows it."""
+
+    at: str
+    in_snapshot: bool
+    acknowledged: int
+    standby: bool
+    stored: int  #: of a standby: on its disk
+
+
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """How a store stands. `clones`: (endpoint id, in snapshot, acknowledged revision)."""
+    """How a store stands."""
 
     name: str
     master: bool
+    standby: bool  #: a clone that may become master
     backend: int
     entries: int
     bytes: int
     revision: int
     epoch: int
     hash: int
+    commits: int  #: on disk: transactions that have brought writes there since it was attached
     master_at: "str | None"
     synced: bool
     stale: bool
     attached: bool
-    clones: tuple
+    clones: tuple  #: a master's, each a `CloneInfo`
 
     def __post_init__(self):
         object.__setattr__(self, "backend", Backend(self.backend))
@@ -265,6 +277,12 @@ class Store(_Writes):
     def follow(self):
         """A clone: takes the state of the store that the master has now, whatever it held before."""
         self._own.follow()
+
+    def promote(self, timeout=15.0):
+        """A standby: makes it the master, and waits until it is. Whoever was master before becomes a clone
+        when it hears of it. Raises InvalidConfiguration (no standby), StaleData (no whole copy on disk
+        yet), MasterExists, RequestTimeout (its disk did not get done in time)."""
+        self._own.promote_later(timeout).wait()
 
     def detach(self):
         """Ends the master or clone."""

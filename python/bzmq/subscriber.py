@@ -33,6 +33,13 @@ class Subscriber(Waitable):
             return self._own.next(count)
         return self._own.get_many(counted(count), timeout)
 
+    def take(self, max=2**63 - 1, timeout=None):
+        """Waits for at least one message and returns all that are there, at most `max`: the fastest way to
+        read. [] where none came in time, or at the end."""
+        if max < 1 or not (first := self._own.get_many(1, timeout)):
+            return []
+        return first + self._own.poll(max - 1)
+
     def poll(self, max=2**63 - 1):
         """The messages that are there now, at most `max`. Never waits."""
         return self._own.poll(max)

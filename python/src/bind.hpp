@@ -15,5 +15,8 @@ void bind_publisher(pybind11::module_& module);
 void bind_store(pybind11::module_& module);
 void bind_store_waiting(pybind11::module_& module);
 void bind_endpoint(pybind11::module_& module);
+void bind_gateway(pybind11::module_& module);
+void bind_network(pybind11::module_& module);
+void bind_store_files(pybind11::module_& module);
 
 }  // namespace bzmq::python

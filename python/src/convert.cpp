@@ -469,6 +469,16 @@ py::object message_maker::type() {
     return py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(message_type()));
 }
 
+py::object message_maker::value_of(const message& from) const {
+    if (how_ == form::raw) {
+        const auto payload = from.payload();
+        return bytes_object(reinterpret_cast<const char*>(payload.data()), payload.size());
+    }
+    // Text is what most messages carry; it needs no `data` in between.
+    const auto text = from.text();
+    return text.data() != nullptr ? text_to_python(text, how_) : to_python(from.value(), how_);
+}
+
 py::object message_maker::make(const message& from) {
     if (!topic_ || topic_text_ != from.topic()) {
         topic_text_ = from.topic();
@@ -483,10 +493,7 @@ py::object message_maker::make(const message& from) {
         sent_at_ = from.sent_at();
         sent_time_ = timestamp_to_python(sent_at_);
     }
-    // Text is what most messages carry; it needs no `data` in between.
-    const auto text = from.text();
-    py::object value =
-        text.data() != nullptr ? text_to_python(text, how_) : to_python(from.value(), how_);
+    auto value = value_of(from);
 
     auto* made = check(PyStructSequence_New(message_type()));
     PyStructSequence_SET_ITEM(made, 0, py::object{topic_}.release().ptr());

@@ -21,6 +21,7 @@ enum class form {
     usual,   ///< set, dict, tuple
     frozen,  ///< frozenset, frozendict, tuple
     bytes,   ///< as `usual`, but strings, and the topics of messages, are bytes
+    raw,     ///< of messages: the payload as it is, bytes that nothing decodes
 };
 
 /// Throws what Python shall raise: TypeError for what has no counterpart, OverflowError for numbers
@@ -55,6 +56,8 @@ class message_maker {
     static py::object type();
 
   private:
+    [[nodiscard]] py::object value_of(const message& from) const;
+
     form how_;
     std::string topic_text_;
     endpoint_id origin_;

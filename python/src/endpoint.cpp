@@ -274,6 +274,17 @@ void publish_to(held_type& self, const std::string& id, const py::object& topic,
           "not published");
 }
 
+void publish_raw(held_type& self, const py::object& topic, const py::buffer& payload, bool reliable,
+                 const py::object& longest) {
+    const auto name = to_name(topic);
+    const raw_payload out{payload};
+    auto& to = *self;
+    check(publish_interruptibly(
+              to_timespan(longest),
+              [&](auto&) { return to.publish_raw(name, out.bytes(), mode_of(reliable)); }),
+          "not published");
+}
+
 /// For event loops: publishes on a thread, which waits for room. `id`: to one endpoint only.
 std::unique_ptr<background_call> publish_later(held_type& self, const py::object& topic,
                                                const py::object& value, bool reliable,
@@ -353,8 +364,10 @@ py::object replies_to_python(const replies& got) {
 
 std::unique_ptr<background_call> request_later(held_type& self, const py::object& topic,
                                                const py::object& value, const py::object& timeout,
-                                               std::size_t answers, const std::string& to) {
+                                               std::size_t answers, const std::string& to,
+                                               bool reliable) {
     request_options how;
+    how.mode = mode_of(reliable);
     how.timeout = to_timespan(timeout).value_or(timespan::max());
     how.answers = answers;
     if (!to.empty()) {
@@ -377,7 +390,10 @@ std::unique_ptr<background_call> request_later(held_type& self, const py::object
 // -- Subscribing ----------------------------------------------------------------------------------
 
 form form_named(const std::string& name) {
-    return name == "frozen" ? form::frozen : name == "bytes" ? form::bytes : form::usual;
+    return name == "frozen"  ? form::frozen
+           : name == "bytes" ? form::bytes
+           : name == "raw"   ? form::raw
+                             : form::usual;
 }
 
 std::unique_ptr<python_subscriber> make_subscriber(held_type& self, const py::iterable& topics,
@@ -409,6 +425,7 @@ void bind_messages(py::class_<held_type>& cls) {
             py::arg("longest") = py::none())
         .def("publish_to", &publish_to, py::arg("node"), py::arg("topic"), py::arg("value"),
              py::arg("reliable"), py::arg("longest") = py::none())
+        .def("publish_raw", &publish_raw)
         .def("publish_many", &publish_many, py::arg("batch"), py::arg("reliable"),
              py::arg("longest") = py::none())
         .def("publish_later", &publish_later, py::arg("topic"), py::arg("value"),
@@ -448,7 +465,7 @@ std::unique_ptr<background_call> promote_later(held_type& self, const std::strin
                                                const py::object& timeout) {
     return std::make_unique<background_call>(
         [held = self.shared(), name, at = node ? to_id(*node) : endpoint_id{},
-         limit = to_timespan(timeout).value_or(std::chrono::hours{24})](
+         limit = to_timespan(timeout).value_or(no_promotion_takes)](
             const auto&) -> background_call::finish {
             auto who = held->promote_store(name, at, limit);
             return [who = std::move(who)]() -> py::object {
@@ -487,6 +504,7 @@ void bind_endpoint(py::module_& module) {
     cls.def(py::init(&make_endpoint))
         .def("node_id", [](held_type& self) { return to_text(self->node_id()); })
         .def_property_readonly("name", [](held_type& self) { return name_to_python(self->name()); })
+        .def("options", [](held_type& self) { return configuration{self->options()}; })
         .def("shutdown",
              [](held_type& self) {
                  auto& at = *self;
@@ -498,11 +516,6 @@ void bind_endpoint(py::module_& module) {
     bind_overlay(cls);
     bind_messages(cls);
     bind_stores(cls);
-    module.def("make_url", [](const std::string& address, std::uint16_t port) {
-        return value_or_raise(make_url(address, port));
-    });
-    module.def("normalise_url",
-               [](const std::string& url) { return value_or_raise(normalise_url(url)); });
 }
 
 }  // namespace bzmq::python

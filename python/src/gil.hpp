@@ -29,4 +29,24 @@ class without_gil {
     PyThreadState* state_;
 };
 
+/// Takes the GIL back for a while, in a thread that has given it away by `without_gil`.
+class with_gil {
+  public:
+    with_gil() {
+        try {
+            state_ = PyGILState_Ensure();
+        } catch (...) {
+            for (;;) {
+                ::pause();
+            }
+        }
+    }
+    with_gil(const with_gil&) = delete;
+    with_gil& operator=(const with_gil&) = delete;
+    ~with_gil() { PyGILState_Release(state_); }
+
+  private:
+    PyGILState_STATE state_{};
+};
+
 }  // namespace bzmq::python

@@ -19,6 +19,9 @@ PYBIND11_MODULE(_bzmq, module) {
     bind_store(module);
     bind_store_waiting(module);
     bind_endpoint(module);
+    bind_gateway(module);
+    bind_network(module);
+    bind_store_files(module);
     module.def(
         "wait_readable",
         [](int fd, const pybind11::object& timeout) {

@@ -39,6 +39,14 @@ void bind_publisher(py::module_& module) {
                        "not published");
              },
              py::arg("value"), py::arg("longest") = py::none())
+        .def("publish_raw",
+             [](held_type& self, const py::buffer& payload, const py::object& longest) {
+                 const raw_payload out{payload};
+                 auto& to = *self;
+                 check(publish_interruptibly(to_timespan(longest),
+                                             [&](auto&) { return to.publish_raw(out.bytes()); }),
+                       "not published");
+             })
         .def(
             "publish_many",
             [](held_type& self, const py::iterable& values, const py::object& longest) {

@@ -10,7 +10,9 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -47,6 +49,27 @@ class outgoing_value {
     py::object from_;
     std::optional<std::string_view> text_;
     data value_;
+};
+
+/// A payload that is encoded already. Not copied; it lies in the Python object, which cannot change its
+/// size meanwhile.
+class raw_payload {
+  public:
+    explicit raw_payload(const py::buffer& from) {
+        if (PyObject_GetBuffer(from.ptr(), &view_, PyBUF_SIMPLE) != 0) {
+            throw py::error_already_set{};
+        }
+    }
+    raw_payload(const raw_payload&) = delete;
+    raw_payload& operator=(const raw_payload&) = delete;
+    ~raw_payload() { PyBuffer_Release(&view_); }
+
+    [[nodiscard]] std::span<const std::byte> bytes() const {
+        return {static_cast<const std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
+    }
+
+  private:
+    Py_buffer view_{};
 };
 
 /// Calls `send` without the GIL. While it is held up it looks at signals now and then, and throws what

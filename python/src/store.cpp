@@ -29,11 +29,14 @@ py::object info_to_python(const store_info& from) {
     using py::arg;
     py::list clones;
     for (const auto& each : from.clones) {
-        clones.append(py::make_tuple(to_text(each.at), each.in_snapshot, each.acknowledged));
+        clones.append(py::module_::import("bzmq.store")
+                          .attr("CloneInfo")(to_text(each.at), each.in_snapshot, each.acknowledged,
+                                             each.standby, each.stored));
     }
     return py::module_::import("bzmq.store")
         .attr("Info")(
             arg("name") = name_to_python(from.name), arg("master") = from.master,
+            arg("standby") = from.standby, arg("commits") = from.commits,
             arg("backend") = static_cast<int>(from.backend), arg("entries") = from.entries,
             arg("bytes") = from.bytes, arg("revision") = from.revision, arg("epoch") = from.epoch,
             arg("hash") = from.hash,
@@ -233,6 +236,18 @@ void bind_waits(py::class_<python_store>& cls) {
     bind("await_sync", &store::await_sync);
 }
 
+std::unique_ptr<background_call> promote_later(python_store& self, const py::object& timeout) {
+    return std::make_unique<background_call>(
+        [held = self.shared(), limit = to_timespan(timeout).value_or(no_promotion_takes)](
+            const auto&) -> background_call::finish {
+            auto done = held->promote(limit);
+            return [done = std::move(done)]() -> py::object {
+                value_or_raise(done);
+                return py::none();
+            };
+        });
+}
+
 }  // namespace
 
 master_options to_master_options(const py::dict& from) {
@@ -338,6 +353,7 @@ void bind_store(py::module_& module) {
     cls.def("name", [](python_store& self) { return name_to_python(self->name()); })
         .def("is_master", [](python_store& self) { return self->is_master(); })
         .def("follow", [](python_store& self) { self->follow(); })
+        .def("promote_later", &promote_later)
         .def("detach", [](python_store& self) {
             auto& at = *self;
             const without_gil free;

@@ -5,9 +5,14 @@
 #include "owned.hpp"
 #include <pybind11/pybind11.h>
 
+#include <chrono>
+
 namespace bzmq::python {
 
 using python_store = owned<store>;
+
+/// Longer than any: what the waits for one get where there is no limit.
+constexpr timespan no_promotion_takes = std::chrono::hours{24};
 
 /// A master's options by name; also what a standby is as master.
 master_options to_master_options(const py::dict& from);

@@ -66,10 +66,7 @@ def test_the_store_pair_twice_on_disk(example, tmp_path, cpp_master, cpp_clone):
 
 
 def test_agents(example):
-    cli = BUILD / "tools/bzmq-cli"
-    if not cli.exists():
-        pytest.skip("bzmq-cli is not built")
-    lines = finish(example("agents.py", cli)).splitlines()
+    lines = finish(example("agents.py")).splitlines()
     assert sorted(lines[:-1]) == sorted([f"/agents/answer/agent-{i}: who is there?" for i in range(5)]
                                         + ["/agents/answer/agent-3: and you?"])
     assert lines[-1] == "the manager sees 2 endpoints, an agent 2"

@@ -153,6 +153,7 @@ queue.connect_mon(watch.last_endpoint.decode())
 queue.start()
 while not watch.bzmq_endpoint.peers() or watch.bzmq_endpoint.peers()[0].state != 2:
     watch.poll(5)
+watch.bzmq_endpoint.await_filter_entry("zmq/", timeout=60)  # The queue's end knows what we want.
 left.send(b"through")
 print(right.recv(), watch.recv_multipart())
 made.destroy()

@@ -85,7 +85,7 @@ def test_a_slow_server_loses_no_request(endpoints):
 
     with slow.serve("/echo", serve) as service:
         assert asker.wait_for_server("/echo")
-        asked = [asker._own.request_later("/echo", i, PATIENCE, 1, "") for i in range(150)]
+        asked = [asker._own.request_later("/echo", i, PATIENCE, 1, "", True) for i in range(150)]
         eventually(lambda: any(each["queue_messages"] >= 100 for each in slow.metrics()["subscribers"]))
         go_on.set()
         for each in asked:
@@ -103,9 +103,9 @@ def test_requests_that_wait_are_told_when_the_service_stops(asking):
 
     service = server.serve("/slow", serve)
     assert asker.wait_for_server("/slow")
-    first = asker._own.request_later("/slow", 1, PATIENCE, 1, "")
+    first = asker._own.request_later("/slow", 1, PATIENCE, 1, "", True)
     eventually(lambda: service.requests == 1)
-    waiting = [asker._own.request_later("/slow", 2, PATIENCE, 0, "") for _ in range(10)]
+    waiting = [asker._own.request_later("/slow", 2, PATIENCE, 0, "", True) for _ in range(10)]
     eventually(lambda: service._source.available() == 10)
     stopping = threading.Thread(target=service.stop)
     stopping.start()

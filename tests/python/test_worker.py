@@ -5,8 +5,9 @@ import threading
 import pytest
 
 import bzmq
+import bzmq.asyncio
 
-from conftest import PATIENCE, eventually
+from conftest import PATIENCE, eventually, run
 
 
 class Log(list):
@@ -70,6 +71,9 @@ def test_a_standby_takes_the_masters_place(endpoints, tmp_path):
     assert second.peer("127.0.0.1", port, timeout=PATIENCE)
     standby = second.attach_clone("s", standby={"path": str(tmp_path / "second")})
     assert standby.await_sync(PATIENCE)
+    told = master.info()
+    assert not told.standby and [(each.at, each.standby) for each in told.clones] == [(second.node_id(), True)]
+    assert standby.info().standby and not standby.info().master
     master.put("key", "value").wait()
     assert standby.await_sync(PATIENCE)
     # It has the write on disk, and is told a moment later that it counts.
@@ -81,6 +85,64 @@ def test_a_standby_takes_the_masters_place(endpoints, tmp_path):
     standby.put("key", "new").wait()
     copy = third.attach_clone("s")
     assert copy.await_sync(PATIENCE) and copy.get("key") == "new"
+
+
+def test_a_standby_is_promoted_where_it_is(endpoints, tmp_path):
+    first, second = endpoints(log_level="off"), endpoints()
+    master = first.attach_master("s", bzmq.Backend.LMDB, path=str(tmp_path / "first"), sync_replicas=1)
+    first.attach_master("plain").promote(PATIENCE)  # It is master already.
+    assert second.peer("127.0.0.1", first.listen("127.0.0.1", 0), timeout=PATIENCE)
+    with pytest.raises(bzmq.errors.InvalidConfiguration):
+        second.attach_clone("plain").promote(PATIENCE)
+    standby = second.attach_clone("s", standby={"path": str(tmp_path / "second"), "durability": "sync"})
+    assert standby.await_sync(PATIENCE)
+    master.put("key", "value").wait()
+    first.shutdown()
+    standby.promote(PATIENCE)
+    assert standby.is_master() and standby.info().commits > 0
+    standby.put("key", "new").wait()
+    assert standby.get("key") == "new"
+
+
+def test_a_standby_is_promoted_with_asyncio(tmp_path):
+    async def main():
+        async with bzmq.asyncio.Endpoint() as first, bzmq.asyncio.Endpoint() as second:
+            master = await first.attach_master("s", bzmq.Backend.LMDB, path=str(tmp_path / "first"),
+                                               sync_replicas=1)
+            assert await second.peer("127.0.0.1", first.listen("127.0.0.1", 0), timeout=PATIENCE)
+            standby = await second.attach_clone("s", standby={"path": str(tmp_path / "second")})
+            await master.promote(PATIENCE)  # It is master already.
+            assert await standby.await_sync(PATIENCE)
+            await master.put("key", "value")
+            await first.shutdown()
+            await standby.promote(PATIENCE)
+            assert standby.is_master() and await standby.get("key") == "value"
+            await standby.put("key", "new")
+    run(main())
+
+
+def test_electors_elect_a_master_among_them(endpoints, tmp_path):
+    """Of three, when the first master ends."""
+    names = ["a", "b", "c"]
+    nodes = [endpoints(name=name, log_level="off") for name in names]
+    ports = [each.listen("127.0.0.1", 0) for each in nodes]
+    assert nodes[1].peer("127.0.0.1", ports[0], timeout=PATIENCE)
+    assert nodes[2].peer("127.0.0.1", ports[0], timeout=PATIENCE)
+    assert nodes[2].peer("127.0.0.1", ports[1], timeout=PATIENCE)
+
+    def how(name):
+        return {"path": str(tmp_path / name), "electors": names, "elector": name, "failover_timeout": 0.5,
+                "sync_replicas": 1}
+
+    master = nodes[0].attach_master("s", bzmq.Backend.LMDB, how("a"))
+    others = [node.attach_clone("s", standby=how(name)) for node, name in zip(nodes[1:], names[1:])]
+    assert all(each.await_sync(PATIENCE) for each in others)
+    eventually(master.is_master)
+    master.put("key", "value").wait(PATIENCE)
+    nodes[0].shutdown()
+    eventually(lambda: any(each.is_master() for each in others))
+    heir = next(each for each in others if each.is_master())
+    assert heir.get("key") == "value"
 
 
 def test_options_that_a_master_does_not_have_are_told(endpoints, tmp_path):

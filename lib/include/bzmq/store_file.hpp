@@ -9,7 +9,7 @@
 #include <functional>
 #include <string_view>
 
-/// Care for the files of a durable store while no program holds it, or beside the one that does.
+/// Care for the files of a durable store while no program holds it, or beside another that does.
 /// A store is a folder; docs/store-files.md tells what is in it.
 ///
 /// All functions may be called from any thread, one per store at a time. Errors:
@@ -21,7 +21,7 @@ namespace bzmq::store_file {
 /// What a store holds.
 struct summary {
     endpoint_id store;                ///< its id, random
-    std::uint64_t epoch = 0;          ///< how often a master has started with it
+    std::uint64_t epoch = 0;          ///< rises with each start of a master
     std::uint64_t last = 0;           ///< newest entry of its log
     std::uint64_t log_first = 1;      ///< oldest entry of its log that is kept; above `last`: none
     std::uint64_t values = 0;         ///< entries of the store
