@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "bzmq/gateway.hpp"
+#include "endpoint/core.hpp"
+#include "endpoint/request_room.hpp"
 #include "endpoint/support.hpp"
 
 namespace bzmq::testing {
@@ -153,6 +155,55 @@ TEST(callback, waits_for_no_peer_no_server_and_no_subscription) {
     reads.stop();
     reads.wait();
     serves.stop();
+}
+
+TEST(callback, may_change_topics_while_another_thread_does) {
+    auto ep = make("one");
+    auto sub = ep.make_subscriber({"first/"});
+    std::promise<void> in_callback;
+    std::promise<error> told;
+    std::promise<std::size_t> topics;
+    auto worker = ep.subscribe_direct({"t/"}, {}, [&](const message&) {
+        in_callback.set_value();
+        error why;
+        // Until the other thread is at it.
+        EXPECT_TRUE(eventually([&] {
+            if (sub.add_topic("from/here", &why)) {
+                sub.remove_topic("from/here");
+            }
+            return why == ec::request_timeout;
+        }));
+        told.set_value(why);
+        EXPECT_FALSE(sub.remove_topic("first/"));
+        topics.set_value(sub.topics().size());
+    });
+    ASSERT_EQ(ep.publish("t/x", 1), ec::none);
+    in_callback.get_future().get();
+    EXPECT_TRUE(sub.add_topic("second/"));
+    EXPECT_EQ(told.get_future().get(), ec::request_timeout);
+    EXPECT_EQ(topics.get_future().get(), 1U);
+    EXPECT_EQ(sub.topics(), (std::vector<std::string>{"first/", "second/"}));
+}
+
+TEST(callback, asks_nothing_while_another_thread_makes_the_first_request) {
+    const auto core = std::make_shared<endpoint_core>(named("one"));
+    using made_room = expected<std::shared_ptr<request_room>>;
+    std::promise<void> on_the_core;
+    std::promise<void> making;
+    auto other = std::async(std::launch::async, [&] {
+        on_the_core.get_future().get();
+        return core->requests([&]() -> made_room {
+            making.set_value();
+            return fail(core->ask([](const node::hub&) { return ec::cannot_open_file; }));
+        });
+    });
+    const auto here = core->ask([&](const node::hub&) {
+        on_the_core.set_value();
+        making.get_future().get();
+        return core->requests([]() -> made_room { return fail(ec::unspecified); }).error().code();
+    });
+    EXPECT_EQ(here, ec::request_timeout);
+    EXPECT_EQ(other.get().error(), ec::cannot_open_file);
 }
 
 TEST(callback, is_told_at_once_that_there_is_no_room_for_what_it_publishes) {

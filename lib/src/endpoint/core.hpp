@@ -123,9 +123,9 @@ class endpoint_core final : public transport::events,
     /// One that the thread itself runs, of this subscription.
     void add_direct_worker(node::subscriber_id id, std::shared_ptr<worker_state> worker);
 
-    /// The room of requests, which `make` makes where there is none yet; null after the end.
-    std::shared_ptr<request_room> requests(
-        const std::function<std::shared_ptr<request_room>()>& make);
+    /// The room of requests, which `make` makes where there is none yet.
+    expected<std::shared_ptr<request_room>> requests(
+        const std::function<expected<std::shared_ptr<request_room>>()>& make);
 
     // Stores (core_stores.cpp). `self` is this core.
     expected<std::shared_ptr<store_state>> attach_master(

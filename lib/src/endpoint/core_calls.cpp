@@ -667,11 +667,21 @@ void endpoint_core::add_direct_worker(node::subscriber_id id,
     }
 }
 
-std::shared_ptr<request_room> endpoint_core::requests(
-    const std::function<std::shared_ptr<request_room>()>& make) {
-    const std::lock_guard lock{requests_mutex_};
-    if (!requests_ && !requests_closed_) {
-        requests_ = make();
+expected<std::shared_ptr<request_room>> endpoint_core::requests(
+    const std::function<expected<std::shared_ptr<request_room>>()>& make) {
+    const auto lock = lock_across(requests_mutex_, this);
+    if (!lock) {
+        return tl::unexpected{lock.error()};
+    }
+    if (requests_closed_) {
+        return tl::unexpected{gone()};
+    }
+    if (!requests_) {
+        auto made = make();
+        if (!made) {
+            return made;
+        }
+        requests_ = std::move(*made);
     }
     return requests_;
 }

@@ -67,14 +67,7 @@ expected<opened_disk> endpoint_core::open_disk(store_state& store, const master_
 
 /// One thread at a time opens stores, so that who comes second finds what the first one has opened.
 expected<std::unique_lock<std::mutex>> endpoint_core::turn_to_open() {
-    std::unique_lock opening{opening_mutex_, std::try_to_lock};
-    if (!opening && core_thread::of(this)) {
-        return tl::unexpected{cannot_wait()};
-    }
-    if (!opening) {
-        opening.lock();
-    }
-    return opening;
+    return lock_across(opening_mutex_, this);
 }
 
 expected<std::shared_ptr<store_state>> endpoint_core::attach_master(

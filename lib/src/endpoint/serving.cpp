@@ -25,18 +25,19 @@ pending_request endpoint::request_async(std::string_view topic, const data& valu
     if (auto problem = core_->usable()) {
         return request_room::failed(std::move(problem));
     }
-    error problem = gone();
-    const auto room = core_->requests([&]() -> std::shared_ptr<request_room> {
+    using made_room = expected<std::shared_ptr<request_room>>;
+    const auto room = core_->requests([this]() -> made_room {
         // Nothing may be lost between an answer and whoever waits for it; the room's thread goes on.
         queue_options queue;
         queue.overflow = overflow_policy::block;
         auto made = std::make_shared<request_room>(
             core_, make_subscriber({std::string{request_wire::answers_topic}}, queue),
             make_status_subscriber(true));
-        problem = made->start();
-        return problem ? nullptr : made;
+        auto problem = made->start();
+        return problem ? made_room{tl::unexpected{std::move(problem)}} : made_room{std::move(made)};
     });
-    return room ? room->ask(topic, value, how, std::move(on_answer)) : request_room::failed(problem);
+    return room ? (*room)->ask(topic, value, how, std::move(on_answer))
+                : request_room::failed(room.error());
 }
 
 replies endpoint::request(std::string_view topic, const data& value, const request_options& how) {
