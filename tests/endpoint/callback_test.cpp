@@ -105,6 +105,24 @@ TEST(callback, takes_the_answers_that_a_proxy_has_and_waits_for_no_more) {
     EXPECT_EQ(answer->answer, data{count{1}});
 }
 
+TEST(callback, writes_without_holding_up_what_others_read_by_a_proxy) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    store::proxy proxy{s};
+    on_the_endpoints_thread(s, [&] {
+        // Another thread's read waits for its own write.
+        std::async(std::launch::async, [&] {
+            static_cast<void>(s.put("y", 7));
+            proxy.get("y");
+        }).get();
+        // In the turn that settles it, this thread has a write that is not settled.
+        s.put("x", 2).then([&](const auto&) { static_cast<void>(s.put("x", 3)); });
+    });
+    const auto got = proxy.receive(patience);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->answer, data{7}) << to_string(got->answer.error());
+}
+
 TEST(callback, takes_the_events_that_have_come_and_waits_for_no_more) {
     auto ep = make("one");
     auto s = *ep.attach_master("s");
