@@ -1,6 +1,7 @@
 // Standbys with real disks and sockets: promotion, fencing, elections.
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 
 #include "bzmq/bzmq.hpp"
@@ -192,6 +193,32 @@ TEST_F(failover, a_promotion_that_its_disk_holds_up_ends_with_an_error) {
     const auto again = heir.promote(patience);
     EXPECT_TRUE(again) << to_string(again.error());
     EXPECT_EQ(heir.get("z"), data{3});
+}
+
+TEST_F(failover, a_promotion_goes_on_as_long_as_the_most_patient_of_its_callers) {
+    auto first = make("first");
+    auto second = make("second");
+    auto master = *first.attach_master("s");
+    join(second, first);
+    auto heir = *second.attach_clone("s", standby("b"));
+    ASSERT_TRUE(heir.await_sync());
+    ASSERT_TRUE(master.put("x", 1).wait(patience));
+    ASSERT_TRUE(eventually([&] { return on_disk(master, 1); }));
+    const full_disk full;
+    ASSERT_TRUE(master.put("y", 2).wait(patience));
+    ASSERT_TRUE(eventually([&] { return heir.get("y") == data{2}; }));
+    auto patient = std::async(std::launch::async, [&] { return heir.promote(1h); });
+    // Until the patient one is there.
+    EXPECT_TRUE(eventually([&] {
+        const auto hasty = heir.promote(1ms);
+        EXPECT_EQ(hasty.error(), ec::request_timeout);
+        return hasty.error().message().find("goes on") != std::string::npos;
+    }));
+    EXPECT_EQ(patient.wait_for(100ms), std::future_status::timeout);
+    second.shutdown();
+    const auto outcome = patient.get();
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error(), ec::shutting_down) << to_string(outcome.error());
 }
 
 TEST_F(failover, with_sync_replicas_a_write_waits_for_a_standby) {

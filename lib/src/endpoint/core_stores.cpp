@@ -199,7 +199,7 @@ error endpoint_core::promote_store(const store_state& store, timespan timeout) {
         return problem;
     }
     return call<error>(
-        [this, id](bool alive) { return alive ? stores_->end_promotion(now_, id) : gone(); });
+        [this, id](bool alive) { return alive ? stores_->promotion_so_far(id) : gone(); });
 }
 
 expected<endpoint_id> endpoint_core::promote_store(const std::string& name, const endpoint_id& at,

@@ -342,7 +342,7 @@ std::optional<error> store_room::promotion(std::uint32_t id) const {
     }
     const auto* follower = host.clone_of(id);
     if (follower == nullptr) {
-        return error{ec::no_such_master, "the store is gone"};
+        return closed_ ? gone() : error{ec::no_such_master, "the store is gone"};
     }
     if (follower->promoting()) {
         return std::nullopt;
@@ -353,15 +353,13 @@ std::optional<error> store_room::promotion(std::uint32_t id) const {
     return error{ec::master_exists, "a newer master has taken its place"};
 }
 
-error store_room::end_promotion(instant now, std::uint32_t id) {
-    now_ = now;
-    if (auto* follower = host_.clone_of(id); follower != nullptr && follower->promoting()) {
-        follower->end_promotion(
-            now, {ec::request_timeout, "the standby did not become master in time, and is a standby "
-                                       "as before: what it has is not on its disk yet"});
+error store_room::promotion_so_far(std::uint32_t id) const {
+    if (auto over = promotion(id)) {
+        return *std::move(over);
     }
-    return promotion(id).value_or(
-        error{ec::request_timeout, "it is about to be master: the disk takes its time"});
+    const bool master = const_cast<replica::host&>(host_).master_of(id) != nullptr;
+    return {ec::request_timeout, master ? "it is about to be master: the disk takes its time"
+                                        : "it is not master yet; its promotion goes on"};
 }
 
 void store_room::ask_to_promote(instant now, std::string_view store, const endpoint_id& at) {
