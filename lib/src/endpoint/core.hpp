@@ -204,7 +204,7 @@ class endpoint_core final : public transport::events,
     template <class R>
     R call(std::function<R(bool)> what) {
         if (core_thread::of(this)) {
-            return what(hub_ != nullptr);
+            return what(hub_ != nullptr && !closed_);  // Only this thread closes.
         }
         // The command's alone: where it is given up, the promise is broken and nobody waits for it.
         auto answer = std::make_shared<std::promise<R>>();
