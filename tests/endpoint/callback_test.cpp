@@ -298,6 +298,32 @@ TEST(callback, may_destroy_its_endpoint) {
     EXPECT_EQ(s.put("x", 2).wait().error(), ec::shutting_down);
 }
 
+TEST(callback, that_destroys_its_endpoint_leaves_no_worker_behind) {
+    auto ep = std::make_unique<endpoint>(make("one"));
+    auto held = std::make_shared<int>(0);
+    const std::weak_ptr<int> left{held};
+    ep->subscribe({"t/"}, {}, [held = std::move(held)](const message&) {});
+    auto s = *ep->attach_master("s");
+    on_the_endpoints_thread(s, [&] { ep.reset(); });
+    EXPECT_TRUE(eventually([&] { return left.expired(); }));
+}
+
+TEST(callback, that_ends_its_endpoint_leaves_no_room_of_requests_behind) {
+    const auto core = std::make_shared<endpoint_core>(named("one"));
+    std::weak_ptr<request_room> left;
+    {
+        auto room = core->requests([&]() -> expected<std::shared_ptr<request_room>> {
+            return std::make_shared<request_room>(core, subscriber{}, status_subscriber{});
+        });
+        left = *room;
+    }
+    core->ask([&](const node::hub&) {
+        core->shutdown();
+        return 0;
+    });
+    EXPECT_TRUE(eventually([&] { return left.expired(); }));
+}
+
 TEST(callback, may_shut_its_gateway_down) {
     auto both = std::make_unique<gateway>(between_domains());
     auto s = *both->one().attach_master("s");

@@ -221,6 +221,8 @@ class endpoint_core final : public transport::events,
         }
     }
     error wait(std::function<std::optional<error>()> ready, timespan timeout);
+    void end_requests();
+    void end_workers();
     expected<std::unique_lock<std::mutex>> turn_to_open();
     expected<opened_disk> open_disk(store_state& store, const master_options& options,
                                     std::optional<endpoint_id> begun_by);
