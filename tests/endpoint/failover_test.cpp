@@ -129,9 +129,13 @@ TEST_F(failover, the_old_master_becomes_a_clone_and_keeps_what_only_it_had) {
     EXPECT_TRUE(eventually([&] { return master.get("new") == data{2}; }));
     EXPECT_EQ(master.get("lonely").error(), ec::no_such_key);
     EXPECT_TRUE(heir.is_master());
+    // Told at once, and again when the file is there.
     const auto told = read_until(statuses, ec::stale_data);
     ASSERT_FALSE(told.empty());
-    EXPECT_NE(get<error>(told.back()).message().find("orphaned-"), std::string::npos);
+    EXPECT_NE(get<error>(told.back()).message().find("were only here"), std::string::npos);
+    const auto file = read_until(statuses, ec::stale_data);
+    ASSERT_FALSE(file.empty());
+    EXPECT_NE(get<error>(file.back()).message().find("orphaned-"), std::string::npos);
     std::string kept;
     for (const auto& each : fs::directory_iterator{folder.path + "/a"}) {
         if (each.path().extension() == ".jsonl") {

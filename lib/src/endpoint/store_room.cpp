@@ -390,9 +390,7 @@ void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
             host_.vote_persisted(now_, id, what.problem);
             break;
         case store_disk::outcome::kind::orphans:
-            report({ec::stale_data, "store " + at->second.state->name()
-                                        + " has a new master that does not have all that was here: "
-                                        + what.report});
+            report({ec::stale_data, "store " + at->second.state->name() + ": " + what.report});
     }
 }
 
@@ -597,14 +595,17 @@ void store_room::orphaned(replica::store_id store, replica::orphan_set what) {
     if (at == stores_.end()) {
         return;
     }
-    auto text = "writes " + std::to_string(what.first) + " to " + std::to_string(what.last)
-                + " of store " + at->second.state->name()
-                + " were only here: its new master does not have them. ";
-    if (!at->second.disk) {
-        report({ec::stale_data, text + "They are given up, since this store has no disk"});
-        return;
+    auto& disk = at->second.disk;
+    // Now: when the file is there, this store or its endpoint may not be any more.
+    report({ec::stale_data,
+            "writes " + std::to_string(what.first) + " to " + std::to_string(what.last) + " of store "
+                + at->second.state->name()
+                + " were only here: its new master does not have them. "
+                + (disk ? "They go to a file in the store's folder"
+                        : "They are given up, since this store has no disk")});
+    if (disk) {
+        disk->keep_orphans(std::move(what));
     }
-    at->second.disk->keep_orphans(std::move(what));
 }
 
 void store_room::promoted(replica::store_id store, const replica::identity&) {
