@@ -247,7 +247,11 @@ class endpoint_core final : public transport::events,
     bool run_direct_workers();
     void end_disconnected();
     /// Before anybody can know of what has changed by other means.
-    void note_overlay() { overlay_version_ = hub_->routing_version(); }
+    void note_overlay() {
+        if (hub_) {  // Else it is just being made.
+            overlay_version_ = hub_->routing_version();
+        }
+    }
     [[nodiscard]] timespan time_to_sleep(bool busy) const;
     void wind_down();
     /// Ends what others hold and wait for, after an orderly end or in the middle of anything.

@@ -72,6 +72,7 @@ void endpoint_core::connect(node::target_id target) {
 
 void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch_ptr& batch,
                             std::vector<node::subscriber_id>& full) {
+    note_overlay();
     for (const auto id : to) {
         const auto at = subscribers_.find(id);
         if (at == subscribers_.end()) {
@@ -99,6 +100,7 @@ void endpoint_core::say(const status_variant& what) {
         unsaid_.push_back(what);  // A publisher may hold what the log's reader waits for.
         return;
     }
+    note_overlay();
     journal_.note(what);
     for (const auto& each : status_queues_) {
         each->push(what);
