@@ -292,7 +292,8 @@ std::optional<error> endpoint_core::outcome(node::target_id id, std::uint64_t fa
         case node::hub::target_progress::unknown:
             break;
     }
-    return error{ec::cancelled, "the peering was ended meanwhile"};
+    // At the end of the endpoint all peerings go, before those who wait are told.
+    return stopping_ ? gone() : error{ec::cancelled, "the peering was ended meanwhile"};
 }
 
 void endpoint_core::leave_target(node::target_id id, retry_pause retry) {
