@@ -332,8 +332,9 @@ void endpoint_core::publish_here(delivery_mode mode) noexcept {
     try {
         // What the thread has to do, and not in this order, is left to it.
         const auto now = monotonic_now();
-        bool idle = !stopping_ && !commands_came_ && pending_.empty() && disconnected_.empty()
-                    && failed_dials_.empty() && !direct_came_ && now < hub_->next_deadline();
+        bool idle = !stopping_ && !broken_ && !commands_came_ && pending_.empty()
+                    && disconnected_.empty() && failed_dials_.empty() && !direct_came_
+                    && now < hub_->next_deadline();
         for (const auto& each : lanes_) {
             idle = idle && each->taken.empty();
         }
