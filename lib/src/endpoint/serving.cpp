@@ -1,10 +1,12 @@
 // Requests and services: what an endpoint does with them.
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <map>
 #include <utility>
 
 #include "bzmq/endpoint.hpp"
+#include "bzmq/publish_limit.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/gone.hpp"
@@ -139,7 +141,9 @@ void service_state::received(const message& from) {
     }
     ++requests_;
     if (stopped_) {
-        // It waited in the queue; nobody else will tell its asker.
+        // It waited in the queue; nobody else will tell its asker. But `stop` waits for us, and an
+        // asker may read nothing for as long as it likes.
+        const publish_limit limit{std::max(refuse_until_.load() - monotonic_now(), timespan{0})};
         [[maybe_unused]] const auto sent = core_->publish(
             from.origin(), request_wire::answers_topic,
             to_data(envelope{kind::failed, got->id, {}, {},
