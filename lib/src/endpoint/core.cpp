@@ -325,9 +325,6 @@ bool endpoint_core::run_direct_workers() {
 }
 
 void endpoint_core::publish_here(delivery_mode mode) noexcept {
-    if (hub_ == nullptr) {
-        return;  // It has ended.
-    }
     const core_thread here{this};
     try {
         // What the thread has to do, and not in this order, is left to it.
