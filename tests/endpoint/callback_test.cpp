@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "bzmq/gateway.hpp"
+#include "endpoint/core.hpp"
+#include "endpoint/request_room.hpp"
 #include "endpoint/support.hpp"
 
 namespace bzmq::testing {
@@ -103,6 +105,24 @@ TEST(callback, takes_the_answers_that_a_proxy_has_and_waits_for_no_more) {
     EXPECT_EQ(answer->answer, data{count{1}});
 }
 
+TEST(callback, writes_without_holding_up_what_others_read_by_a_proxy) {
+    auto ep = make("one");
+    auto s = *ep.attach_master("s");
+    store::proxy proxy{s};
+    on_the_endpoints_thread(s, [&] {
+        // Another thread's read waits for its own write.
+        std::async(std::launch::async, [&] {
+            static_cast<void>(s.put("y", 7));
+            proxy.get("y");
+        }).get();
+        // In the turn that settles it, this thread has a write that is not settled.
+        s.put("x", 2).then([&](const auto&) { static_cast<void>(s.put("x", 3)); });
+    });
+    const auto got = proxy.receive(patience);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->answer, data{7}) << to_string(got->answer.error());
+}
+
 TEST(callback, takes_the_events_that_have_come_and_waits_for_no_more) {
     auto ep = make("one");
     auto s = *ep.attach_master("s");
@@ -153,6 +173,55 @@ TEST(callback, waits_for_no_peer_no_server_and_no_subscription) {
     reads.stop();
     reads.wait();
     serves.stop();
+}
+
+TEST(callback, may_change_topics_while_another_thread_does) {
+    auto ep = make("one");
+    auto sub = ep.make_subscriber({"first/"});
+    std::promise<void> in_callback;
+    std::promise<error> told;
+    std::promise<std::size_t> topics;
+    auto worker = ep.subscribe_direct({"t/"}, {}, [&](const message&) {
+        in_callback.set_value();
+        error why;
+        // Until the other thread is at it.
+        EXPECT_TRUE(eventually([&] {
+            if (sub.add_topic("from/here", &why)) {
+                sub.remove_topic("from/here");
+            }
+            return why == ec::request_timeout;
+        }));
+        told.set_value(why);
+        EXPECT_FALSE(sub.remove_topic("first/"));
+        topics.set_value(sub.topics().size());
+    });
+    ASSERT_EQ(ep.publish("t/x", 1), ec::none);
+    in_callback.get_future().get();
+    EXPECT_TRUE(sub.add_topic("second/"));
+    EXPECT_EQ(told.get_future().get(), ec::request_timeout);
+    EXPECT_EQ(topics.get_future().get(), 1U);
+    EXPECT_EQ(sub.topics(), (std::vector<std::string>{"first/", "second/"}));
+}
+
+TEST(callback, asks_nothing_while_another_thread_makes_the_first_request) {
+    const auto core = std::make_shared<endpoint_core>(named("one"));
+    using made_room = expected<std::shared_ptr<request_room>>;
+    std::promise<void> on_the_core;
+    std::promise<void> making;
+    auto other = std::async(std::launch::async, [&] {
+        on_the_core.get_future().get();
+        return core->requests([&]() -> made_room {
+            making.set_value();
+            return fail(core->ask([](const node::hub&) { return ec::cannot_open_file; }));
+        });
+    });
+    const auto here = core->ask([&](const node::hub&) {
+        on_the_core.set_value();
+        making.get_future().get();
+        return core->requests([]() -> made_room { return fail(ec::unspecified); }).error().code();
+    });
+    EXPECT_EQ(here, ec::request_timeout);
+    EXPECT_EQ(other.get().error(), ec::cannot_open_file);
 }
 
 TEST(callback, is_told_at_once_that_there_is_no_room_for_what_it_publishes) {
@@ -227,6 +296,32 @@ TEST(callback, may_destroy_its_endpoint) {
     while (!is<error>(statuses.get())) {  // Until there is nothing more to come.
     }
     EXPECT_EQ(s.put("x", 2).wait().error(), ec::shutting_down);
+}
+
+TEST(callback, that_destroys_its_endpoint_leaves_no_worker_behind) {
+    auto ep = std::make_unique<endpoint>(make("one"));
+    auto held = std::make_shared<int>(0);
+    const std::weak_ptr<int> left{held};
+    ep->subscribe({"t/"}, {}, [held = std::move(held)](const message&) {});
+    auto s = *ep->attach_master("s");
+    on_the_endpoints_thread(s, [&] { ep.reset(); });
+    EXPECT_TRUE(eventually([&] { return left.expired(); }));
+}
+
+TEST(callback, that_ends_its_endpoint_leaves_no_room_of_requests_behind) {
+    const auto core = std::make_shared<endpoint_core>(named("one"));
+    std::weak_ptr<request_room> left;
+    {
+        auto room = core->requests([&]() -> expected<std::shared_ptr<request_room>> {
+            return std::make_shared<request_room>(core, subscriber{}, status_subscriber{});
+        });
+        left = *room;
+    }
+    core->ask([&](const node::hub&) {
+        core->shutdown();
+        return 0;
+    });
+    EXPECT_TRUE(eventually([&] { return left.expired(); }));
 }
 
 TEST(callback, may_shut_its_gateway_down) {

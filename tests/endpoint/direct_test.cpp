@@ -3,6 +3,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -79,6 +80,24 @@ TEST(direct, begins_with_on_init_and_ends_with_the_reason) {
     ep.shutdown();
     ASSERT_TRUE(worker.wait_for(patience));
     EXPECT_EQ(told, (std::vector<std::string>{"init", "next", std::string{to_string(ec::shutting_down)}}));
+}
+
+TEST(direct, who_subscribes_again_as_it_ends_is_told_that_all_has_ended) {
+    auto ep = make("one");
+    std::optional<subscriber> sub;
+    std::optional<status_subscriber> statuses;
+    std::optional<worker> more;
+    auto worker = ep.subscribe_direct({"t/"}, {}, {}, [&](const error&) {
+        sub.emplace(ep.make_subscriber({"t/"}));
+        statuses.emplace(ep.make_status_subscriber());
+        more.emplace(ep.subscribe_direct({"t/"}, {}, {}));
+    });
+    ep.shutdown();
+    ASSERT_TRUE(worker.wait_for(patience));
+    EXPECT_TRUE(sub->ended());
+    EXPECT_EQ(sub->last_error(), ec::shutting_down);
+    EXPECT_TRUE(is<error>(statuses->get()));
+    EXPECT_TRUE(more->wait_for(patience));
 }
 
 TEST(direct, a_callback_that_throws_ends_its_subscription_only) {

@@ -1,6 +1,7 @@
 // Standbys with real disks and sockets: promotion, fencing, elections.
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 
 #include "bzmq/bzmq.hpp"
@@ -128,9 +129,13 @@ TEST_F(failover, the_old_master_becomes_a_clone_and_keeps_what_only_it_had) {
     EXPECT_TRUE(eventually([&] { return master.get("new") == data{2}; }));
     EXPECT_EQ(master.get("lonely").error(), ec::no_such_key);
     EXPECT_TRUE(heir.is_master());
+    // Told at once, and again when the file is there.
     const auto told = read_until(statuses, ec::stale_data);
     ASSERT_FALSE(told.empty());
-    EXPECT_NE(get<error>(told.back()).message().find("orphaned-"), std::string::npos);
+    EXPECT_NE(get<error>(told.back()).message().find("were only here"), std::string::npos);
+    const auto file = read_until(statuses, ec::stale_data);
+    ASSERT_FALSE(file.empty());
+    EXPECT_NE(get<error>(file.back()).message().find("orphaned-"), std::string::npos);
     std::string kept;
     for (const auto& each : fs::directory_iterator{folder.path + "/a"}) {
         if (each.path().extension() == ".jsonl") {
@@ -192,6 +197,32 @@ TEST_F(failover, a_promotion_that_its_disk_holds_up_ends_with_an_error) {
     const auto again = heir.promote(patience);
     EXPECT_TRUE(again) << to_string(again.error());
     EXPECT_EQ(heir.get("z"), data{3});
+}
+
+TEST_F(failover, a_promotion_goes_on_as_long_as_the_most_patient_of_its_callers) {
+    auto first = make("first");
+    auto second = make("second");
+    auto master = *first.attach_master("s");
+    join(second, first);
+    auto heir = *second.attach_clone("s", standby("b"));
+    ASSERT_TRUE(heir.await_sync());
+    ASSERT_TRUE(master.put("x", 1).wait(patience));
+    ASSERT_TRUE(eventually([&] { return on_disk(master, 1); }));
+    const full_disk full;
+    ASSERT_TRUE(master.put("y", 2).wait(patience));
+    ASSERT_TRUE(eventually([&] { return heir.get("y") == data{2}; }));
+    auto patient = std::async(std::launch::async, [&] { return heir.promote(1h); });
+    // Until the patient one is there.
+    EXPECT_TRUE(eventually([&] {
+        const auto hasty = heir.promote(1ms);
+        EXPECT_EQ(hasty.error(), ec::request_timeout);
+        return hasty.error().message().find("goes on") != std::string::npos;
+    }));
+    EXPECT_EQ(patient.wait_for(100ms), std::future_status::timeout);
+    second.shutdown();
+    const auto outcome = patient.get();
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error(), ec::shutting_down) << to_string(outcome.error());
 }
 
 TEST_F(failover, with_sync_replicas_a_write_waits_for_a_standby) {

@@ -100,7 +100,11 @@ TEST(lifetime, shutdown_wakes_all_who_wait) {
         while (get_if<error>(&static_cast<const status_variant&>(statuses.get())) == nullptr) {
         }
     });
-    waiting.emplace_back([&] { EXPECT_FALSE(a.peer("127.0.0.1", port)); });
+    waiting.emplace_back([&] {
+        error why;
+        EXPECT_FALSE(a.peer("127.0.0.1", port, {}, &why));
+        EXPECT_EQ(why, ec::shutting_down);
+    });
     waiting.emplace_back([&] { EXPECT_FALSE(a.wait_for_subscriber("/t", 1, 1h)); });
     EXPECT_TRUE(eventually([&] { return a.peers().size() == 1; }));
     a.shutdown();

@@ -27,6 +27,23 @@ TEST(peering, the_program_of_the_issue_works) {
     EXPECT_EQ(get<status>(stat).context().node, other.node_id());
 }
 
+TEST(peering, who_reads_of_a_change_finds_another_overlay_version) {
+    auto hub = make("hub");
+    auto statuses = hub.make_status_subscriber(true);
+    const auto port = hub.listen("127.0.0.1", 0);
+    for (int i = 0; i < 10; ++i) {
+        const auto before = hub.overlay_version();
+        auto other = make("other");
+        other.peer_nosync("127.0.0.1", port);
+        read_until(statuses, sc::endpoint_discovered, other.node_id());
+        const auto with = hub.overlay_version();
+        EXPECT_GT(with, before);
+        other.shutdown();
+        read_until(statuses, sc::endpoint_unreachable, other.node_id());
+        EXPECT_GT(hub.overlay_version(), with);
+    }
+}
+
 TEST(peering, discovery_comes_before_the_peer_and_the_peer_before_its_data) {
     auto a = make("a");
     auto b = make("b");

@@ -4,6 +4,9 @@
 #include <future>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "endpoint/support.hpp"
 
@@ -257,6 +260,51 @@ TEST_F(requests, those_that_wait_are_told_when_the_service_stops) {
         ASSERT_FALSE(got.first());
         EXPECT_EQ(to_string(got.first().error()), "cancelled: the service has stopped");
     }
+}
+
+TEST_F(requests, a_service_that_stops_waits_for_no_asker_that_reads_nothing) {
+    auto options = named("deaf");
+    options.subscriber_queue_bytes = 4096;
+    endpoint deaf{configuration{std::move(options)}};
+    options = named("narrow");
+    options.reliable_window_bytes = 4096;
+    endpoint narrow{configuration{std::move(options)}};
+    join(deaf, narrow);
+    keeper responders;
+    std::promise<void> full;
+    std::promise<void> go_on;
+    auto serves = narrow.serve("/t", [&, gate = go_on.get_future().share(), first = true](
+                                         const request&, responder to) mutable {
+        if (!std::exchange(first, false)) {
+            return;
+        }
+        const publish_limit limit{200ms};  // Full for good, and not for a moment.
+        while (to.answer(std::string(1000, 'x')) == ec::none) {
+        }
+        const std::lock_guard lock{responders.mutex};
+        responders.kept.push_back(std::move(to));
+        full.set_value();
+        gate.wait();
+    });
+    ASSERT_TRUE(deaf.wait_for_server("/t", 1, patience));
+    std::promise<void> read_on;
+    std::vector<pending_request> asked;
+    asked.push_back(deaf.request_async(
+        "/t", nil, all(), [gate = read_on.get_future().share()](const answer&) { gate.wait(); }));
+    full.get_future().get();
+    for (int i = 0; i < 3; ++i) {
+        asked.push_back(deaf.request_async("/t", nil, all()));
+    }
+    ASSERT_TRUE(eventually([&] {
+        const auto now = narrow.metrics().subscribers;
+        return std::any_of(now.begin(), now.end(),
+                           [](const auto& each) { return each.queue_messages >= 3; });
+    }));
+    auto stopping = std::async(std::launch::async, [&] { serves.stop(); });
+    ASSERT_TRUE(eventually([&] { return narrow.metrics().subscribers.empty(); }));
+    go_on.set_value();
+    EXPECT_EQ(stopping.wait_for(patience), std::future_status::ready);
+    read_on.set_value();
 }
 
 TEST_F(requests, a_dropped_request_is_told) {

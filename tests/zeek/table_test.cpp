@@ -387,6 +387,24 @@ TEST_F(pools, a_role_reaches_all_of_it_and_a_name_only_its_node) {
     }
 }
 
+TEST_F(pools, a_callback_on_the_endpoints_thread_may_ask_while_others_do) {
+    zeek::pool workers{manager, "worker"};
+    const auto own = work(manager);
+    std::atomic<bool> done{false};
+    auto asks = manager.subscribe_direct({"t/"}, {}, [&](const message&) {
+        // Often enough for the other thread to be at it meanwhile.
+        for (int i = 0; i < 1000; ++i) {
+            const auto news = manager.make_subscriber({"u/" + std::to_string(i)});
+            EXPECT_TRUE(workers.next());
+        }
+        done = true;
+    });
+    ASSERT_EQ(manager.publish("t/x", 1), ec::none);
+    while (!done) {
+        EXPECT_EQ(workers.members().size(), 1U);
+    }
+}
+
 TEST(owners, keys_spread_evenly_and_move_only_with_their_owner) {
     std::vector<std::string> names;
     for (int i = 1; i <= 5; ++i) {

@@ -122,7 +122,8 @@ class BZMQ_EXPORT service {
 
     /// No handler is called after the return, except from within a handler or a callback on an
     /// endpoint's thread, which waits for nothing. Requests that have come and wait for their turn are
-    /// told `cancelled`. Answers may still end.
+    /// told `cancelled`; where an asker reads nothing, that is tried for a second at most. Answers may
+    /// still end.
     void stop();
     /// Waits until it has ended: by `stop`, or with its endpoint. Not in such a callback.
     void wait();

@@ -348,7 +348,8 @@ class BZMQ_EXPORT store {
     /// Errors: `invalid_configuration` (no standby), `stale_data` (no whole copy on disk yet),
     /// `master_exists` (a master of this endpoint, or a newer one elsewhere), `request_timeout` (its
     /// disk did not get done in time: it is a standby as before, but where the message says that it is
-    /// about to be master).
+    /// about to be master, or that its promotion goes on: for others that wait longer, or as this is
+    /// a callback on the endpoint's thread, which waits for nothing).
     expected<void> promote(timespan timeout = std::chrono::seconds{15});
     /// Ends the master or clone. The other handles to it then say `no_such_master`.
     void detach();

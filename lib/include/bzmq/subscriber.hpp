@@ -71,9 +71,12 @@ class BZMQ_EXPORT subscriber {
     // -- Topics -----------------------------------------------------------------------------------
 
     /// Subscribes to one more prefix. False where it had it already or has ended (then `why`, if
-    /// given, is `ec::none`), and with `ec::invalid_topic` where the endpoint has no room for more.
+    /// given, is `ec::none`), and with `ec::invalid_topic` where the endpoint has no room for more. A
+    /// callback on the endpoint's thread, which cannot wait, gets `ec::request_timeout` while another
+    /// thread changes the topics.
     bool add_topic(std::string_view prefix, error* why = nullptr);
     /// Ends the subscription to `prefix`; no message that only it matched comes after the return.
+    /// False where there was none, and in such a callback.
     bool remove_topic(std::string_view prefix);
     [[nodiscard]] std::vector<std::string> topics() const;
     /// Waits until every endpoint within reach knows what this one subscribes to: messages that are

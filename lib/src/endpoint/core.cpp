@@ -160,6 +160,10 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     try {
         thread_ = std::thread{[this] {
             run();
+            if (kept_) {  // Nobody else may come to end these, which hold us.
+                end_requests();
+                end_workers();
+            }
             const auto last = std::move(kept_);
         }};
     } catch (const std::system_error& problem) {
@@ -184,16 +188,7 @@ void endpoint_core::shutdown() {
     if (!thread_.joinable()) {
         return;
     }
-    // First: what ends below is no news to those who ask.
-    std::shared_ptr<request_room> requests;
-    {
-        const std::lock_guard requests_lock{requests_mutex_};
-        requests.swap(requests_);
-        requests_closed_ = true;
-    }
-    if (requests) {
-        requests->stop(deadline_in(shutdown_max));
-    }
+    end_requests();  // First: what ends below is no news to those who ask.
     if (thread_.get_id() == std::this_thread::get_id()) {
         thread_.detach();  // It had the last reference, and lets go of it as its last act.
     } else {
@@ -201,9 +196,25 @@ void endpoint_core::shutdown() {
         thread_.join();
     }
     stopped_ = true;
+    end_workers();
+}
+
+void endpoint_core::end_requests() {
+    std::shared_ptr<request_room> requests;
+    {
+        const std::lock_guard lock{requests_mutex_};
+        requests.swap(requests_);
+        requests_closed_ = true;
+    }
+    if (requests) {
+        requests->stop(deadline_in(shutdown_max));
+    }
+}
+
+void endpoint_core::end_workers() {
     std::vector<std::shared_ptr<worker_state>> workers;
     {
-        const std::lock_guard workers_lock{workers_mutex_};
+        const std::lock_guard lock{workers_mutex_};
         workers.swap(workers_);
         workers_closed_ = true;
     }
@@ -314,15 +325,13 @@ bool endpoint_core::run_direct_workers() {
 }
 
 void endpoint_core::publish_here(delivery_mode mode) noexcept {
-    if (hub_ == nullptr) {
-        return;  // It has ended.
-    }
     const core_thread here{this};
     try {
         // What the thread has to do, and not in this order, is left to it.
         const auto now = monotonic_now();
-        bool idle = !stopping_ && !commands_came_ && pending_.empty() && disconnected_.empty()
-                    && failed_dials_.empty() && !direct_came_ && now < hub_->next_deadline();
+        bool idle = !stopping_ && !broken_ && !commands_came_ && pending_.empty()
+                    && disconnected_.empty() && failed_dials_.empty() && !direct_came_
+                    && now < hub_->next_deadline();
         for (const auto& each : lanes_) {
             idle = idle && each->taken.empty();
         }

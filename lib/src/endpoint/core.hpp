@@ -123,9 +123,9 @@ class endpoint_core final : public transport::events,
     /// One that the thread itself runs, of this subscription.
     void add_direct_worker(node::subscriber_id id, std::shared_ptr<worker_state> worker);
 
-    /// The room of requests, which `make` makes where there is none yet; null after the end.
-    std::shared_ptr<request_room> requests(
-        const std::function<std::shared_ptr<request_room>()>& make);
+    /// The room of requests, which `make` makes where there is none yet.
+    expected<std::shared_ptr<request_room>> requests(
+        const std::function<expected<std::shared_ptr<request_room>>()>& make);
 
     // Stores (core_stores.cpp). `self` is this core.
     expected<std::shared_ptr<store_state>> attach_master(
@@ -204,7 +204,7 @@ class endpoint_core final : public transport::events,
     template <class R>
     R call(std::function<R(bool)> what) {
         if (core_thread::of(this)) {
-            return what(hub_ != nullptr);
+            return what(hub_ != nullptr && !closed_);  // Only this thread closes.
         }
         // The command's alone: where it is given up, the promise is broken and nobody waits for it.
         auto answer = std::make_shared<std::promise<R>>();
@@ -221,6 +221,8 @@ class endpoint_core final : public transport::events,
         }
     }
     error wait(std::function<std::optional<error>()> ready, timespan timeout);
+    void end_requests();
+    void end_workers();
     expected<std::unique_lock<std::mutex>> turn_to_open();
     expected<opened_disk> open_disk(store_state& store, const master_options& options,
                                     std::optional<endpoint_id> begun_by);
@@ -245,7 +247,11 @@ class endpoint_core final : public transport::events,
     bool run_direct_workers();
     void end_disconnected();
     /// Before anybody can know of what has changed by other means.
-    void note_overlay() { overlay_version_ = hub_->routing_version(); }
+    void note_overlay() {
+        if (hub_) {  // Else it is just being made.
+            overlay_version_ = hub_->routing_version();
+        }
+    }
     [[nodiscard]] timespan time_to_sleep(bool busy) const;
     void wind_down();
     /// Ends what others hold and wait for, after an orderly end or in the middle of anything.

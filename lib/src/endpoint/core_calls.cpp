@@ -203,9 +203,6 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     if (!joined) {
         return tl::unexpected{joined.error()};
     }
-    if (how.limits.overflow == overflow_policy::block) {
-        lane_of(delivery_mode::best_effort).queue.always_wait();
-    }
     if (!wait_for_it) {
         return endpoint_id{};
     }
@@ -255,6 +252,9 @@ expected<node::target_id> endpoint_core::join_target(const std::string& url,
         joined.server_key = server_key;
         target_by_url_[url] = id;
         hub_->add_target(now_, id, url, false, {}, how.limits);
+        if (how.limits.overflow == overflow_policy::block) {
+            lane_of(delivery_mode::best_effort).queue.always_wait();
+        }
     }
     if (waits) {
         joined.waiting.push_back(how.retry);
@@ -292,7 +292,8 @@ std::optional<error> endpoint_core::outcome(node::target_id id, std::uint64_t fa
         case node::hub::target_progress::unknown:
             break;
     }
-    return error{ec::cancelled, "the peering was ended meanwhile"};
+    // At the end of the endpoint all peerings go, before those who wait are told.
+    return stopping_ ? gone() : error{ec::cancelled, "the peering was ended meanwhile"};
 }
 
 void endpoint_core::leave_target(node::target_id id, retry_pause retry) {
@@ -650,15 +651,12 @@ void endpoint_core::add_worker(std::shared_ptr<worker_state> worker) {
 
 void endpoint_core::add_direct_worker(node::subscriber_id id,
                                       std::shared_ptr<worker_state> worker) {
-    const bool alive = !in_child() && post([this, id, worker](bool running) {
+    const bool alive = !in_child() && post([this, id, worker](bool) {
         if (const auto at = subscribers_.find(id); at != subscribers_.end()) {
             at->second.direct = true;
         }
         direct_workers_.push_back(worker);
         direct_came_ = true;
-        if (!running) {
-            run_direct_workers();
-        }
     });
     if (!alive && !in_child()) {
         worker->stop();  // Nobody else calls back any more.
@@ -667,11 +665,21 @@ void endpoint_core::add_direct_worker(node::subscriber_id id,
     }
 }
 
-std::shared_ptr<request_room> endpoint_core::requests(
-    const std::function<std::shared_ptr<request_room>()>& make) {
-    const std::lock_guard lock{requests_mutex_};
-    if (!requests_ && !requests_closed_) {
-        requests_ = make();
+expected<std::shared_ptr<request_room>> endpoint_core::requests(
+    const std::function<expected<std::shared_ptr<request_room>>()>& make) {
+    const auto lock = lock_across(requests_mutex_, this);
+    if (!lock) {
+        return tl::unexpected{lock.error()};
+    }
+    if (requests_closed_) {
+        return tl::unexpected{gone()};
+    }
+    if (!requests_) {
+        auto made = make();
+        if (!made) {
+            return made;
+        }
+        requests_ = std::move(*made);
     }
     return requests_;
 }

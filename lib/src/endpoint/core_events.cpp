@@ -5,24 +5,37 @@
 namespace bzmq {
 
 // -- From the sockets to the hub ------------------------------------------------------------------
+// Not to one that a publisher's turn has left in the middle of something: the thread ends of it next.
 
 void endpoint_core::link_opened(transport::link_id link, bool outgoing, std::uint32_t from,
                                 std::string_view remote_address, std::string_view public_key) {
+    if (broken_) {
+        return;
+    }
     now_ = monotonic_now();
     hub_->link_opened(now_, link, outgoing ? from : node::no_target, remote_address, public_key);
 }
 
 void endpoint_core::link_closed(transport::link_id link, const error& reason) {
+    if (broken_) {
+        return;
+    }
     now_ = monotonic_now();
     hub_->link_closed(now_, link, reason);
 }
 
 void endpoint_core::connect_failed(std::uint32_t target, const error& reason) {
+    if (broken_) {
+        return;
+    }
     now_ = monotonic_now();
     hub_->connect_failed(now_, target, reason);
 }
 
 void endpoint_core::frame_received(transport::link_id link, shared_bytes frame) {
+    if (broken_) {
+        return;
+    }
     now_ = monotonic_now();
     hub_->frame_received(now_, link, frame);
 }
@@ -72,6 +85,7 @@ void endpoint_core::connect(node::target_id target) {
 
 void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch_ptr& batch,
                             std::vector<node::subscriber_id>& full) {
+    note_overlay();
     for (const auto id : to) {
         const auto at = subscribers_.find(id);
         if (at == subscribers_.end()) {
@@ -99,6 +113,7 @@ void endpoint_core::say(const status_variant& what) {
         unsaid_.push_back(what);  // A publisher may hold what the log's reader waits for.
         return;
     }
+    note_overlay();
     journal_.note(what);
     for (const auto& each : status_queues_) {
         each->push(what);

@@ -67,14 +67,7 @@ expected<opened_disk> endpoint_core::open_disk(store_state& store, const master_
 
 /// One thread at a time opens stores, so that who comes second finds what the first one has opened.
 expected<std::unique_lock<std::mutex>> endpoint_core::turn_to_open() {
-    std::unique_lock opening{opening_mutex_, std::try_to_lock};
-    if (!opening && core_thread::of(this)) {
-        return tl::unexpected{cannot_wait()};
-    }
-    if (!opening) {
-        opening.lock();
-    }
-    return opening;
+    return lock_across(opening_mutex_, this);
 }
 
 expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
@@ -206,7 +199,7 @@ error endpoint_core::promote_store(const store_state& store, timespan timeout) {
         return problem;
     }
     return call<error>(
-        [this, id](bool alive) { return alive ? stores_->end_promotion(now_, id) : gone(); });
+        [this, id](bool alive) { return alive ? stores_->promotion_so_far(id) : gone(); });
 }
 
 expected<endpoint_id> endpoint_core::promote_store(const std::string& name, const endpoint_id& at,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
 
 #include "bzmq/error.hpp"
 
@@ -38,6 +39,19 @@ inline std::chrono::steady_clock::time_point patience(
 /// What a wait there says.
 inline error cannot_wait() {
     return {ec::request_timeout, "a callback on an endpoint's thread cannot wait"};
+}
+
+/// Locks what others hold while they wait for the thread of `core`. A callback on that thread gets it
+/// where it is free.
+inline expected<std::unique_lock<std::mutex>> lock_across(std::mutex& mutex, const void* core) {
+    std::unique_lock lock{mutex, std::try_to_lock};
+    if (!lock && core_thread::of(core)) {
+        return tl::unexpected{cannot_wait()};
+    }
+    if (!lock) {
+        lock.lock();
+    }
+    return lock;
 }
 
 }  // namespace bzmq

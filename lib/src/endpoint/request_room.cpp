@@ -188,13 +188,15 @@ void request_room::turn(std::vector<message>& batch) {
     // News are read before the answers and told after them: no answer that came before its server
     // was gone is overtaken.
     const auto news = news_.poll();
-    do {
+    // Those that come meanwhile are for the next turn, or deadlines and callbacks would wait for ever.
+    for (auto left = answers_.available(); left > 0;) {
         batch.clear();
-        answers_.take(batch, answers_at_once, timespan{0});
+        const auto got = answers_.take(batch, std::min(left, answers_at_once), timespan{0});
         for (const auto& each : batch) {
             take_answer(each);
         }
-    } while (batch.size() == answers_at_once);
+        left = got > 0 ? left - got : 0;
+    }
     {
         const std::lock_guard lock{mutex_};
         for (const auto& each : news) {

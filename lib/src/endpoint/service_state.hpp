@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/time.hpp"
+#include "endpoint/clock.hpp"
 #include "bzmq/request.hpp"
 #include "bzmq/message.hpp"
 #include "request/envelope.hpp"
@@ -55,7 +57,12 @@ class service_state : public std::enable_shared_from_this<service_state> {
     void received(const message& from);
     void ended(const error& why);
     void forget(const endpoint_id& asker, std::uint64_t id);
-    void stop() noexcept { stopped_ = true; }
+    void stop() noexcept {
+        if (!stopped_) {
+            refuse_until_ = monotonic_now() + refusals_max;
+            stopped_ = true;
+        }
+    }
     [[nodiscard]] bool on_its_thread() const noexcept {
         return thread_ == std::this_thread::get_id();
     }
@@ -75,9 +82,13 @@ class service_state : public std::enable_shared_from_this<service_state> {
   private:
     void cancel(const endpoint_id& asker, std::uint64_t id);
 
+    // So long a service that stops waits for room to refuse what waits for it, in all.
+    static constexpr auto refusals_max = std::chrono::seconds{1};
+
     const std::shared_ptr<endpoint_core> core_;
     const handler handler_;
     std::atomic<bool> stopped_{false};
+    std::atomic<instant> refuse_until_{};  // once stopped
     std::atomic<std::thread::id> thread_{};
     std::atomic<std::uint64_t> requests_{0};
     std::atomic<std::uint64_t> malformed_{0};

@@ -1,10 +1,12 @@
 // Requests and services: what an endpoint does with them.
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <map>
 #include <utility>
 
 #include "bzmq/endpoint.hpp"
+#include "bzmq/publish_limit.hpp"
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
 #include "endpoint/gone.hpp"
@@ -25,18 +27,19 @@ pending_request endpoint::request_async(std::string_view topic, const data& valu
     if (auto problem = core_->usable()) {
         return request_room::failed(std::move(problem));
     }
-    error problem = gone();
-    const auto room = core_->requests([&]() -> std::shared_ptr<request_room> {
+    using made_room = expected<std::shared_ptr<request_room>>;
+    const auto room = core_->requests([this]() -> made_room {
         // Nothing may be lost between an answer and whoever waits for it; the room's thread goes on.
         queue_options queue;
         queue.overflow = overflow_policy::block;
         auto made = std::make_shared<request_room>(
             core_, make_subscriber({std::string{request_wire::answers_topic}}, queue),
             make_status_subscriber(true));
-        problem = made->start();
-        return problem ? nullptr : made;
+        auto problem = made->start();
+        return problem ? made_room{tl::unexpected{std::move(problem)}} : made_room{std::move(made)};
     });
-    return room ? room->ask(topic, value, how, std::move(on_answer)) : request_room::failed(problem);
+    return room ? (*room)->ask(topic, value, how, std::move(on_answer))
+                : request_room::failed(room.error());
 }
 
 replies endpoint::request(std::string_view topic, const data& value, const request_options& how) {
@@ -138,7 +141,9 @@ void service_state::received(const message& from) {
     }
     ++requests_;
     if (stopped_) {
-        // It waited in the queue; nobody else will tell its asker.
+        // It waited in the queue; nobody else will tell its asker. But `stop` waits for us, and an
+        // asker may read nothing for as long as it likes.
+        const publish_limit limit{std::max(refuse_until_.load() - monotonic_now(), timespan{0})};
         [[maybe_unused]] const auto sent = core_->publish(
             from.origin(), request_wire::answers_topic,
             to_data(envelope{kind::failed, got->id, {}, {},

@@ -342,7 +342,7 @@ std::optional<error> store_room::promotion(std::uint32_t id) const {
     }
     const auto* follower = host.clone_of(id);
     if (follower == nullptr) {
-        return error{ec::no_such_master, "the store is gone"};
+        return closed_ ? gone() : error{ec::no_such_master, "the store is gone"};
     }
     if (follower->promoting()) {
         return std::nullopt;
@@ -353,15 +353,13 @@ std::optional<error> store_room::promotion(std::uint32_t id) const {
     return error{ec::master_exists, "a newer master has taken its place"};
 }
 
-error store_room::end_promotion(instant now, std::uint32_t id) {
-    now_ = now;
-    if (auto* follower = host_.clone_of(id); follower != nullptr && follower->promoting()) {
-        follower->end_promotion(
-            now, {ec::request_timeout, "the standby did not become master in time, and is a standby "
-                                       "as before: what it has is not on its disk yet"});
+error store_room::promotion_so_far(std::uint32_t id) const {
+    if (auto over = promotion(id)) {
+        return *std::move(over);
     }
-    return promotion(id).value_or(
-        error{ec::request_timeout, "it is about to be master: the disk takes its time"});
+    const bool master = const_cast<replica::host&>(host_).master_of(id) != nullptr;
+    return {ec::request_timeout, master ? "it is about to be master: the disk takes its time"
+                                        : "it is not master yet; its promotion goes on"};
 }
 
 void store_room::ask_to_promote(instant now, std::string_view store, const endpoint_id& at) {
@@ -392,9 +390,7 @@ void store_room::persisted(std::uint32_t id, const store_disk::outcome& what) {
             host_.vote_persisted(now_, id, what.problem);
             break;
         case store_disk::outcome::kind::orphans:
-            report({ec::stale_data, "store " + at->second.state->name()
-                                        + " has a new master that does not have all that was here: "
-                                        + what.report});
+            report({ec::stale_data, "store " + at->second.state->name() + ": " + what.report});
     }
 }
 
@@ -599,14 +595,17 @@ void store_room::orphaned(replica::store_id store, replica::orphan_set what) {
     if (at == stores_.end()) {
         return;
     }
-    auto text = "writes " + std::to_string(what.first) + " to " + std::to_string(what.last)
-                + " of store " + at->second.state->name()
-                + " were only here: its new master does not have them. ";
-    if (!at->second.disk) {
-        report({ec::stale_data, text + "They are given up, since this store has no disk"});
-        return;
+    auto& disk = at->second.disk;
+    // Now: when the file is there, this store or its endpoint may not be any more.
+    report({ec::stale_data,
+            "writes " + std::to_string(what.first) + " to " + std::to_string(what.last) + " of store "
+                + at->second.state->name()
+                + " were only here: its new master does not have them. "
+                + (disk ? "They go to a file in the store's folder"
+                        : "They are given up, since this store has no disk")});
+    if (disk) {
+        disk->keep_orphans(std::move(what));
     }
-    at->second.disk->keep_orphans(std::move(what));
 }
 
 void store_room::promoted(replica::store_id store, const replica::identity&) {

@@ -52,8 +52,9 @@ class store_room final : public replica::host_output, public replica::directory 
     error promote(instant now, std::uint32_t id, timespan patience);
     /// Nothing as long as that goes on; then what became of it.
     [[nodiscard]] std::optional<error> promotion(std::uint32_t id) const;
-    /// What became of it in the end.
-    error end_promotion(instant now, std::uint32_t id);
+    /// The same for who waits no longer. It ends when the longest patience for it is over: what goes
+    /// on then is another's, or an election's.
+    [[nodiscard]] error promotion_so_far(std::uint32_t id) const;
     /// Asks another endpoint's standby to become master; it may get lost.
     void ask_to_promote(instant now, std::string_view store, const endpoint_id& at);
     [[nodiscard]] std::vector<endpoint_id> masters(std::string_view store) const {

@@ -1,6 +1,7 @@
 #include "endpoint/store_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "endpoint/core.hpp"
 #include "endpoint/core_thread.hpp"
@@ -116,9 +117,12 @@ void store_state::serve_reads() {
         reads_ = std::move(kept);
         note_reads();
     }
+    // Others asked: what this thread wrote is nothing that they wait for.
+    auto aside = std::exchange(own_writes, {});
     for (const auto& each : ready) {
         each.run();
     }
+    own_writes = std::move(aside);
 }
 
 error store_state::wait_for_state() {

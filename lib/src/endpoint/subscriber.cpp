@@ -88,9 +88,15 @@ bool subscriber::change_topics(const std::function<bool(std::vector<std::string>
     if (!state_ || state_->core->in_child() || state_->queue->ended()) {
         return false;
     }
-    // Held over both calls, so that two changes do not overtake each other.
-    const std::lock_guard lock{state_->topics_mutex};
-    auto topics = state_->topics;
+    const auto lock = lock_across(state_->change_mutex, state_->core.get());
+    if (!lock) {
+        if (why != nullptr) {
+            *why = lock.error();
+        }
+        return false;
+    }
+    const auto before = this->topics();
+    auto topics = before;
     if (!change(topics)) {
         return false;
     }
@@ -101,12 +107,13 @@ bool subscriber::change_topics(const std::function<bool(std::vector<std::string>
     };
     filter_queue(topics);
     if (auto refused = state_->core->set_topics(state_->id, topics)) {
-        filter_queue(state_->topics);
+        filter_queue(before);
         if (why != nullptr) {
             *why = std::move(refused);
         }
         return false;
     }
+    const std::lock_guard list{state_->topics_mutex};
     state_->topics = std::move(topics);
     return true;
 }

@@ -35,7 +35,8 @@ struct subscriber::state {
     std::shared_ptr<endpoint_core> core;
     node::subscriber_id id = 0;
     std::shared_ptr<subscriber_queue> queue;
-    std::mutex topics_mutex;
+    std::mutex change_mutex;  // held over a change: two do not overtake each other
+    std::mutex topics_mutex;  // of the list alone
     std::vector<std::string> topics;
 };
 

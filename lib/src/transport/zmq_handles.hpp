@@ -77,10 +77,15 @@ class zmq_socket {
         const int rc = zmq_setsockopt(raw_, option, text, size);
         BZMQ_ASSERT(rc == 0);
     }
+    /// -1 where libzmq does not tell: of ZMQ_EVENTS that is all of them, so that whoever asks looks.
     int get_int(int option) const noexcept {
-        int value = 0;
+        int value = -1;
         std::size_t size = sizeof value;
-        zmq_getsockopt(raw_, option, &value, &size);
+        while (zmq_getsockopt(raw_, option, &value, &size) < 0) {
+            if (errno != EINTR) {
+                return -1;
+            }
+        }
         return value;
     }
     std::string last_endpoint() const {

@@ -47,32 +47,43 @@ std::string_view owner_of(std::string_view key, const std::vector<std::string>& 
 struct pool::state {
     state(endpoint& on, std::string_view role) : node(on), topic(role_topic(role)) {}
 
-    void refresh() {
+    /// Locked, with what the endpoint knows now. It is asked without the lock, which a callback on its
+    /// thread may want.
+    std::unique_lock<std::mutex> refreshed() {
         // Before the look: what changes during it is seen by the next.
         const auto version = node.overlay_version();
-        if (seen != version) {
-            look();
+        std::unique_lock lock{mutex};
+        if (seen == version) {
+            return lock;
+        }
+        lock.unlock();
+        auto found = look();
+        lock.lock();
+        if (!seen || *seen < version) {  // Else another thread has looked later than this one.
+            members = std::move(found);
+            names.clear();
+            for (const auto& each : members) {
+                names.push_back(each.name);
+            }
             seen = version;
         }
+        return lock;
     }
-    void look() {
-        members.clear();
-        names.clear();
+    std::vector<pool_member> look() const {
+        std::vector<pool_member> found;
         const auto self = node.node_id();
         for (auto& each : node.topology()) {
             // Known is not enough: what is published before a way is found reaches nobody.
             const bool in_reach = each.id == self || !each.next_hop.is_nil();
             if (in_reach && std::find(each.filter.begin(), each.filter.end(), topic)
                                 != each.filter.end()) {
-                members.push_back({each.name, each.id, node_topic(each.name)});
+                found.push_back({each.name, each.id, node_topic(each.name)});
             }
         }
-        std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) {
+        std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
             return std::tie(a.name, a.id) < std::tie(b.name, b.id);
         });
-        for (const auto& each : members) {
-            names.push_back(each.name);
-        }
+        return found;
     }
 
     endpoint& node;
@@ -88,14 +99,12 @@ pool::pool(endpoint& at, std::string role) : state_(std::make_unique<state>(at, 
 pool::~pool() = default;
 
 std::vector<pool_member> pool::members() {
-    const std::lock_guard lock{state_->mutex};
-    state_->refresh();
+    const auto lock = state_->refreshed();
     return state_->members;
 }
 
 std::optional<pool_member> pool::next() {
-    const std::lock_guard lock{state_->mutex};
-    state_->refresh();
+    const auto lock = state_->refreshed();
     if (state_->members.empty()) {
         return {};
     }
@@ -103,8 +112,7 @@ std::optional<pool_member> pool::next() {
 }
 
 std::optional<pool_member> pool::for_key(std::string_view key) {
-    const std::lock_guard lock{state_->mutex};
-    state_->refresh();
+    const auto lock = state_->refreshed();
     const auto owner = owner_of(key, state_->names);
     for (const auto& each : state_->members) {
         if (each.name == owner) {
