@@ -137,7 +137,6 @@ void table::put(item_ptr what) {
     bytes_ += what->footprint();
     expiring_ += what->expires() ? 1 : 0;
     if (!at.free()) {
-        expiring_ -= at.held()->expires() ? 1 : 0;
         bytes_ -= at.held()->footprint();
         expiring_ -= at.held()->expires() ? 1 : 0;
         item_ptr::drop(at.held());
