@@ -233,6 +233,59 @@ TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"y", one}}));
 }
 
+TEST(host, writes_that_no_master_took_in_time_leave_nothing_behind) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    clone_options hasty;
+    hasty.mutation_buffer_interval = 1s;
+    hasty.mutation_buffer_bytes = 10'000;
+    const auto clone = b.clone("s", hasty);
+    around.settle();
+    const auto add_one = make_command(operation::add, "n", count{1});
+    ticket next = 0;
+    const auto write = [&] { return b.write(clone, ++next, add_one); };
+    write();
+    around.settle();
+    EXPECT_EQ(b.clone_of(clone).command_bytes(), 0U);
+    // One that the master may have is on its way when it is cut off; all others never are.
+    around.apart = {a.id};
+    write();
+    b.stores->flush(around.now, around.wall);
+    around.mail.clear();
+    for (int day = 0; day < 3; ++day) {
+        std::size_t taken = 0;
+        while (write() == ec::none) {
+            ++taken;
+        }
+        EXPECT_EQ(b.write(clone, next, add_one), ec::queue_full);
+        // Small commands cost what they take in memory, which is more than their bytes.
+        EXPECT_LT(taken, 10'000 / (2 * add_one.size()));
+        EXPECT_GT(taken, 50U);
+        around.pass(2s);
+        EXPECT_LT(b.clone_of(clone).command_bytes(), 200U);
+    }
+    std::size_t late = 0;
+    for (const auto& [to, code] : b.answers) {
+        late += code == ec::request_timeout ? 1 : 0;
+    }
+    EXPECT_EQ(late, b.answers.size() - 1);
+    // Those that come now have the numbers of those that went.
+    for (int more = 0; more < 5; ++more) {
+        write();
+    }
+    around.apart.clear();
+    around.pass(5s);
+    EXPECT_TRUE(b.clone_of(clone).idle());
+    EXPECT_EQ(b.clone_of(clone).command_bytes(), 0U);
+    for (ticket each = next - 4; each <= next; ++each) {
+        EXPECT_EQ(b.answers.at(each), ec::none) << each;
+    }
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"n", count{6}}}));
+    EXPECT_EQ(b.content(clone), a.content(master));
+}
+
 TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
     world around;
     auto& a = around.add();

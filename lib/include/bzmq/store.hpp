@@ -76,7 +76,8 @@ struct clone_options {
     timespan stale_interval = std::chrono::minutes{5};
     /// So long writes wait for a master that is away; then they fail with `ec::request_timeout`.
     timespan mutation_buffer_interval = std::chrono::minutes{2};
-    /// Of writes that wait; then `ec::queue_full`. One that is larger gets `ec::message_too_big`.
+    /// Of writes that wait, with 80 for each; then `ec::queue_full`. One that is larger gets
+    /// `ec::message_too_big`.
     std::size_t mutation_buffer_bytes = std::size_t{64} << 20;
     /// So long a read waits for a clone that has no state yet; then it says `ec::stale_data`.
     timespan get_delay = std::chrono::seconds{5};

@@ -158,12 +158,17 @@ class clone {
     [[nodiscard]] std::size_t waiting_bytes() const noexcept;
 
   private:
+    /// Of memory that a command takes beside its bytes, about.
+    static constexpr std::size_t command_overhead_bytes = 80;
     struct own_command {
-        std::vector<std::byte> bytes;
+        std::vector<std::byte> bytes;     ///< none where it must not have an effect any more
         ticket to = 0;
         instant expires{};
         std::size_t on_its_way = 0;       ///< bytes, when it was last sent
         bool done = false;                ///< it has its answer
+        [[nodiscard]] std::size_t cost() const noexcept {
+            return bytes.size() + command_overhead_bytes;
+        }
     };
     /// Waits until the state that it belongs to is shown.
     struct deferred_answer {
