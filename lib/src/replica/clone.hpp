@@ -308,7 +308,8 @@ class clone {
     known_writers writers_;
     bool trusted_ = true;              ///< the log may go on from here
     bool keeps_orphans_ = false;
-    sequence orphans_told_ = 0;
+    sequence orphans_told_ = 0;        ///< up to this one,
+    sequence orphans_common_ = 0;      ///< and all behind this one
     std::size_t unacked_bytes_ = 0;
     instant ack_due_ = never;
     instant gap_told_at_{std::chrono::hours{-1}};
