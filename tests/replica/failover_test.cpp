@@ -663,6 +663,12 @@ TEST(failover, options_that_would_lose_acknowledged_writes_are_refused) {
     options.elector = "f";
     EXPECT_EQ(check_failover(options), ec::invalid_configuration);
     options.elector = "a";
+    for (const auto timeout : {0s, -1s}) {
+        options.failover_timeout = timeout;
+        EXPECT_EQ(check_failover(options), ec::invalid_configuration);
+    }
+    options.failover_timeout = 1s;
+    EXPECT_FALSE(check_failover(options));
     options.electors[1] = "a";
     EXPECT_EQ(check_failover(options), ec::invalid_configuration);
     // Who has been master attaches as a standby, and is elected.

@@ -233,6 +233,30 @@ TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"y", one}}));
 }
 
+TEST(host, times_without_a_limit_never_end) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    clone_options patient;
+    patient.resync_interval = patient.stale_interval = patient.mutation_buffer_interval
+        = std::chrono::nanoseconds::max();
+    const auto clone = b.clone("s", patient);
+    b.write(clone, 1, make_command(operation::put, "x", one));
+    around.pass(10s);
+    EXPECT_FALSE(b.statuses[clone].stale);
+    EXPECT_EQ(b.stores->next_deadline(), never);
+    EXPECT_FALSE(b.answers.contains(1));
+    const auto master = a.master("s");
+    around.pass(5s);
+    EXPECT_EQ(b.answers[1], ec::none);
+    EXPECT_EQ(b.content(clone), a.content(master));
+    // One that is refused asks again some time, and not all the time.
+    around.apart = {a.id};
+    around.now += 24h * 365;
+    around.settle();
+    EXPECT_FALSE(b.statuses[clone].stale);
+}
+
 TEST(host, writes_that_no_master_took_in_time_leave_nothing_behind) {
     world around;
     auto& a = around.add();

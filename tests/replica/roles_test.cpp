@@ -303,6 +303,46 @@ TEST(roles, what_lies_beyond_the_log_is_handed_out_as_the_values_that_are_left) 
     EXPECT_FALSE(values.contains("shared"));
 }
 
+TEST(roles, what_a_second_new_master_lacks_too_is_handed_out_before_the_first_one_s_state_is_here) {
+    cast all{3, 0};
+    auto& a = *all.at[0];
+    auto& around = all.around;
+    const auto write = [&](const char* key) {
+        a.write(all.id[0], 0, make_command(operation::put, key, one));
+        around.pass(1s);
+        return a.master_of(all.id[0]).last();
+    };
+    const auto least = write("x");
+    around.apart = {all.at[2]->id};
+    const auto more = write("y");
+    around.apart = {all.at[1]->id, all.at[2]->id};
+    const auto last = write("z");  // The third standby is the only one that has all.
+    all.kill(0);
+    auto& c = *all.at[3];
+    around.apart = {c.id, all.at[1]->id};
+    bool whole = false;
+    around.lose = [&](std::span<const std::byte> message) {
+        return !whole && type_of(message) == message_type::chunk;
+    };
+    ASSERT_FALSE(all.at[1]->stores->promote(around.now, around.wall, all.id[1]));
+    around.pass(5s);
+    ASSERT_EQ(c.orphans.size(), 1U);
+    EXPECT_EQ(c.orphans[0].first, more + 1);
+    EXPECT_EQ(c.orphans[0].last, last);
+    // Its state does not come before it has gone as well.
+    around.apart = {c.id, all.at[2]->id};
+    all.at[2]->clone_of(all.id[2]).note_epoch(all.at[1]->epochs[all.id[1]]);
+    ASSERT_FALSE(all.at[2]->stores->promote(around.now, around.wall, all.id[2]));
+    around.pass(20s);
+    ASSERT_EQ(c.orphans.size(), 2U);
+    EXPECT_EQ(c.orphans[1].first, least + 1);
+    EXPECT_EQ(c.orphans[1].last, last);
+    whole = true;
+    around.pass(20s);
+    EXPECT_EQ(c.orphans.size(), 2U) << "each once";
+    EXPECT_EQ(c.content(all.id[3]), (std::map<data, data>{{"x", one}}));
+}
+
 // -- Malformed messages ---------------------------------------------------------------------------
 
 TEST(roles, each_malformed_message_to_a_master_or_a_clone_is_counted) {

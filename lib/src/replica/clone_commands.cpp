@@ -34,13 +34,10 @@ ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
     if (command_bytes_ + cost > options_.mutation_buffer_bytes) {
         return ec::queue_full;
     }
-    const auto left = never - now;
     own_command fresh;
     fresh.bytes.assign(bytes.begin(), bytes.end());
     fresh.to = to;
-    fresh.expires = options_.mutation_buffer_interval >= left
-                        ? never
-                        : now + options_.mutation_buffer_interval;
+    fresh.expires = after(now, options_.mutation_buffer_interval);
     commands_.push_back(std::move(fresh));
     command_bytes_ += cost;
     return ec::none;
