@@ -286,7 +286,7 @@ void clone::end_promotion(instant now, error why) {
 
 /// It hears no master meanwhile, so that it has to ask whether there is a newer one.
 void clone::look_after_promotion(instant now) {
-    if (promoting_ == 0 || promotable()) {
+    if (promoting_ == 0) {
         return;
     }
     if (now >= promotion_due_) {
