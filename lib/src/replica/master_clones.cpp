@@ -204,9 +204,11 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
     }
     if (what.gap && what.received >= log_.base() && what.received < clone.sent
         && now_ >= clone.gap_heard_until) {
-        clone.sent = std::max(what.received, clone.acked);
-        const auto next = std::min(clone.sent + 1, log_.last());
-        clone.gap_heard_until = now_ + travel_time(log_.offset_at(next) - log_.offset_at(clone.sent));
+        // Until all that is sent again can be there, more gaps are of what was sent before.
+        const auto again_from = std::max(what.received, clone.acked);
+        clone.gap_heard_until
+            = now_ + travel_time(log_.offset_at(clone.sent) - log_.offset_at(again_from));
+        clone.sent = again_from;
     }
     if (clone.in_snapshot && what.in_snapshot) {
         if (what.cursor > clone.cursor_acked) {
