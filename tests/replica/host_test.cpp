@@ -367,6 +367,39 @@ TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", one}}));
 }
 
+TEST(host, a_clone_writes_as_nobody_but_itself) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    write_message forged;
+    around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        if (read_head(in)->type == message_type::welcome) {
+            const auto welcome = read_welcome(in);
+            forged.epoch = welcome->epoch;
+            forged.round = welcome->round;
+            forged.clone = welcome->clone;
+        }
+        return false;
+    };
+    b.clone("s");
+    around.settle();
+    const auto command = make_command(operation::add, "n", count{1});
+    forged.commands = {command};
+    const auto own = forged.clone;
+    for (std::uint8_t other = 1; other < 100; ++other) {
+        forged.clone = writer_id{endpoint_id::bytes_type{other}};
+        around.mail.push_back({b.id, a.id, encode("s", forged)});
+    }
+    around.settle();
+    EXPECT_TRUE(a.content(master).empty());
+    forged.clone = own;
+    around.mail.push_back({b.id, a.id, encode("s", forged)});
+    around.settle();
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"n", count{1}}}));
+}
+
 TEST(host, an_endpoint_has_only_so_many_stores) {
     world around;
     auto& a = around.add();

@@ -404,10 +404,11 @@ master::writer_state& master::open_writer(const writer_id& id, writer_index& ind
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {
-    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones.
+    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones. And
+    // nobody is more than one writer, so that none takes the room of all others.
     const auto clone = clones_.find(from);
     if (clone == clones_.end() || what.epoch != who_.epoch()
-        || what.round != clone->second.round) {
+        || what.round != clone->second.round || what.clone != clone->second.id) {
         return;
     }
     writer_index index = own_writer;
