@@ -1,5 +1,6 @@
 // How a master feeds its clones, and takes their commands.
 #include <algorithm>
+#include <utility>
 
 #include "replica/master.hpp"
 
@@ -418,7 +419,9 @@ void master::handle(const endpoint_id& from, const write_message& what) {
     }
     writer->at = from;
     writer->heard = now_;
-    writer->tell_taken = true;
+    if (!std::exchange(writer->tell_taken, true)) {
+        to_tell_.push_back(index);
+    }
     // What has its answer is not asked for again, whether it got into the log or not.
     writer->number = std::max(writer->number, what.done);
     for (auto* told : {&writer->failures, &writer->without_entry}) {
@@ -459,8 +462,14 @@ void master::tell_failed(const endpoint_id& to, const writer_state& writer, std:
 }
 
 void master::send_taken() {
-    for (auto& [index, writer] : writers_) {
-        if (!writer.tell_taken || (writer.gap && !ready())) {
+    for (const auto index : std::exchange(to_tell_, {})) {
+        const auto at = writers_.find(index);
+        if (at == writers_.end() || !at->second.tell_taken) {
+            continue;
+        }
+        auto& writer = at->second;
+        if (writer.gap && !ready()) {
+            to_tell_.push_back(index);
             continue;
         }
         const taken_message out{writer.id, who_.epoch(), writer.number, writer.gap};
