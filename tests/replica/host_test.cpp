@@ -74,6 +74,36 @@ TEST(host, increments_count_once_whatever_gets_lost) {
     EXPECT_EQ(a.stores->master_of(master)->chain(), b.stores->clone_of(clone)->chain());
 }
 
+TEST(host, a_clone_says_how_much_of_a_snapshot_has_come) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    master_options small;
+    small.frame_bytes = 512;
+    small.window_bytes = 2'048;
+    const auto master = a.master("s", small);
+    for (count n = 0; n < 1'000; ++n) {
+        a.write(master, 0, make_command(operation::put, n, n));
+    }
+    const auto clone = b.clone("s");
+    std::size_t chunks = 0;
+    around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::chunk && ++chunks > 10;
+    };
+    around.settle();
+    const auto part = b.clone_of(clone).arrived();
+    EXPECT_GT(part.entries, 50U);
+    EXPECT_LT(part.entries, 1'000U);
+    EXPECT_GT(part.bytes, part.entries);
+    EXPECT_EQ(part.total, 1'000U);
+    around.lose = {};
+    around.pass(5s);
+    EXPECT_EQ(b.content(clone).size(), 1'000U);
+    EXPECT_EQ(b.clone_of(clone).arrived().entries, 0U);
+    EXPECT_EQ(b.clone_of(clone).arrived().total, 0U);
+}
+
 TEST(host, what_is_sent_again_after_a_gap_is_not_sent_again_for_gaps_of_what_was_before_it) {
     world around;
     auto& a = around.add();

@@ -233,6 +233,10 @@ struct store_info {
     bool synced = false;               ///< a clone: has all of a state
     bool stale = false;
     bool attached = false;             ///< a clone: its master answers
+    /// A clone that takes a snapshot: what has come of it, which nobody can read yet; else 0.
+    std::size_t arrived_entries = 0;
+    std::size_t arrived_bytes = 0;     ///< in memory, about
+    std::size_t arriving_entries = 0;  ///< all that there are, as the master said last
     struct clone {
         endpoint_id at;
         bool in_snapshot = false;

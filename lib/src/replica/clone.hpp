@@ -153,6 +153,17 @@ class clone {
     /// The master's clock minus ours, as last heard.
     [[nodiscard]] timespan clock_offset() const noexcept { return clock_offset_; }
     [[nodiscard]] bool in_snapshot() const noexcept { return building_ != nullptr; }
+    /// What has come of a snapshot that is on its way.
+    struct arrival {
+        std::size_t entries = 0;
+        std::size_t bytes = 0;
+        std::uint64_t total = 0;          ///< entries that there are, as the master said last
+    };
+    [[nodiscard]] arrival arrived() const noexcept {
+        return building_ ? arrival{building_->values().size(), building_->values().bytes(),
+                                   building_->total()}
+                         : arrival{};
+    }
     /// Bytes of commands without an answer, and of entries that are not shown yet.
     [[nodiscard]] std::size_t command_bytes() const noexcept { return command_bytes_; }
     [[nodiscard]] std::size_t waiting_bytes() const noexcept;
