@@ -117,6 +117,14 @@ TEST(table, has_what_a_map_would_have) {
     });
     EXPECT_EQ(ours.bytes(), bytes);
     EXPECT_EQ(ours.expiring(), expiring);
+    for (const auto& [wall, live] : {std::pair{4s, map.size()}, {5s, map.size() - expiring}}) {
+        EXPECT_EQ(ours.live(timestamp{wall}), live);
+        std::size_t in_parts = 0;
+        for (std::size_t part = 0; part < table::parts(); ++part) {
+            in_parts += ours.live(timestamp{wall}, part);
+        }
+        EXPECT_EQ(in_parts, live);
+    }
     for (std::uint64_t n = 0; n < 20'000; ++n) {
         const auto key = "k" + std::to_string(n);
         EXPECT_EQ(ours.find(raw(key)) != nullptr, map.contains(key));

@@ -279,7 +279,8 @@ class BZMQ_EXPORT store {
     [[nodiscard]] expected<data> exists(const data& key) const;
     /// All keys, as a set.
     [[nodiscard]] expected<data> keys() const;
-    /// The entries that can be read. O(1); O(entries of the store) where any of them has an expiry.
+    /// The entries that can be read. O(1); O(entries of the store) where any of them has an expiry,
+    /// and of more than 10,000 then not at one moment, so that writes need not wait.
     [[nodiscard]] expected<std::size_t> size() const;
     /// All of it at one moment.
     [[nodiscard]] expected<std::map<data, data>> snapshot() const;

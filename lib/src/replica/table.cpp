@@ -188,9 +188,18 @@ std::size_t table::live(timestamp wall) const {
     if (expiring_ == 0) {
         return size_;
     }
-    auto out = size_;
-    for_each([&](const item& each) { out -= each.expired(wall) ? 1 : 0; });
+    std::size_t out = 0;
+    for (std::size_t part = 0; part < parts(); ++part) {
+        out += live(wall, part);
+    }
     return out;
+}
+
+std::size_t table::live(timestamp wall, std::size_t part) const {
+    const auto& slots = partitions_[part].slots;
+    return static_cast<std::size_t>(std::count_if(slots.begin(), slots.end(), [&](const slot& each) {
+        return !each.free() && !each.held()->expired(wall);
+    }));
 }
 
 void table::swap(table& other) noexcept {
