@@ -177,7 +177,7 @@ struct store_event {
         update,
         erase,
         expire,
-        clear,  ///< everything is gone: no event for each entry follows
+        clear,  ///< everything is gone: no event for each entry, and no key or value
     };
     kind what = kind::insert;
     std::string store;
@@ -345,7 +345,7 @@ class BZMQ_EXPORT store {
 
     // -- More -------------------------------------------------------------------------------------
 
-    /// At most `max` events wait to be read.
+    /// At most `max` events wait to be read, and 256 MiB of old and new values.
     [[nodiscard]] store_event_subscriber events(std::size_t max = 1'000'000);
     /// A clone: takes the state of the store that the master has now, whatever it held before.
     void follow();
