@@ -50,7 +50,8 @@ struct failover_options {
     /// everywhere and over restarts; empty: an operator promotes (`store::promote`).
     std::vector<std::string> electors = {};
     std::string elector = {};                      ///< our own name among them
-    timespan timeout = std::chrono::seconds{10};   ///< without a master for so long they elect one; above zero
+    /// Without a master for so long they elect one. Above zero.
+    timespan timeout = std::chrono::seconds{10};
 };
 
 /// Options of a master. What an LMDB store is about has no effect in memory.
