@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -42,6 +44,45 @@ def watcher(start, node, *arguments):
         assert time.monotonic() < deadline and process.process.poll() is None, str(process)
         time.sleep(0.01)
     return process
+
+
+class SlowLine:
+    """Passes connections on to a port, so many bytes a second each way."""
+
+    def __init__(self, to, rate):
+        self.to, self.rate = to, rate
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.ends = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        try:
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+                self.ends += [near, far]
+                for way in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=way, daemon=True).start()
+        except OSError:
+            pass  # Closed.
+
+    def carry(self, source, sink):
+        begin, carried = time.monotonic(), 0
+        try:
+            while some := source.recv(8 * 1024):
+                sink.sendall(some)
+                carried += len(some)
+                time.sleep(max(0.0, begin + carried / self.rate - time.monotonic()))
+        except OSError:
+            pass
+        finally:
+            for end in (source, sink):
+                end.close()
+
+    def close(self):
+        for end in [self.listener, *self.ends]:
+            end.close()
 
 
 # -- Values ---------------------------------------------------------------------------------------
@@ -411,3 +452,15 @@ def test_a_standby_needs_a_folder_and_a_promotion_a_standby(start):
     hub = start("hub", kind=Node)
     nobody = run("store", "s", "promote", "--peer", hub.url, "--timeout", "300ms")
     assert nobody.returncode != OK and b"no standby" in nobody.stderr
+
+
+def test_a_copy_may_take_longer_than_the_timeout_as_long_as_it_grows(hub):
+    lines = "".join(json.dumps({"key": n, "value": "v" * 20_000}) + "\n" for n in range(100))
+    hub.ask("load", "-", data=lines.encode())
+    line = SlowLine(int(hub.url.rsplit(":", 1)[1]), 512 * 1024)  # Four seconds.
+    try:
+        done = run("store", "s", "size", "--peer", f"tcp://127.0.0.1:{line.port}", "--timeout", "2")
+        assert done.returncode == OK, done.stderr
+        assert done.stdout == b"100\n"
+    finally:
+        line.close()

@@ -166,5 +166,31 @@ TEST(slow_link, large_messages_and_values_arrive_and_nobody_is_lost) {
     }
 }
 
+TEST(slow_link, a_clone_says_how_much_of_a_large_store_has_come) {
+    constexpr std::size_t rate = 512 * 1024;
+    auto near = impatient("near");
+    auto far = impatient("far");
+    auto master = *near.attach_master("s");
+    for (int n = 0; n < 100; ++n) {
+        master.put(n, std::string(3 * rate / 100, 'v'));  // Three seconds.
+    }
+    slow_line between{near.listen("127.0.0.1", 0), rate};
+    error why;
+    ASSERT_TRUE(far.peer("127.0.0.1", between.port(), 1s, patience, &why)) << to_string(why);
+    auto clone = *far.attach_clone("s");
+    const auto arrived = [&] {
+        const auto now = clone.info();
+        return now->synced ? 100 : now->arrived_entries;
+    };
+    ASSERT_TRUE(eventually([&] { return arrived() > 0; }));
+    const auto first = arrived();
+    EXPECT_LT(first, 100U);
+    ASSERT_TRUE(eventually([&] { return arrived() > first; })) << "it grows";
+    EXPECT_EQ(clone.info()->synced ? 100U : clone.info()->arriving_entries, 100U);
+    ASSERT_TRUE(clone.await_sync(patience));
+    EXPECT_EQ(clone.info()->entries, 100U);
+    EXPECT_EQ(clone.info()->arrived_entries, 0U);
+}
+
 }  // namespace
 }  // namespace bzmq::testing

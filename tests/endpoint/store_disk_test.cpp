@@ -149,6 +149,23 @@ TEST(store_disk, a_write_that_exceeds_the_map_says_so) {
     EXPECT_TRUE(master->put("small", 2).wait(patience));
 }
 
+TEST(store_disk, a_large_value_behind_many_small_ones_waits_for_the_disk_with_them) {
+    const scratch folder;
+    auto ep = make("one");
+    auto master = *ep.attach_master("s", backend::lmdb, at(folder.path + "/s"));
+    std::vector<store_write> writes;
+    const data some{std::string(512 * 1024, 's')};
+    for (int i = 0; i < 30; ++i) {
+        writes.push_back(master.put(i, some));
+    }
+    writes.push_back(master.put("large", data{std::string(60 << 20, 'l')}));
+    for (const auto& each : writes) {
+        const auto outcome = each.wait(patience);
+        EXPECT_TRUE(outcome) << to_string(outcome.error());
+    }
+    EXPECT_EQ(master.size(), 31U);
+}
+
 TEST(store_disk, writes_that_wait_at_the_same_time_share_a_commit) {
     const scratch folder;
     auto ep = make("one");

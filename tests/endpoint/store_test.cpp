@@ -8,6 +8,7 @@
 
 #include "bzmq/bzmq.hpp"
 #include "endpoint/scratch.hpp"
+#include "endpoint/store_event_queue.hpp"
 #include "endpoint/support.hpp"
 
 namespace bzmq {
@@ -188,6 +189,68 @@ TEST(store, events_tell_what_happens) {
     EXPECT_EQ(event->what, store_event::kind::expire);
     EXPECT_EQ(event->old_value, data{count{2}});
     EXPECT_EQ(clone.exists("x"), data{false});
+}
+
+TEST(store, events_that_wait_are_bounded_in_bytes_too) {
+    const auto item_of = [](std::size_t size) {
+        const std::string value(size, 'v');
+        const auto bytes = std::as_bytes(std::span{value});
+        return replica::item_ptr::make(bytes.first(1), bytes, replica::no_expiry, 1);
+    };
+    const auto taken = [](store_event_queue& from) {
+        return from.take(100, 0, store_event_queue::clock::time_point::max()).size();
+    };
+    store_event_queue queue{100, 10'000};
+    const auto large = item_of(3'000);
+    for (int i = 0; i < 5; ++i) {
+        queue.push({replica::change_kind::put, large, {}});
+    }
+    EXPECT_EQ(queue.available(), 3U);
+    EXPECT_EQ(queue.dropped(), 2U);
+    queue.push({replica::change_kind::put, large, large});  // Both values count.
+    EXPECT_EQ(queue.available(), 2U);
+    EXPECT_EQ(queue.dropped(), 4U);
+    queue.push({replica::change_kind::put, item_of(50'000), {}});
+    EXPECT_EQ(queue.available(), 1U) << "the newest is kept, whatever its size";
+    EXPECT_EQ(taken(queue), 1U);
+    // What was taken is not counted any more.
+    for (int i = 0; i < 3; ++i) {
+        queue.push({replica::change_kind::put, large, {}});
+    }
+    EXPECT_EQ(taken(queue), 3U);
+    EXPECT_EQ(queue.dropped(), 6U);
+    const auto small = item_of(1);
+    for (int i = 0; i < 150; ++i) {
+        queue.push({replica::change_kind::put, small, {}});
+    }
+    EXPECT_EQ(taken(queue), 100U) << "and their number counts as well";
+}
+
+TEST(store, a_large_store_counts_what_can_be_read) {
+    auto ep = testing::make("one");
+    auto master = *ep.attach_master("s");
+    for (int n = 0; n < 12'000; ++n) {
+        if (n % 3 == 0) {
+            master.put(n, n, 1h);
+        } else {
+            master.put(n, n);
+        }
+    }
+    EXPECT_EQ(master.size(), 12'000U);
+    EXPECT_EQ(master.info()->entries, 12'000U);
+    // While somebody counts all the time, writes go on.
+    std::atomic<bool> over{false};
+    std::thread counter{[&] {
+        while (!over) {
+            EXPECT_GE(master.size().value_or(0), 12'000U);
+        }
+    }};
+    for (int n = 0; n < 200; ++n) {
+        EXPECT_TRUE(master.put(-n - 1, n, 1h).wait(10s));
+    }
+    over = true;
+    counter.join();
+    EXPECT_EQ(master.size(), 12'200U);
 }
 
 TEST(store, a_proxy_answers_through_its_descriptor) {

@@ -47,6 +47,20 @@ TEST_F(elector, stands_only_when_the_master_is_gone_for_long_enough) {
     EXPECT_TRUE(std::holds_alternative<election::question>(a.tick(now, true)));
 }
 
+TEST_F(elector, never_stands_where_no_time_is_long_enough) {
+    election a{{"a", {"a", "b", "c"}, std::chrono::nanoseconds::max(), 1}, {}, id_of(1), now};
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_EQ(a.next_deadline(), never);
+        EXPECT_TRUE(std::holds_alternative<election::nothing>(a.tick(now, true)));
+        const auto answer = a.asked(now, id_of(2), question(100, true), ours);
+        EXPECT_TRUE(answer && !answer->granted);
+        now += 24h;
+    }
+    a.heard_master(now);
+    a.end(now);
+    EXPECT_EQ(a.next_deadline(), never);
+}
+
 TEST_F(elector, wins_with_a_trial_a_promise_of_its_own_and_a_majority) {
     auto a = make("a");
     const auto epoch = stand(a);

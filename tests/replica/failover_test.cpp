@@ -300,6 +300,29 @@ TEST(failover, an_heir_bears_a_log_with_a_writer_that_nobody_knows) {
     ASSERT_TRUE(log.attach(*heir));
 }
 
+TEST(failover, an_heir_that_knows_as_many_writers_as_it_may_says_so_to_its_own) {
+    world around;
+    auto& b = around.add();
+    auto& disk = b.disk_of("s");
+    disk.who = {endpoint_id{endpoint_id::bytes_type{50}}, {{1, 1}}};
+    for (std::uint32_t index = 1; index <= writers_max; ++index) {
+        const auto low = static_cast<std::uint8_t>(index);
+        const auto high = static_cast<std::uint8_t>(index >> 8);
+        const auto top = static_cast<std::uint8_t>(index >> 16);
+        disk.writers.push_back({index, writer_id{endpoint_id::bytes_type{9, low, high, top}}, 1,
+                                ec::none});
+    }
+    const auto standby = b.standby("s");
+    EXPECT_EQ(b.write(standby, 1, make_command(operation::put, "x", one)), ec::none);
+    EXPECT_FALSE(b.stores->promote(around.now, around.wall, standby));
+    around.pass(1s);
+    ASSERT_NE(b.stores->master_of(standby), nullptr);
+    EXPECT_EQ(b.answers[1], ec::request_timeout);
+    b.write(standby, 2, make_command(operation::put, "y", one));
+    around.pass(1s);
+    EXPECT_EQ(b.answers[2], ec::none) << "as the master's own it needs no room";
+}
+
 TEST(failover, a_master_that_starts_again_tells_writers_apart_that_had_one_index) {
     reused_index log;
     master::start from;
@@ -663,6 +686,12 @@ TEST(failover, options_that_would_lose_acknowledged_writes_are_refused) {
     options.elector = "f";
     EXPECT_EQ(check_failover(options), ec::invalid_configuration);
     options.elector = "a";
+    for (const auto timeout : {0s, -1s}) {
+        options.failover_timeout = timeout;
+        EXPECT_EQ(check_failover(options), ec::invalid_configuration);
+    }
+    options.failover_timeout = 1s;
+    EXPECT_FALSE(check_failover(options));
     options.electors[1] = "a";
     EXPECT_EQ(check_failover(options), ec::invalid_configuration);
     // Who has been master attaches as a standby, and is elected.

@@ -74,6 +74,76 @@ TEST(host, increments_count_once_whatever_gets_lost) {
     EXPECT_EQ(a.stores->master_of(master)->chain(), b.stores->clone_of(clone)->chain());
 }
 
+TEST(host, a_clone_says_how_much_of_a_snapshot_has_come) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    master_options small;
+    small.frame_bytes = 512;
+    small.window_bytes = 2'048;
+    const auto master = a.master("s", small);
+    for (count n = 0; n < 1'000; ++n) {
+        a.write(master, 0, make_command(operation::put, n, n));
+    }
+    const auto clone = b.clone("s");
+    std::size_t chunks = 0;
+    around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::chunk && ++chunks > 10;
+    };
+    around.settle();
+    const auto part = b.clone_of(clone).arrived();
+    EXPECT_GT(part.entries, 50U);
+    EXPECT_LT(part.entries, 1'000U);
+    EXPECT_GT(part.bytes, part.entries);
+    EXPECT_EQ(part.total, 1'000U);
+    around.lose = {};
+    around.pass(5s);
+    EXPECT_EQ(b.content(clone).size(), 1'000U);
+    EXPECT_EQ(b.clone_of(clone).arrived().entries, 0U);
+    EXPECT_EQ(b.clone_of(clone).arrived().total, 0U);
+}
+
+TEST(host, what_is_sent_again_after_a_gap_is_not_sent_again_for_gaps_of_what_was_before_it) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    const auto clone = b.clone("s");
+    around.settle();
+    const auto is_log = [](std::span<const std::byte> message) {
+        byte_reader in{message};
+        return read_head(in)->type == message_type::log;
+    };
+    const std::string value(10'000, 'v');
+    for (count n = 0; n < 90; ++n) {
+        a.write(master, 0, make_command(operation::put, n, value));
+    }
+    a.stores->flush(around.now, around.wall);
+    auto originals = std::exchange(around.mail, {});
+    std::erase_if(originals, [&](const auto& each) { return !is_log(each.message); });
+    const auto sent = originals.size();
+    ASSERT_GT(sent, 10U);
+    originals.pop_front();  // Lost. All others come one by one, on a slow path.
+    std::size_t again = 0;
+    for (const auto& each : originals) {
+        around.now += 30ms;
+        around.deliver(each);
+        for (const auto& reply : std::exchange(around.mail, {})) {
+            if (reply.to == a.id) {
+                around.deliver(reply);
+            }
+        }
+        a.stores->flush(around.now, around.wall);
+        for (const auto& copy : std::exchange(around.mail, {})) {
+            again += is_log(copy.message) ? 1 : 0;  // Far behind.
+        }
+    }
+    EXPECT_EQ(again, sent);
+    around.pass(5s);
+    EXPECT_EQ(b.content(clone), a.content(master));
+}
+
 TEST(host, a_snapshot_is_whole_although_the_master_goes_on) {
     world around;
     prng random{4};
@@ -233,6 +303,83 @@ TEST(host, writes_wait_for_a_master_that_is_away_and_fail_in_the_end) {
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"y", one}}));
 }
 
+TEST(host, times_without_a_limit_never_end) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    clone_options patient;
+    patient.resync_interval = patient.stale_interval = patient.mutation_buffer_interval
+        = std::chrono::nanoseconds::max();
+    const auto clone = b.clone("s", patient);
+    b.write(clone, 1, make_command(operation::put, "x", one));
+    around.pass(10s);
+    EXPECT_FALSE(b.statuses[clone].stale);
+    EXPECT_EQ(b.stores->next_deadline(), never);
+    EXPECT_FALSE(b.answers.contains(1));
+    const auto master = a.master("s");
+    around.pass(5s);
+    EXPECT_EQ(b.answers[1], ec::none);
+    EXPECT_EQ(b.content(clone), a.content(master));
+    // One that is refused asks again some time, and not all the time.
+    around.apart = {a.id};
+    around.now += 24h * 365;
+    around.settle();
+    EXPECT_FALSE(b.statuses[clone].stale);
+}
+
+TEST(host, writes_that_no_master_took_in_time_leave_nothing_behind) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    clone_options hasty;
+    hasty.mutation_buffer_interval = 1s;
+    hasty.mutation_buffer_bytes = 10'000;
+    const auto clone = b.clone("s", hasty);
+    around.settle();
+    const auto add_one = make_command(operation::add, "n", count{1});
+    ticket next = 0;
+    const auto write = [&] { return b.write(clone, ++next, add_one); };
+    write();
+    around.settle();
+    EXPECT_EQ(b.clone_of(clone).command_bytes(), 0U);
+    // One that the master may have is on its way when it is cut off; all others never are.
+    around.apart = {a.id};
+    write();
+    b.stores->flush(around.now, around.wall);
+    around.mail.clear();
+    for (int day = 0; day < 3; ++day) {
+        std::size_t taken = 0;
+        while (write() == ec::none) {
+            ++taken;
+        }
+        EXPECT_EQ(b.write(clone, next, add_one), ec::queue_full);
+        // Small commands cost what they take in memory, which is more than their bytes.
+        EXPECT_LT(taken, 10'000 / (2 * add_one.size()));
+        EXPECT_GT(taken, 50U);
+        around.pass(2s);
+        EXPECT_LT(b.clone_of(clone).command_bytes(), 200U);
+    }
+    std::size_t late = 0;
+    for (const auto& [to, code] : b.answers) {
+        late += code == ec::request_timeout ? 1 : 0;
+    }
+    EXPECT_EQ(late, b.answers.size() - 1);
+    // Those that come now have the numbers of those that went.
+    for (int more = 0; more < 5; ++more) {
+        write();
+    }
+    around.apart.clear();
+    around.pass(5s);
+    EXPECT_TRUE(b.clone_of(clone).idle());
+    EXPECT_EQ(b.clone_of(clone).command_bytes(), 0U);
+    for (ticket each = next - 4; each <= next; ++each) {
+        EXPECT_EQ(b.answers.at(each), ec::none) << each;
+    }
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"n", count{6}}}));
+    EXPECT_EQ(b.content(clone), a.content(master));
+}
+
 TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
     world around;
     auto& a = around.add();
@@ -248,6 +395,39 @@ TEST(host, a_clone_that_ends_says_no_only_to_writes_that_no_master_can_have) {
     EXPECT_EQ(b.answers[2], ec::shutting_down);
     around.settle();
     EXPECT_EQ(a.content(master), (std::map<data, data>{{"x", one}}));
+}
+
+TEST(host, a_clone_writes_as_nobody_but_itself) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto master = a.master("s");
+    write_message forged;
+    around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        if (read_head(in)->type == message_type::welcome) {
+            const auto welcome = read_welcome(in);
+            forged.epoch = welcome->epoch;
+            forged.round = welcome->round;
+            forged.clone = welcome->clone;
+        }
+        return false;
+    };
+    b.clone("s");
+    around.settle();
+    const auto command = make_command(operation::add, "n", count{1});
+    forged.commands = {command};
+    const auto own = forged.clone;
+    for (std::uint8_t other = 1; other < 100; ++other) {
+        forged.clone = writer_id{endpoint_id::bytes_type{other}};
+        around.mail.push_back({b.id, a.id, encode("s", forged)});
+    }
+    around.settle();
+    EXPECT_TRUE(a.content(master).empty());
+    forged.clone = own;
+    around.mail.push_back({b.id, a.id, encode("s", forged)});
+    around.settle();
+    EXPECT_EQ(a.content(master), (std::map<data, data>{{"n", count{1}}}));
 }
 
 TEST(host, an_endpoint_has_only_so_many_stores) {

@@ -260,6 +260,40 @@ TEST(roles, one_endpoint_is_not_an_elector_twice) {
               ec::invalid_configuration);
 }
 
+TEST(roles, a_master_attached_beside_a_standby_ends_its_promotion) {
+    world around;
+    auto& b = around.add();
+    b.disk_of("s").who = {endpoint_id{endpoint_id::bytes_type{50}}, {{1, 1}}};
+    const auto standby = b.standby("s");
+    b.write(standby, 1, make_command(operation::put, "x", one));
+    b.disk_waits = true;
+    b.stores->flush(around.now, around.wall);
+    ASSERT_EQ(b.clone_of(standby).promote(around.now), ec::none);
+    const auto master = b.master("s");
+    b.disk_waits = false;
+    around.pass(1s);
+    EXPECT_EQ(b.clone_of(standby).promotion_problem(), ec::master_exists);
+    EXPECT_FALSE(b.clone_of(standby).promoting());
+    EXPECT_FALSE(b.master_of(master).fenced());
+    EXPECT_GT(b.stores->next_deadline(), around.now) << "it has nothing to do all the time";
+}
+
+TEST(roles, a_promotion_beside_a_master_ends_in_the_end) {
+    world around;
+    auto& b = around.add();
+    b.disk_of("s").who = {endpoint_id{endpoint_id::bytes_type{50}}, {{1, 1}}};
+    const auto standby = b.standby("s");
+    b.master("s");
+    around.pass(1s);
+    // As one that is elected beside a master of another store.
+    ASSERT_EQ(b.clone_of(standby).promote(around.now, 5s), ec::none);
+    around.pass(2s);
+    EXPECT_TRUE(b.clone_of(standby).promoting());
+    EXPECT_GT(b.stores->next_deadline(), around.now);
+    around.pass(5s);
+    EXPECT_EQ(b.clone_of(standby).promotion_problem(), ec::request_timeout);
+}
+
 // -- Orphans --------------------------------------------------------------------------------------
 
 TEST(roles, what_lies_beyond_the_log_is_handed_out_as_the_values_that_are_left) {
@@ -301,6 +335,70 @@ TEST(roles, what_lies_beyond_the_log_is_handed_out_as_the_values_that_are_left) 
     EXPECT_EQ(values.size(), 9U) << "all but the one that was erased";
     EXPECT_EQ(values[count{7}], data{count{17}});
     EXPECT_FALSE(values.contains("shared"));
+}
+
+TEST(roles, what_a_second_new_master_lacks_too_is_handed_out_before_the_first_one_s_state_is_here) {
+    cast all{3, 0};
+    auto& a = *all.at[0];
+    auto& around = all.around;
+    const auto write = [&](const char* key) {
+        a.write(all.id[0], 0, make_command(operation::put, key, one));
+        around.pass(1s);
+        return a.master_of(all.id[0]).last();
+    };
+    const auto least = write("x");
+    around.apart = {all.at[2]->id};
+    const auto more = write("y");
+    around.apart = {all.at[1]->id, all.at[2]->id};
+    const auto last = write("z");  // The third standby is the only one that has all.
+    all.kill(0);
+    auto& c = *all.at[3];
+    around.apart = {c.id, all.at[1]->id};
+    bool whole = false;
+    around.lose = [&](std::span<const std::byte> message) {
+        return !whole && type_of(message) == message_type::chunk;
+    };
+    ASSERT_FALSE(all.at[1]->stores->promote(around.now, around.wall, all.id[1]));
+    around.pass(5s);
+    ASSERT_EQ(c.orphans.size(), 1U);
+    EXPECT_EQ(c.orphans[0].first, more + 1);
+    EXPECT_EQ(c.orphans[0].last, last);
+    // Its state does not come before it has gone as well.
+    around.apart = {c.id, all.at[2]->id};
+    all.at[2]->clone_of(all.id[2]).note_epoch(all.at[1]->epochs[all.id[1]]);
+    ASSERT_FALSE(all.at[2]->stores->promote(around.now, around.wall, all.id[2]));
+    around.pass(20s);
+    ASSERT_EQ(c.orphans.size(), 2U);
+    EXPECT_EQ(c.orphans[1].first, least + 1);
+    EXPECT_EQ(c.orphans[1].last, last);
+    whole = true;
+    around.pass(20s);
+    EXPECT_EQ(c.orphans.size(), 2U) << "each once";
+    EXPECT_EQ(c.content(all.id[3]), (std::map<data, data>{{"x", one}}));
+}
+
+TEST(roles, a_fenced_master_hands_out_what_only_it_had_although_a_clone_is_beside_it) {
+    cast all{1, 0};
+    auto& a = *all.at[0];
+    const auto beside = a.clone("s");
+    all.around.pass(1s);
+    all.around.apart.insert(a.id);
+    const auto common = a.master_of(all.id[0]).last();
+    a.write(all.id[0], 0, make_command(operation::put, "x", one));
+    all.around.pass(1s);
+    ASSERT_EQ(a.content(beside).size(), 1U);
+    ASSERT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(15s);
+    all.around.apart.clear();
+    all.around.pass(5s);
+    ASSERT_EQ(all.masters(), std::vector{1U});
+    EXPECT_EQ(a.demotions[all.id[0]], ec::master_exists);
+    EXPECT_EQ(a.ends[beside], ec::master_exists);
+    EXPECT_FALSE(a.ends.contains(all.id[0]));
+    ASSERT_EQ(a.orphans.size(), 1U);
+    EXPECT_EQ(a.orphans[0].first, common + 1);
+    EXPECT_TRUE(a.clone_of(all.id[0]).status().synced);
+    EXPECT_EQ(a.content(all.id[0]), all.at[1]->content(all.id[1]));
 }
 
 // -- Malformed messages ---------------------------------------------------------------------------

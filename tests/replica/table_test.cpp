@@ -19,8 +19,9 @@ std::span<const std::byte> raw(std::string_view text) {
 std::string text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-item_ptr make(const std::string& key, const std::string& value, sequence revision) {
-    return item_ptr::make(raw(key), raw(value), no_expiry, revision);
+item_ptr make(const std::string& key, const std::string& value, sequence revision,
+              timestamp expiry = no_expiry) {
+    return item_ptr::make(raw(key), raw(value), expiry, revision);
 }
 
 /// Goes through a table in parts as a snapshot does; `between` is called between two.
@@ -100,18 +101,30 @@ TEST(table, has_what_a_map_would_have) {
                 break;
             default:
                 map[key] = std::to_string(step);
-                ours.put(make(key, map[key], step));
+                ours.put(make(key, map[key], step,
+                              random.chance(1, 3) ? timestamp{5s} : no_expiry));
                 EXPECT_NE(ours.find(hash, step), nullptr);
                 EXPECT_EQ(ours.find(hash, step + 1), nullptr);
         }
     }
     EXPECT_EQ(ours.size(), map.size());
     std::size_t bytes = 0;
+    std::size_t expiring = 0;
     ours.for_each([&](const item& each) {
         EXPECT_EQ(map.at(text(each.key())), text(each.value()));
         bytes += each.footprint();
+        expiring += each.expires() ? 1 : 0;
     });
     EXPECT_EQ(ours.bytes(), bytes);
+    EXPECT_EQ(ours.expiring(), expiring);
+    for (const auto& [wall, live] : {std::pair{4s, map.size()}, {5s, map.size() - expiring}}) {
+        EXPECT_EQ(ours.live(timestamp{wall}), live);
+        std::size_t in_parts = 0;
+        for (std::size_t part = 0; part < table::parts(); ++part) {
+            in_parts += ours.live(timestamp{wall}, part);
+        }
+        EXPECT_EQ(in_parts, live);
+    }
     for (std::uint64_t n = 0; n < 20'000; ++n) {
         const auto key = "k" + std::to_string(n);
         EXPECT_EQ(ours.find(raw(key)) != nullptr, map.contains(key));

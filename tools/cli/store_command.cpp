@@ -29,14 +29,14 @@ error not_synced(const bzmq::store& copy, const std::string& name, timespan limi
     }
     return {ec::request_timeout, fmt::format("store {} was not copied; {} entries came, and then "
                                              "nothing for {}",
-                                             name, state->entries, to_string(limit))};
+                                             name, state->arrived_entries, to_string(limit))};
 }
 
 /// Waits as long as the copy grows.
 expected<void> await_copy(bzmq::store& copy, const std::string& name, const context& ctx) {
     const auto limit = ctx.common.timeout_or_default();
     auto deadline = clock::now() + limit;
-    std::size_t entries = 0;
+    std::size_t bytes = 0;
     progress_bar bar;
     for (;;) {
         const timespan left = deadline - clock::now();
@@ -47,10 +47,11 @@ expected<void> await_copy(bzmq::store& copy, const std::string& name, const cont
             return fail(ec::cancelled);
         }
         const auto state = copy.info();
-        if (state && state->entries != entries) {
-            entries = state->entries;
+        if (state && state->arrived_bytes != bytes) {
+            bytes = state->arrived_bytes;
             deadline = clock::now() + limit;
-            bar.show("copying " + name, 0, 0, entries);
+            bar.show("copying " + name, state->arrived_entries, state->arriving_entries,
+                     state->arrived_entries);
         }
         if (clock::now() >= deadline) {
             bar.clear();

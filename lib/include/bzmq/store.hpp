@@ -50,7 +50,8 @@ struct failover_options {
     /// everywhere and over restarts; empty: an operator promotes (`store::promote`).
     std::vector<std::string> electors = {};
     std::string elector = {};                      ///< our own name among them
-    timespan timeout = std::chrono::seconds{10};   ///< without a master for so long they elect one
+    /// Without a master for so long they elect one. Above zero.
+    timespan timeout = std::chrono::seconds{10};
 };
 
 /// Options of a master. What an LMDB store is about has no effect in memory.
@@ -76,7 +77,8 @@ struct clone_options {
     timespan stale_interval = std::chrono::minutes{5};
     /// So long writes wait for a master that is away; then they fail with `ec::request_timeout`.
     timespan mutation_buffer_interval = std::chrono::minutes{2};
-    /// Of writes that wait; then `ec::queue_full`. One that is larger gets `ec::message_too_big`.
+    /// Of writes that wait, with 80 for each; then `ec::queue_full`. One that is larger gets
+    /// `ec::message_too_big`.
     std::size_t mutation_buffer_bytes = std::size_t{64} << 20;
     /// So long a read waits for a clone that has no state yet; then it says `ec::stale_data`.
     timespan get_delay = std::chrono::seconds{5};
@@ -176,7 +178,7 @@ struct store_event {
         update,
         erase,
         expire,
-        clear,  ///< everything is gone: no event for each entry follows
+        clear,  ///< everything is gone: no event for each entry, and no key or value
     };
     kind what = kind::insert;
     std::string store;
@@ -232,6 +234,10 @@ struct store_info {
     bool synced = false;               ///< a clone: has all of a state
     bool stale = false;
     bool attached = false;             ///< a clone: its master answers
+    /// A clone that takes a snapshot: what has come of it, which nobody can read yet; else 0.
+    std::size_t arrived_entries = 0;
+    std::size_t arrived_bytes = 0;     ///< in memory, about
+    std::size_t arriving_entries = 0;  ///< all that there are, as the master said last
     struct clone {
         endpoint_id at;
         bool in_snapshot = false;
@@ -274,7 +280,8 @@ class BZMQ_EXPORT store {
     [[nodiscard]] expected<data> exists(const data& key) const;
     /// All keys, as a set.
     [[nodiscard]] expected<data> keys() const;
-    /// The entries that can be read. O(1); O(entries of the store) where any of them has an expiry.
+    /// The entries that can be read. O(1); O(entries of the store) where any of them has an expiry,
+    /// and of more than 10,000 then not at one moment, so that writes need not wait.
     [[nodiscard]] expected<std::size_t> size() const;
     /// All of it at one moment.
     [[nodiscard]] expected<std::map<data, data>> snapshot() const;
@@ -339,7 +346,7 @@ class BZMQ_EXPORT store {
 
     // -- More -------------------------------------------------------------------------------------
 
-    /// At most `max` events wait to be read.
+    /// At most `max` events wait to be read, and 256 MiB of old and new values.
     [[nodiscard]] store_event_subscriber events(std::size_t max = 1'000'000);
     /// A clone: takes the state of the store that the master has now, whatever it held before.
     void follow();

@@ -10,4 +10,9 @@ using instant = std::chrono::nanoseconds;
 
 constexpr instant never = instant::max();
 
+/// `span` later; `never` where that is beyond all time, as where somebody set no limit.
+constexpr instant after(instant now, std::chrono::nanoseconds span) noexcept {
+    return span >= never - now ? never : now + span;
+}
+
 }  // namespace bzmq

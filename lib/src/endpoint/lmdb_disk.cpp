@@ -29,6 +29,12 @@ storage::durability mode_of(durability mode) {
     return storage::durability::group;
 }
 
+/// The master takes no more commands than this lets wait for the disk: what may be unsettled, the entry
+/// that goes beyond it, and one that a transaction under way holds.
+std::size_t queue_bytes() {
+    return replica::master_options{}.unsettled_bytes + 2 * replica::entry_bytes_max;
+}
+
 constexpr std::string_view vote_note = "vote";
 
 std::vector<std::byte> encode_vote(const replica::vote_record& what) {
@@ -164,7 +170,7 @@ class lmdb_disk final : public store_disk {
     void start(done_fn done) override {
         done_ = std::move(done);
         committer_ = std::make_unique<storage::committer>(
-            *store_, storage::committer_options{},
+            *store_, storage::committer_options{.queue_bytes_max = queue_bytes()},
             [this](replica::sequence last, const error& problem) {
                 done_({outcome::kind::entries, last, problem});
             });
@@ -175,7 +181,7 @@ class lmdb_disk final : public store_disk {
         }
         const auto last = batch.first + batch.entries.size() - 1;
         if (!committer_->submit(std::move(batch))) {
-            // The master holds back long before this queue is full.
+            // It cannot be full as long as the master holds back.
             failed_ = error{ec::backend_failure, "the queue toward the disk is full"};
             return;
         }
@@ -264,13 +270,18 @@ class lmdb_disk final : public store_disk {
     }
     error replace(const replica::snapshot_image& image,
                   const std::vector<replica::item_ptr>& values) {
+        // A transaction keeps its pages in memory.
         constexpr std::size_t values_at_once = 1000;
+        const auto bytes_at_once = storage::committer_options{}.commit_bytes_max;
         auto problem = store_->replace_begin();
         std::vector<replica::stored_value> part;
         for (std::size_t at = 0; !problem && at < values.size();) {
             part.clear();
-            for (; at < values.size() && part.size() < values_at_once; ++at) {
+            std::size_t bytes = 0;
+            for (; at < values.size() && part.size() < values_at_once && bytes < bytes_at_once;
+                 ++at) {
                 const auto& each = *values[at];
+                bytes += each.footprint();
                 part.push_back({each.key(), each.value(), each.expiry(), each.revision()});
             }
             problem = store_->replace_put(part, {});

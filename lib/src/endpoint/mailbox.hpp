@@ -15,24 +15,42 @@
 
 namespace bzmq {
 
-/// What a reader on another thread has not taken yet, with a descriptor to wait for it. At its bound
-/// the oldest are given up and counted.
-template <class T>
+/// Where only the number counts.
+struct weightless {
+    template <class T>
+    std::size_t operator()(const T&) const noexcept {
+        return 0;
+    }
+};
+
+/// What a reader on another thread has not taken yet, with a descriptor to wait for it. At its bounds,
+/// of number and of bytes as `Weight` has them, the oldest are given up and counted; the newest one
+/// stays, whatever its size.
+template <class T, class Weight = weightless>
 class mailbox {
   public:
     using clock = std::chrono::steady_clock;
+    static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
-    explicit mailbox(std::size_t max = std::numeric_limits<std::size_t>::max()) : max_(max) {}
+    explicit mailbox(std::size_t max = unbounded, std::size_t bytes_max = unbounded)
+        : max_(max), bytes_max_(bytes_max) {}
 
     void push(T what) {
+        std::vector<T> gone;  // Destroyed without the lock.
+        const auto weight = Weight{}(what);
         const std::lock_guard lock{mutex_};
-        if (entries_.size() >= max_) {
+        if (max_ == 0) {
             ++dropped_;
-            if (max_ == 0) {
-                return;
-            }
+            return;
+        }
+        while (!entries_.empty()
+               && (entries_.size() >= max_ || bytes_ + weight > bytes_max_)) {
+            ++dropped_;
+            bytes_ -= Weight{}(entries_.front());
+            gone.push_back(std::move(entries_.front()));
             entries_.pop_front();
         }
+        bytes_ += weight;
         entries_.push_back(std::move(what));
         fd_.set(true);
         arrived_.notify_all();
@@ -50,6 +68,7 @@ class mailbox {
         std::deque<T> gone;  // Destroyed without the lock.
         const std::lock_guard lock{mutex_};
         gone.swap(entries_);
+        bytes_ = 0;
         fd_.set(ended_);
     }
 
@@ -64,6 +83,7 @@ class mailbox {
             arrived_.wait_until(lock, deadline, done);
         }
         while (out.size() < max && !entries_.empty()) {
+            bytes_ -= Weight{}(entries_.front());
             out.push_back(std::move(entries_.front()));
             entries_.pop_front();
         }
@@ -86,9 +106,11 @@ class mailbox {
 
   private:
     const std::size_t max_;
+    const std::size_t bytes_max_;
     mutable std::mutex mutex_;
     std::condition_variable arrived_;
     std::deque<T> entries_;
+    std::size_t bytes_ = 0;
     std::uint64_t dropped_ = 0;
     bool ended_ = false;
     ready_fd fd_;

@@ -14,15 +14,21 @@ namespace bzmq {
 class read_gate final : public replica::write_gate {
   public:
     void lock() override {
+        wanted_.store(true, std::memory_order_relaxed);
         for (auto& each : lanes_) {
             each.mutex.lock();
         }
     }
     void unlock() override {
+        wanted_.store(false, std::memory_order_relaxed);
         for (auto& each : lanes_) {
             each.mutex.unlock();
         }
     }
+
+    /// The writer waits, or is at work: who reads again and again lets it go first, as these locks
+    /// would go to whoever asks again at once.
+    [[nodiscard]] bool wanted() const noexcept { return wanted_.load(std::memory_order_relaxed); }
 
     class reading {
       public:
@@ -48,6 +54,7 @@ class read_gate final : public replica::write_gate {
     }
 
     std::array<padded, lanes> lanes_;
+    std::atomic<bool> wanted_{false};
 };
 
 }  // namespace bzmq

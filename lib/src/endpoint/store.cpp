@@ -46,10 +46,29 @@ unexpected no_such_key(const data& key) {
     return fail(ec::no_such_key, "no entry " + to_string(key));
 }
 
+// Of so many entries a walk over all holds nobody up.
+constexpr std::size_t counted_at_once = 10'000;
+
 /// Those that have not expired, swept or not.
 std::size_t live_entries(store_state& state) {
-    return state.read(
-        [](const replica::table& values, timestamp now) { return values.live(now); });
+    const auto at_once = state.read(
+        [](const replica::table& values, timestamp now) -> std::optional<std::size_t> {
+            const bool few = values.expiring() == 0 || values.size() <= counted_at_once;
+            return few ? std::optional{values.live(now)} : std::nullopt;
+        });
+    if (at_once) {
+        return *at_once;
+    }
+    // Of many, part by part: as long as somebody reads, the core's next write waits, and the whole
+    // endpoint with it.
+    std::size_t out = 0;
+    for (std::size_t part = 0; part < replica::table::parts(); ++part) {
+        out += state.read([part](const replica::table& values, timestamp now) {
+            return values.live(now, part);
+        });
+        state.let_write();
+    }
+    return out;
 }
 
 bool before(std::span<const std::byte> a, std::span<const std::byte> b) {

@@ -523,6 +523,10 @@ store_info store_room::info(std::uint32_t id) const {
         out.stale = follower->status().stale;
         out.attached = follower->status().attached;
         out.master_at = follower->status().master;
+        const auto arrived = follower->arrived();
+        out.arrived_entries = arrived.entries;
+        out.arrived_bytes = arrived.bytes;
+        out.arriving_entries = static_cast<std::size_t>(arrived.total);
     }
     return out;
 }

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bzmq/store.hpp"
@@ -60,6 +61,12 @@ class store_state : public std::enable_shared_from_this<store_state> {
         const auto now = wall_now() + timespan{clock_offset_.load(std::memory_order_relaxed)};
         const read_gate::reading lock{gate_};
         return what(std::as_const(values_), now);
+    }
+    /// Between two reads of one walk: lets the core write that waits to.
+    void let_write() const {
+        while (gate_.wanted()) {
+            std::this_thread::yield();
+        }
     }
     /// Sends a command on its way; where it succeeds, with a reference to `state`.
     error submit(std::span<const std::byte> command, write_state* state);

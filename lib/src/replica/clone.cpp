@@ -109,7 +109,7 @@ void clone::seek(instant now) {
     }
     drop_snapshot();
     attached_ = false;
-    attach_due_ = now + attach_pause_;
+    attach_due_ = after(now, attach_pause_);
     attach_pause_ = std::min<std::chrono::nanoseconds>(2 * attach_pause_, options_.resync_interval);
     attach_message out;
     out.clone = self_;
@@ -239,7 +239,7 @@ void clone::handle(instant now, const welcome_message& what) {
     const bool older = what.store == who_.store
                        && what.epoch < std::max(newest_epoch_, promised_in(what.store));
     if (older || !accepts(what)) {
-        attach_due_ = now + (older ? attach_pause_ : options_.resync_interval);
+        attach_due_ = after(now, older ? attach_pause_ : options_.resync_interval);
         return;
     }
     if (is_other_store(now, what)) {
@@ -287,7 +287,7 @@ void clone::handle(instant now, const refuse_message& what) {
         renew_writer();
     }
     attached_ = false;
-    attach_due_ = now + attach_pause_;
+    attach_due_ = after(now, attach_pause_);
 }
 
 void clone::accept_new_store(instant now) {
@@ -483,7 +483,7 @@ void clone::tick(instant now) {
     } else if (now >= attach_due_ && !attached_ && !master_.is_nil() && promoting_ == 0) {
         seek(now);
     }
-    if (!status_.stale && now >= heard_at_ + options_.stale_interval) {
+    if (!status_.stale && now >= after(heard_at_, options_.stale_interval)) {
         auto next = status_;
         next.stale = true;
         set_status(next);
@@ -518,7 +518,7 @@ instant clone::next_deadline() const noexcept {
         due = std::min(due, attach_due_);
     }
     if (!status_.stale) {
-        due = std::min(due, heard_at_ + options_.stale_interval);
+        due = std::min(due, after(heard_at_, options_.stale_interval));
     }
     if (expired_ < last_number() && !commands_.empty()) {
         const auto at = std::max(expired_ + 1, first_number_) - first_number_;

@@ -153,17 +153,33 @@ class clone {
     /// The master's clock minus ours, as last heard.
     [[nodiscard]] timespan clock_offset() const noexcept { return clock_offset_; }
     [[nodiscard]] bool in_snapshot() const noexcept { return building_ != nullptr; }
+    /// What has come of a snapshot that is on its way.
+    struct arrival {
+        std::size_t entries = 0;
+        std::size_t bytes = 0;
+        std::uint64_t total = 0;          ///< entries that there are, as the master said last
+    };
+    [[nodiscard]] arrival arrived() const noexcept {
+        return building_ ? arrival{building_->values().size(), building_->values().bytes(),
+                                   building_->total()}
+                         : arrival{};
+    }
     /// Bytes of commands without an answer, and of entries that are not shown yet.
     [[nodiscard]] std::size_t command_bytes() const noexcept { return command_bytes_; }
     [[nodiscard]] std::size_t waiting_bytes() const noexcept;
 
   private:
+    /// Of memory that a command takes beside its bytes, about.
+    static constexpr std::size_t command_overhead_bytes = 80;
     struct own_command {
-        std::vector<std::byte> bytes;
+        std::vector<std::byte> bytes;     ///< none where it must not have an effect any more
         ticket to = 0;
         instant expires{};
         std::size_t on_its_way = 0;       ///< bytes, when it was last sent
         bool done = false;                ///< it has its answer
+        [[nodiscard]] std::size_t cost() const noexcept {
+            return bytes.size() + command_overhead_bytes;
+        }
     };
     /// Waits until the state that it belongs to is shown.
     struct deferred_answer {
@@ -303,7 +319,8 @@ class clone {
     known_writers writers_;
     bool trusted_ = true;              ///< the log may go on from here
     bool keeps_orphans_ = false;
-    sequence orphans_told_ = 0;
+    sequence orphans_told_ = 0;        ///< up to this one,
+    sequence orphans_common_ = 0;      ///< and all behind this one
     std::size_t unacked_bytes_ = 0;
     instant ack_due_ = never;
     instant gap_told_at_{std::chrono::hours{-1}};

@@ -1,6 +1,7 @@
 // A clone's own commands, on their way to the master. Each has a number; the master takes them in
 // order and each once. The answer is the log entry that a command became.
 #include <algorithm>
+#include <array>
 
 #include "replica/clone.hpp"
 
@@ -11,6 +12,8 @@ using namespace std::chrono_literals;
 
 // A command that was taken and does not show for so long may have failed: the master is asked.
 constexpr auto probe_after = 1s;
+// What keeps the number of a command that must have no effect any more: a batch of nothing.
+constexpr std::array void_command{static_cast<std::byte>(operation::batch)};
 
 }  // namespace
 
@@ -24,21 +27,19 @@ writer_id next_writer(const writer_id& after) noexcept {
 }
 
 ec clone::submit(instant now, ticket to, std::span<const std::byte> bytes) {
-    if (bytes.size() > options_.mutation_buffer_bytes) {
+    const auto cost = bytes.size() + command_overhead_bytes;
+    if (cost > options_.mutation_buffer_bytes) {
         return ec::message_too_big;
     }
-    if (command_bytes_ + bytes.size() > options_.mutation_buffer_bytes) {
+    if (command_bytes_ + cost > options_.mutation_buffer_bytes) {
         return ec::queue_full;
     }
-    const auto left = never - now;
     own_command fresh;
     fresh.bytes.assign(bytes.begin(), bytes.end());
     fresh.to = to;
-    fresh.expires = options_.mutation_buffer_interval >= left
-                        ? never
-                        : now + options_.mutation_buffer_interval;
+    fresh.expires = after(now, options_.mutation_buffer_interval);
     commands_.push_back(std::move(fresh));
-    command_bytes_ += bytes.size();
+    command_bytes_ += cost;
     return ec::none;
 }
 
@@ -60,9 +61,10 @@ void clone::send_commands(instant now) {
         std::size_t bytes = 0;
         while (sent_ < last_number() && bytes < options_.frame_bytes) {
             auto& own = command_at(++sent_);
-            own.on_its_way = own.bytes.size();
+            out.commands.push_back(own.bytes.empty() ? std::span<const std::byte>{void_command}
+                                                     : own.bytes);
+            own.on_its_way = out.commands.back().size();
             bytes += own.on_its_way;
-            out.commands.push_back(own.bytes);
         }
         in_flight_ += bytes;
         ever_sent_ = std::max(ever_sent_, sent_);
@@ -86,7 +88,7 @@ void clone::ask_after_first() {
 }
 
 void clone::handle(const taken_message& what) {
-    if (what.clone != self_ || what.epoch != epoch_ || what.up_to > last_number()) {
+    if (what.clone != self_ || what.epoch != epoch_ || what.up_to > ever_sent_) {
         return;
     }
     note_taken(what.up_to);
@@ -107,6 +109,7 @@ void clone::note_taken(std::uint64_t up_to) {
     }
     taken_ = up_to;
     sent_ = std::max(sent_, taken_);
+    ever_sent_ = std::max(ever_sent_, sent_);
     resend_due_ = never;  // What is still on its way starts the clock anew.
     resends_ = 0;
 }
@@ -138,7 +141,7 @@ void clone::complete(std::uint64_t number, const answer& what) {
     note_taken(number);
     probe_due_ = never;
     while (!commands_.empty() && commands_.front().done) {
-        command_bytes_ -= std::min(command_bytes_, commands_.front().bytes.size());
+        command_bytes_ -= commands_.front().cost();
         commands_.pop_front();
         ++first_number_;
     }
@@ -197,11 +200,13 @@ void clone::complete_unseen() {
     }
 }
 
-/// A command that is past its time is answered so, and one that does nothing takes its number: the
-/// master takes no number before the one ahead of it. Has it the first one already, it was in time.
+/// A command that is past its time is answered so. Where some master may have it, one that does
+/// nothing keeps its number: the master takes no number before the one ahead of it. Has it the first
+/// one already, it was in time. All others go, and those behind them get their numbers.
 void clone::expire_commands(instant now) {
     expired_ = std::max(expired_, first_number_ - 1);
-    while (expired_ < last_number() && command_at(expired_ + 1).expires <= now) {
+    const auto sent = std::min(ever_sent_, last_number());
+    while (expired_ < sent && command_at(expired_ + 1).expires <= now) {
         auto& own = command_at(++expired_);
         if (own.done) {
             continue;
@@ -211,14 +216,29 @@ void clone::expire_commands(instant now) {
         }
         make_void(own);
     }
+    if (expired_ < sent) {
+        return;  // Nor are those behind it.
+    }
+    const auto unsent = commands_.begin() + static_cast<std::ptrdiff_t>(sent + 1 - first_number_);
+    std::vector<ticket> late;
+    auto at = unsent;
+    for (; at != commands_.end() && at->expires <= now; ++at) {
+        late.push_back(at->to);
+        command_bytes_ -= at->cost();
+    }
+    commands_.erase(unsent, at);
+    for (const auto to : late) {
+        if (to != 0) {
+            output_.answered(to, {ec::request_timeout, 0, {}});
+        }
+    }
 }
 
-/// What has its answer must not have an effect any more when it is sent again; a batch of nothing
-/// takes its number.
+/// What has its answer must not have an effect any more when it is sent again.
 void clone::make_void(own_command& own) {
-    command_bytes_ -= std::min(command_bytes_, own.bytes.size());
-    own.bytes.assign(1, static_cast<std::byte>(operation::batch));
-    command_bytes_ += own.bytes.size();
+    command_bytes_ -= own.cost();
+    own.bytes = {};
+    command_bytes_ += own.cost();
 }
 
 /// Becomes a new writer, whose numbers begin at 1. What the former one sent may have had its effect.
@@ -248,7 +268,7 @@ void clone::renew_writer() {
     commands_.swap(kept);
     command_bytes_ = 0;
     for (const auto& own : commands_) {
-        command_bytes_ += own.bytes.size();
+        command_bytes_ += own.cost();
     }
     first_number_ = 1;
     sent_ = ever_sent_ = taken_ = expired_ = 0;

@@ -42,13 +42,15 @@ void clone::tell_given_up(const welcome_message& what) {
     }
 }
 
-/// What only we had, and the new master does not.
+/// What only we had, and the new master does not. Again, where one that comes before its state is
+/// here has even less in common with us.
 void clone::tell_orphans(sequence common) {
     const auto last = log_.last();
-    if (orphans_told_ == last) {
+    if (orphans_told_ == last && common >= orphans_common_) {
         return;
     }
     orphans_told_ = last;
+    orphans_common_ = common;
     orphan_set out{common + 1, last, {}};
     const auto forgotten = std::max(common, log_.base());
     for (auto number = forgotten + 1; number <= last; ++number) {

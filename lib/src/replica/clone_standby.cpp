@@ -13,11 +13,6 @@ constexpr auto failure_pause = 1s;
 // How often one that is about to be master asks those that are whether they are newer.
 constexpr auto ask_masters_interval = 1s;
 
-/// `never` where that is beyond all time.
-instant after(instant now, std::chrono::nanoseconds span) {
-    return span >= never - now ? never : now + span;
-}
-
 }  // namespace
 
 error check_failover(const clone_options& options) {
@@ -42,6 +37,10 @@ error check_failover(const clone_options& options) {
     }
     if (std::ranges::count(names, options.elector) == 0) {
         return refuse("\"" + options.elector + "\" is not among the electors");
+    }
+    if (options.failover_timeout <= std::chrono::nanoseconds{0}) {
+        return refuse("the time without a master after which there is an election must be above "
+                      "zero");
     }
     // Whatever was acknowledged is on the disks of the master and of sync_replicas standbys, all of
     // them electors. A majority must have one of those disks among its own.
@@ -216,7 +215,7 @@ void clone::vote(instant now) {
         const auto step = election_.tick(now, whole_on_disk());
         if (attached_ && promised_in(building_ ? building_->who().store : who_.store) > epoch_) {
             lose_master();  // We have promised not to follow it any more.
-            attach_due_ = now + attach_pause_;
+            attach_due_ = after(now, attach_pause_);
         }
         if (const auto* question = std::get_if<election::question>(&step)) {
             ask_vote_message out;
@@ -287,7 +286,7 @@ void clone::end_promotion(instant now, error why) {
 
 /// It hears no master meanwhile, so that it has to ask whether there is a newer one.
 void clone::look_after_promotion(instant now) {
-    if (promoting_ == 0 || promotable()) {
+    if (promoting_ == 0) {
         return;
     }
     if (now >= promotion_due_) {

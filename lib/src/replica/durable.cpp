@@ -5,7 +5,7 @@
 namespace bzmq::replica {
 namespace {
 
-std::uint64_t after(std::uint64_t newest, const endpoint_id& by, unsigned bit) noexcept {
+std::uint64_t epoch_after(std::uint64_t newest, const endpoint_id& by, unsigned bit) noexcept {
     const auto drawn = stable_hash(std::as_bytes(std::span{by.bytes()}));
     return ((newest >> bit) + 1) << bit | (drawn & ((std::uint64_t{1} << epoch_start_bit) - 1));
 }
@@ -13,11 +13,11 @@ std::uint64_t after(std::uint64_t newest, const endpoint_id& by, unsigned bit) n
 }  // namespace
 
 std::uint64_t epoch_after_start(std::uint64_t newest, const endpoint_id& by) noexcept {
-    return after(newest, by, epoch_start_bit);
+    return epoch_after(newest, by, epoch_start_bit);
 }
 
 std::uint64_t epoch_after_promotion(std::uint64_t newest, const endpoint_id& by) noexcept {
-    return after(newest, by, epoch_promotion_bit);
+    return epoch_after(newest, by, epoch_promotion_bit);
 }
 
 log_rank rank_of(const identity& who, sequence last) noexcept {

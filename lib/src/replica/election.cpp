@@ -45,7 +45,7 @@ void election::rest(instant now) {
     stage_ = stage::waiting;
     granted_.clear();
     ask_due_ = give_up_ = never;
-    due_ = now + options_.timeout / 2 + pause();
+    due_ = after(now, options_.timeout / 2 + pause());
     lead_ = pause();
 }
 
@@ -59,7 +59,7 @@ void election::stand(instant now) {
     epoch_ = epoch_after_promotion(std::max(newest_, promised_.epoch), self_);
     granted_ = {options_.name};
     ask_due_ = now;
-    give_up_ = now + std::max(patience_min, options_.timeout / 2);
+    give_up_ = after(now, std::max(patience_min, options_.timeout / 2));
 }
 
 void election::begin_store(instant now, std::uint64_t epoch) {
@@ -126,13 +126,13 @@ instant election::next_deadline() const noexcept {
         return never;
     }
     if (stage_ == stage::waiting) {
-        return std::max(due_, heard_at_ + options_.timeout + lead_);
+        return std::max(due_, after(after(heard_at_, options_.timeout), lead_));
     }
     return stage_ == stage::recording ? give_up_ : std::min(ask_due_, give_up_);
 }
 
 bool election::would_grant(instant now, const ask_vote_message& what, const log_rank& ours) const {
-    const bool lost_master = now >= heard_at_ + options_.timeout;
+    const bool lost_master = now >= after(heard_at_, options_.timeout);
     return lost_master && what.epoch > std::max(promised_.epoch, newest_) && what.rank >= ours
            && std::ranges::count(options_.names, what.candidate) != 0
            && what.candidate != options_.name && stage_ != stage::won && !is_doubled();
@@ -160,7 +160,7 @@ std::optional<vote_message> election::asked(instant now, const endpoint_id& from
         record_for_ = from;
         store_ = what.store;
         to_write_ = true;
-        due_ = std::max(due_, now + options_.timeout / 2 + pause());
+        due_ = std::max(due_, after(now, options_.timeout / 2 + pause()));
         return std::nullopt;  // When it is on disk.
     }
     out.granted = grants;
@@ -194,7 +194,7 @@ std::optional<election::reply> election::recorded(instant now, bool well) {
             stage_ = stage::asking;
             granted_ = {options_.name};
             ask_due_ = now;
-            give_up_ = now + std::max(patience_min, options_.timeout / 2);
+            give_up_ = after(now, std::max(patience_min, options_.timeout / 2));
         }
         return std::nullopt;
     }

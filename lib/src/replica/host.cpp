@@ -125,6 +125,9 @@ error host::attach_master(instant now, timestamp wall, store_id id, master_optio
     stores_[id] = std::move(fresh);
     tell_services();
     if (auto* beside = find(name, false)) {
+        beside->as_clone->end_promotion(
+            now, {ec::master_exists, "the standby of store " + name
+                                         + " did not become master: this endpoint has another one now"});
         beside->as_clone->masters_are(now, {self_});
     }
     return {};

@@ -125,7 +125,7 @@ class host {
     void look_for_doubles(instant now, store& each, const directory& overlay);
     void check_doubles(instant now);
     static void apply_doubles(store& each);
-    void end_master(store& ours, const error& why);
+    void end_role(store& ours, const error& why);
     void fence(instant now, store& ours, const error& why);
     void begin_mastership(instant now, timestamp wall, store& ours);
     [[nodiscard]] error check_new_store(std::string_view name) const;

@@ -105,11 +105,11 @@ void host::handle_claim(instant now, timestamp wall, store& ours, const endpoint
         return;  // It may be gone: it gets ours as soon as the overlay tells of it.
     }
     post({&from, 1}, encode(ours.name, mine));  // So that the other one tells its operator as well.
-    end_master(ours, {ec::master_exists, "the master of store " + ours.name + " at endpoint "
-                                             + to_string(from) + " takes precedence over ours"});
+    end_role(ours, {ec::master_exists, "the master of store " + ours.name + " at endpoint "
+                                           + to_string(from) + " takes precedence over ours"});
 }
 
-void host::end_master(store& ours, const error& why) {
+void host::end_role(store& ours, const error& why) {
     output_.report(why);
     const auto id = ours.id;
     detach(id);
@@ -229,9 +229,9 @@ void host::change_role(instant now, timestamp wall, store& ours) {
 
 void host::change_roles(instant now, timestamp wall) {
     for (auto at = stores_.begin(); at != stores_.end();) {
-        auto& each = *at->second;
-        ++at;
-        change_role(now, wall, each);
+        const auto id = at->first;
+        change_role(now, wall, *at->second);
+        at = stores_.upper_bound(id);  // It may have ended, and one beside it with it.
     }
 }
 
@@ -260,11 +260,17 @@ void host::begin_mastership(instant now, timestamp wall, store& ours) {
     send_claims(now);
 }
 
-/// The master stops at once, and follows the newer one.
+/// The master stops at once, and follows the newer one. Where there is a clone of its name beside it,
+/// that one goes: it is the master that has what the newer one may lack.
 void host::fence(instant now, store& ours, const error& why) {
-    if (!ours.when_fenced || clones_.contains(ours.name)) {
-        end_master(ours, why);
+    if (!ours.when_fenced) {
+        end_role(ours, why);
         return;
+    }
+    if (auto* beside = find(ours.name, false)) {
+        end_role(*beside, {ec::master_exists, "the clone of store " + ours.name
+                                                  + " ends, since the master beside it is a clone now: "
+                                                    "a newer master has taken its place"});
     }
     output_.report(why);
     const bool durable = ours.as_master->durable();

@@ -190,6 +190,10 @@ void master::adopt(ticket to, const writer_id& writer, std::uint64_t number,
                    std::span<const std::byte> bytes) {
     auto index = own_writer;
     const auto known = writer_by_id_.find(writer);
+    if (known == writer_by_id_.end() && writers_.size() >= writers_max) {
+        output_.answered(to, {ec::request_timeout, 0, {}});
+        return;
+    }
     auto& state = known == writer_by_id_.end() ? open_writer(writer, index)
                                                : writers_.at(index = known->second);
     if (number > state.number && !state.closing) {

@@ -136,7 +136,7 @@ class master {
         instant heard{};
         bool opened = false;                ///< the log has, or is about to have, its index
         bool closing = false;
-        bool tell_taken = false;
+        bool tell_taken = false;            ///< then it is in `to_tell_`
         bool gap = false;
         std::uint64_t loaded = 0;           ///< of the newest command in the log from disk
         // Of commands up to `settled` that have had no answer yet, as far as the master knows:
@@ -271,6 +271,7 @@ class master {
     std::unordered_map<writer_id, writer_index> writer_by_id_;
     std::map<writer_index, writer_state> writers_;
     writer_index next_writer_ = 1;
+    std::vector<writer_index> to_tell_;    ///< how far their commands have come; may be gone since
     std::map<endpoint_id, clone_state> clones_;
     std::set<std::string, std::less<>> doubled_electors_;
     std::uint64_t last_round_ = 0;

@@ -1,5 +1,6 @@
 // How a master feeds its clones, and takes their commands.
 #include <algorithm>
+#include <utility>
 
 #include "replica/master.hpp"
 
@@ -204,9 +205,11 @@ void master::handle(const endpoint_id& from, const ack_message& what) {
     }
     if (what.gap && what.received >= log_.base() && what.received < clone.sent
         && now_ >= clone.gap_heard_until) {
-        clone.sent = std::max(what.received, clone.acked);
-        const auto next = std::min(clone.sent + 1, log_.last());
-        clone.gap_heard_until = now_ + travel_time(log_.offset_at(next) - log_.offset_at(clone.sent));
+        // Until all that is sent again can be there, more gaps are of what was sent before.
+        const auto again_from = std::max(what.received, clone.acked);
+        clone.gap_heard_until
+            = now_ + travel_time(log_.offset_at(clone.sent) - log_.offset_at(again_from));
+        clone.sent = again_from;
     }
     if (clone.in_snapshot && what.in_snapshot) {
         if (what.cursor > clone.cursor_acked) {
@@ -402,10 +405,11 @@ master::writer_state& master::open_writer(const writer_id& id, writer_index& ind
 }
 
 void master::handle(const endpoint_id& from, const write_message& what) {
-    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones.
+    // A late copy may be of a writer that is forgotten: its commands would be taken for new ones. And
+    // nobody is more than one writer, so that none takes the room of all others.
     const auto clone = clones_.find(from);
     if (clone == clones_.end() || what.epoch != who_.epoch()
-        || what.round != clone->second.round) {
+        || what.round != clone->second.round || what.clone != clone->second.id) {
         return;
     }
     writer_index index = own_writer;
@@ -415,7 +419,9 @@ void master::handle(const endpoint_id& from, const write_message& what) {
     }
     writer->at = from;
     writer->heard = now_;
-    writer->tell_taken = true;
+    if (!std::exchange(writer->tell_taken, true)) {
+        to_tell_.push_back(index);
+    }
     // What has its answer is not asked for again, whether it got into the log or not.
     writer->number = std::max(writer->number, what.done);
     for (auto* told : {&writer->failures, &writer->without_entry}) {
@@ -456,8 +462,14 @@ void master::tell_failed(const endpoint_id& to, const writer_state& writer, std:
 }
 
 void master::send_taken() {
-    for (auto& [index, writer] : writers_) {
-        if (!writer.tell_taken || (writer.gap && !ready())) {
+    for (const auto index : std::exchange(to_tell_, {})) {
+        const auto at = writers_.find(index);
+        if (at == writers_.end() || !at->second.tell_taken) {
+            continue;
+        }
+        auto& writer = at->second;
+        if (writer.gap && !ready()) {
+            to_tell_.push_back(index);
             continue;
         }
         const taken_message out{writer.id, who_.epoch(), writer.number, writer.gap};

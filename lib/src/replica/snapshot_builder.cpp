@@ -17,6 +17,7 @@ bool snapshot_builder::take(const chunk_message& what, const note_fn& note) {
     for (const auto& each : what.values) {
         values_.put(item_ptr::make(each.key, each.value, each.expiry, each.revision));
     }
+    total_ = what.total;
     parts_.push_back({what.to, what.at});
     whole_ = what.to == 0;
     cursor_ = whole_ ? cursor_end : what.to;

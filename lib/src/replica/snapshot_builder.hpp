@@ -35,6 +35,8 @@ class snapshot_builder {
     [[nodiscard]] sequence at() const noexcept { return at_; }
     [[nodiscard]] std::uint64_t chain() const noexcept { return chain_; }
     [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
+    /// Entries that there are, as the master said last.
+    [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
     [[nodiscard]] const identity& who() const noexcept { return who_; }
     [[nodiscard]] table& values() noexcept { return values_; }
     [[nodiscard]] const table& values() const noexcept { return values_; }
@@ -58,6 +60,7 @@ class snapshot_builder {
     table values_;
     std::vector<covered> parts_;
     std::uint64_t cursor_ = 0;
+    std::uint64_t total_ = 0;
     bool whole_ = false;     ///< its last chunk has come
     log_tail log_;
     sequence at_ = 0;

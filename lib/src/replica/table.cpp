@@ -137,7 +137,6 @@ void table::put(item_ptr what) {
     bytes_ += what->footprint();
     expiring_ += what->expires() ? 1 : 0;
     if (!at.free()) {
-        expiring_ -= at.held()->expires() ? 1 : 0;
         bytes_ -= at.held()->footprint();
         expiring_ -= at.held()->expires() ? 1 : 0;
         item_ptr::drop(at.held());
@@ -189,9 +188,18 @@ std::size_t table::live(timestamp wall) const {
     if (expiring_ == 0) {
         return size_;
     }
-    auto out = size_;
-    for_each([&](const item& each) { out -= each.expired(wall) ? 1 : 0; });
+    std::size_t out = 0;
+    for (std::size_t part = 0; part < parts(); ++part) {
+        out += live(wall, part);
+    }
     return out;
+}
+
+std::size_t table::live(timestamp wall, std::size_t part) const {
+    const auto& slots = partitions_[part].slots;
+    return static_cast<std::size_t>(std::count_if(slots.begin(), slots.end(), [&](const slot& each) {
+        return !each.free() && !each.held()->expired(wall);
+    }));
 }
 
 void table::swap(table& other) noexcept {

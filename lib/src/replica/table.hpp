@@ -144,6 +144,9 @@ class table {
     [[nodiscard]] std::size_t expiring() const noexcept { return expiring_; }
     /// Items that a reader may see at `wall`: a walk over all where any of them has an expiry.
     [[nodiscard]] std::size_t live(timestamp wall) const;
+    /// The same of one of so many parts, so that nobody is kept waiting for a walk over all.
+    [[nodiscard]] static constexpr std::size_t parts() noexcept { return partition_count; }
+    [[nodiscard]] std::size_t live(timestamp wall, std::size_t part) const;
     /// Bytes of memory, about.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 

@@ -15,7 +15,8 @@
 namespace bzmq::storage {
 
 struct committer_options {
-    /// Bytes of entries that may wait. One batch may always wait, whatever its size.
+    /// Bytes of entries that may wait, those of a transaction under way among them. One batch may
+    /// always wait, whatever its size. An owner whose batches must not be refused holds back by less.
     std::size_t queue_bytes_max = std::size_t{64} << 20;
     /// Bytes of entries that go into one transaction, as far as one batch is not more.
     std::size_t commit_bytes_max = std::size_t{16} << 20;
