@@ -591,6 +591,25 @@ TEST(hub, gives_up_a_peer_that_talks_but_answers_nothing) {
     }));
 }
 
+TEST(hub, what_stores_say_has_a_bound_at_a_relay_be_it_large_and_unmarked) {
+    for (const bool in_order : {true, false}) {
+        pipes net{3, [](hub_options& options) { options.peer_queue_bytes = mib; }};
+        net.peer(0, 1);
+        net.peer(1, 2);
+        net.run();
+        net.slow_down(1, 2);
+        const std::vector<std::byte> message(200 * 1024);
+        const endpoint_id to[] = {pipes::id(2)};
+        for (int i = 0; i < 50; ++i) {
+            net.at(0).send_to_stores(net.now, to, message, in_order);
+            net.run(5ms);
+        }
+        EXPECT_EQ(net.at(0).counters().dropped_store, 0U);
+        EXPECT_GT(net.at(1).counters().dropped_store, 30U) << "in order: " << in_order;
+        EXPECT_LT(net.at(1).buffered_bytes(), 3 * mib) << "in order: " << in_order;
+    }
+}
+
 /// A record in a block that is counted while anybody holds it.
 struct counted_block : byte_block {
     static inline int alive = 0;

@@ -114,7 +114,7 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
     auto& channel = *link.channel;
     const auto count = section.body->records;
     if (!section.body->is_data()) {
-        const bool bulk = (section.body->flags & wire::section_bulk) != 0;
+        const bool bulk = channel.goes_bulk(section);
         const auto sections = bulk ? channel.bulk_sections() : channel.urgent_sections();
         const auto bytes = bulk ? channel.bulk_bytes() : channel.urgent_bytes();
         if (!local && sections >= urgent_sections_max) {

@@ -117,8 +117,7 @@ void channel::push(instant now, routed_section section) {
     if (section.body->is_data()) {
         queued_messages_ += section.body->records;
     } else {
-        const bool bulk = (section.body->flags & wire::section_bulk) != 0 || is_large(section);
-        to = bulk ? &bulk_ : &urgent_;
+        to = goes_bulk(section) ? &bulk_ : &urgent_;
     }
     to->bytes += section.size();
     to->sections.push_back(std::move(section));

@@ -80,10 +80,14 @@ class channel {
         return data_.bytes + urgent_.bytes + bulk_.bytes;
     }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
-    /// Control sections that wait to be sent, without those of stores.
+    /// Does a control section or trace wait with those of stores? So do large ones, marked or not.
+    [[nodiscard]] bool goes_bulk(const routed_section& section) const noexcept {
+        return (section.body->flags & wire::section_bulk) != 0 || is_large(section);
+    }
+    /// Control sections that wait to be sent, without those of stores and large ones.
     [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_.sections.size(); }
     [[nodiscard]] std::size_t urgent_bytes() const noexcept { return urgent_.bytes; }
-    /// Those of stores.
+    /// Those.
     [[nodiscard]] std::size_t bulk_sections() const noexcept { return bulk_.sections.size(); }
     [[nodiscard]] std::size_t bulk_bytes() const noexcept { return bulk_.bytes; }
     /// Bytes of control items that wait to be sent.
