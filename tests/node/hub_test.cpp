@@ -610,6 +610,37 @@ TEST(hub, what_stores_say_has_a_bound_at_a_relay_be_it_large_and_unmarked) {
     }
 }
 
+TEST(hub, copies_of_what_a_slow_link_still_holds_do_not_fill_it) {
+    for (const std::size_t relays : {0, 1}) {
+        pipes net{2 + relays, [](hub_options& options) {
+            options.peer_timeout = options.reliable_hold = 60s;
+        }};
+        net.at(1 + relays).add_subscriber(net.now, 1, {"t"});
+        net.peer(0, 1);
+        if (relays > 0) {
+            net.peer(1, 2);
+        }
+        net.run();
+        net.slow_down(relays, relays + 1);
+        std::vector<std::string> expected;
+        for (int i = 0; i < 5; ++i) {
+            const auto size = i % 2 == 0 ? mib : 10;
+            net.publish(0, "t", std::string(size, static_cast<char>('a' + i)),
+                        delivery_mode::reliable);
+            expected.push_back("t=" + std::string(size, static_cast<char>('a' + i)));
+        }
+        net.run(30s);
+        EXPECT_LT(net.at(relays).buffered_bytes(), (relays > 0 ? 4 : 7) * mib)
+            << "a relay holds each once, an origin also for repeats";
+        EXPECT_GT(net.at(relays).counters().spared_copies, 5U);
+        EXPECT_EQ(net.at(0).counters().retransmitted > 0, relays > 0);
+        net.hurry();
+        net.run(3s);
+        EXPECT_TRUE(net.hosts[1 + relays]->received == expected);
+        EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+    }
+}
+
 /// A record in a block that is counted while anybody holds it.
 struct counted_block : byte_block {
     static inline int alive = 0;

@@ -524,6 +524,44 @@ TEST_F(parts, dropping_the_oldest_leaves_what_has_begun) {
     EXPECT_EQ(a.machine->queued_messages(), 0U);
 }
 
+TEST_F(channels, knows_which_reliable_sections_it_still_holds) {
+    const auto reliable = [&](std::uint64_t number, const subtree_ptr& tree) {
+        auto made = section(number, tree, "payload");
+        auto body = std::make_shared<section_body>(*made.body);
+        body->flags = static_cast<std::uint8_t>(wire::section_kind::reliable);
+        made.body = std::move(body);
+        return made;
+    };
+    auto both = std::make_shared<subtree>();
+    both->origin = id(1);
+    both->nodes = {{id(2), 1, true}, {id(3), 0, true}};
+    both->receivers = {id(2), id(3)};
+    const auto to_third = leaf(id(3), id(1));
+    const auto to_fourth = leaf(id(4), id(1));
+    const auto other_origin = leaf(id(2), id(9));
+    const auto holds = [&](const subtree_ptr& tree) {
+        return a.machine->holds(reliable(1, tree));
+    };
+    EXPECT_FALSE(holds(both));
+    a.machine->push(now, reliable(1, both));
+    a.machine->push(now, section(2, to_b, "best effort"));
+    for (int i = 0; i < 2; ++i) {  // Queued, then sent and not confirmed.
+        EXPECT_TRUE(holds(both));
+        EXPECT_TRUE(holds(to_b));
+        EXPECT_TRUE(holds(to_third));
+        EXPECT_FALSE(holds(to_fourth));
+        EXPECT_FALSE(holds(other_origin));
+        EXPECT_FALSE(a.machine->holds(reliable(2, to_b))) << "no reliable one";
+        EXPECT_FALSE(a.machine->holds(reliable(3, to_b)));
+        a.machine->flush(now, 0, a);
+    }
+    run(20ms);
+    EXPECT_FALSE(holds(both)) << "the far end has it: who sends it again has lost it there";
+    a.machine->push(now, reliable(1, both));
+    a.machine->take_undelivered();
+    EXPECT_FALSE(holds(both));
+}
+
 TEST_F(channels, control_sections_overtake_data_and_need_no_credit) {
     channel_options options;
     options.window_bytes = 16 * 1024;

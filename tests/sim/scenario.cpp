@@ -99,9 +99,7 @@ plan draw(const run_options& options, prng& random) {
     out.blocking = random.chance(1, 5) ? 3'000 : 0;
     prng also{options.seed ^ 0x7061727473};  // Apart, so that the other seeds stay as they were.
     if (also.chance(1, 3)) {
-        // At most six parts a message: more of them than a link has frames under way (256) in a round
-        // trip, and reliable streams repeat faster than it carries.
-        static constexpr std::size_t parts[] = {500, 1'000, 2'000};
+        static constexpr std::size_t parts[] = {60, 500, 2'000};
         out.hub.part_bytes = one_of(also, parts);
         out.traffic.padding = also.chance(2, 3) ? 3'000 : out.traffic.padding;
     }

@@ -127,6 +127,7 @@ struct hub_counters {
     std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
     std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
+    std::uint64_t spared_copies = 0;      ///< reliable batches that still waited for the same link
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
     std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
     std::uint64_t control_bytes = 0;      ///< bytes of link-state records sent

@@ -125,6 +125,11 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
             return;
         }
     } else if (section.body->kind() == wire::section_kind::reliable) {
+        // On a slow way origins repeat what has not been lost: copies must not fill that way.
+        if (channel.holds(section)) {
+            ++counters_.spared_copies;
+            return;
+        }
         // What its origin sends is bounded by a window for each receiver.
         if (!local && at_bound(link, 2)) {
             link.dropped_messages += count;

@@ -363,9 +363,10 @@ void hub_impl::send_again(instant now, const endpoint_id& to, session::reliable_
     }
     bool first = true;
     sender.send_burst(now, [&](const session::reliable_sender::retained& item) {
-        ++counters_.retransmitted;
         // All before the first one is acknowledged or given up: it needs no predecessor.
-        send_on(now, *link, {item.body, way.tree, {first ? 0 : item.distance}, 0, 0}, true);
+        routed_section copy{item.body, way.tree, {first ? 0 : item.distance}, 0, 0};
+        counters_.retransmitted += link->channel->holds(copy) ? 0 : 1;
+        send_on(now, *link, std::move(copy), true);
         first = false;
         return !link->ended;
     });

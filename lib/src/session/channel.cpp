@@ -43,6 +43,10 @@ constexpr auto control_hold_max = 1s;
 constexpr std::size_t pace_sample_min = 64 * 1024;
 // Of frames larger than this, small sections are copied out rather than kept with all of it.
 constexpr std::size_t copy_frame_min = 4 * 1024;
+// So many trees of one reliable section are remembered, and copies for so many receivers looked for
+// in them: peers must not make the search long.
+constexpr std::size_t held_trees_max = 32;
+constexpr std::size_t held_receivers_max = 16;
 constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
 
 /// Writes a section up to its payload, or to the first `size` bytes of it.
@@ -116,11 +120,45 @@ void channel::push(instant now, routed_section section) {
     auto* to = &data_;
     if (section.body->is_data()) {
         queued_messages_ += section.body->records;
+        note_held(section);
     } else {
         to = goes_bulk(section) ? &bulk_ : &urgent_;
     }
     to->bytes += section.size();
     to->sections.push_back(std::move(section));
+}
+
+bool channel::holds(const routed_section& copy) const {
+    const auto& wanted = copy.tree->receivers;
+    const auto [first, last] = held_.equal_range({copy.body->origin, copy.body->number});
+    return std::any_of(first, last, [&](const auto& entry) {
+        const auto& there = entry.second->receivers;
+        return entry.second == copy.tree.get()
+               || (wanted.size() <= held_receivers_max
+                   && std::all_of(wanted.begin(), wanted.end(), [&](const endpoint_id& id) {
+                          return std::find(there.begin(), there.end(), id) != there.end();
+                      }));
+    });
+}
+
+void channel::note_held(const routed_section& section) {
+    const std::pair key{section.body->origin, section.body->number};
+    if (section.body->kind() == wire::section_kind::reliable && held_.count(key) < held_trees_max) {
+        held_.emplace(key, section.tree.get());
+    }
+}
+
+/// Its receipt is confirmed.
+void channel::forget_held(const routed_section& section) {
+    if (section.body->kind() != wire::section_kind::reliable) {
+        return;
+    }
+    const auto [first, last] = held_.equal_range({section.body->origin, section.body->number});
+    const auto at = std::find_if(
+        first, last, [&](const auto& entry) { return entry.second == section.tree.get(); });
+    if (at != last) {
+        held_.erase(at);
+    }
 }
 
 std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
@@ -171,6 +209,7 @@ std::vector<routed_section> channel::take_undelivered() {
         *from = {};
     }
     unacknowledged_bytes_ = paced_bytes_ = queued_messages_ = 0;
+    held_.clear();
     return out;
 }
 
@@ -510,6 +549,9 @@ void channel::acknowledged(instant now, const wire::progress& at) {
         unacknowledged_bytes_ -= frame.bytes.size();
         if (frame.paced) {
             note_pace(now, frame);
+        }
+        for (const auto& section : frame.sections) {
+            forget_held(section);
         }
         unacknowledged_.pop_front();
         answered_at_ = now;

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -99,6 +101,10 @@ class channel {
         return data_.sections.empty() && urgent_.sections.empty() && bulk_.sections.empty()
                && control_.empty() && unacknowledged_.empty();
     }
+    /// Is this reliable section still here, for all receivers of `copy`, waiting to be sent or for
+    /// its receipt to be confirmed? Then it needs no copy: it arrives, or comes back undelivered. May
+    /// say no where that would take long to find out.
+    [[nodiscard]] bool holds(const routed_section& copy) const;
     /// Removes waiting best-effort sections, oldest first, until `bytes` and `messages` fit.
     /// Returns the number of messages removed.
     std::uint64_t drop_oldest(std::size_t bytes_max, std::size_t messages_max);
@@ -188,6 +194,8 @@ class channel {
     };
 
     struct frame_builder;
+    void note_held(const routed_section& section);
+    void forget_held(const routed_section& section);
     /// May another batch with data begin?
     [[nodiscard]] bool has_credit() const noexcept {
         return unconsumed_bytes_ < options_.window_bytes
@@ -255,6 +263,9 @@ class channel {
     lane data_;
     bool data_next_ = false;  // of these two, where one of them is to be cut
     std::size_t queued_messages_ = 0;
+    /// The trees of reliable sections here, queued or unconfirmed, by origin and number. Their
+    /// sections keep them alive.
+    std::multimap<std::pair<endpoint_id, std::uint64_t>, const subtree*> held_;
     std::size_t pace_bytes_ = part_bytes_min;
     std::size_t paced_bytes_ = 0;  // unacknowledged, in frames that are paced
     instant oldest_queued_{};
