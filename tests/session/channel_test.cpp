@@ -50,6 +50,7 @@ struct side final : channel_events {
     std::vector<std::uint64_t> numbers;
     std::vector<endpoint_id> origins;
     std::vector<std::string> controls;
+    std::vector<std::size_t> came_before;  ///< sections, of each of these
     std::function<void(const section_body&)> on_section;
     std::size_t largest_block = 0;
 
@@ -69,6 +70,7 @@ struct side final : channel_events {
     }
     void control_received(wire::item_tag, std::span<const std::byte> body) override {
         controls.emplace_back(reinterpret_cast<const char*>(body.data()), body.size());
+        came_before.push_back(numbers.size());
     }
     bool give(instant now, const shared_bytes& frame) {
         return machine->receive(now, frame.span(), frame, *this);
@@ -264,7 +266,7 @@ TEST_F(channels, what_is_pushed_arrives_once_in_order_through_loss_copies_and_re
                 b.machine->push(now, section(pushed, to_a, "y"));
                 if (pushed % 50 == 0) {
                     const auto text = std::to_string(pushed);
-                    a.machine->push_control(wire::item_tag::filter,
+                    a.machine->push_control(now, wire::item_tag::filter,
                                             std::as_bytes(std::span{text.data(), text.size()}));
                 }
             }
@@ -508,6 +510,51 @@ TEST_F(parts, a_link_that_breaks_gives_a_begun_section_back_whole) {
     EXPECT_TRUE(a.machine->drained());
 }
 
+TEST_F(parts, a_link_state_record_overtakes_no_large_section_ahead_of_it) {
+    const auto left = std::as_bytes(std::span{"left", 4});
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        a.machine->push(now, section(i, to_b, varied(std::size_t{1} << 20, i)));
+    }
+    flush();
+    a.machine->push_control(now, wire::item_tag::topology, left);
+    a.machine->push(now, section(4, to_b, varied(std::size_t{1} << 20)));
+    a.machine->push_control(now, wire::item_tag::topology, left);
+    run(100ms);
+    EXPECT_EQ(b.numbers, one_to(4));
+    ASSERT_EQ(b.came_before.size(), 2U);
+    EXPECT_EQ(b.came_before[0], 3U);
+    EXPECT_EQ(b.came_before[1], 4U) << "each waits for what is ahead of it";
+}
+
+TEST_F(parts, a_link_state_record_waits_for_a_large_section_not_for_long) {
+    channel_options options;
+    options.peer_timeout = 1s;
+    options.heartbeat_interval = 250ms;
+    start(options);
+    a.machine->push(now, section(1, to_b, varied(std::size_t{3} << 20)));
+    flush();
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"left", 4}));
+    const auto began = now;
+    while (b.controls.empty() && now < began + 20s) {
+        ASSERT_TRUE(crawl(10ms, 256 * 1024));
+    }
+    EXPECT_LT(now - began, 2500ms) << "others' records wait as well";
+    EXPECT_TRUE(b.numbers.empty());
+}
+
+TEST_F(parts, a_link_state_record_does_not_wait_for_a_section_without_credit) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    b.machine->pause(true);
+    a.machine->push(now, section(1, to_b, varied(2 << 20)));
+    run(100ms);
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"left", 4}));
+    run(5ms);
+    EXPECT_EQ(b.controls.size(), 1U);
+    EXPECT_TRUE(b.numbers.empty());
+}
+
 TEST_F(parts, dropping_the_oldest_leaves_what_has_begun) {
     channel_options options;
     options.window_bytes = 256 * 1024;
@@ -646,7 +693,7 @@ TEST_F(channels, whoever_keeps_to_its_credit_may_use_all_of_it) {
     while (b.numbers.size() < 1'000 && now < 100s) {
         b.machine->pause(!b.machine->paused() && random.below(2) == 0);
         // What needs no credit comes whatever is owed, and is no offence.
-        a.machine->push_control(wire::item_tag::topology, std::vector<std::byte>(700));
+        a.machine->push_control(now, wire::item_tag::topology, std::vector<std::byte>(700));
         run(2ms);  // Fails where b refuses a frame.
     }
     EXPECT_EQ(b.numbers, one_to(1'000));
@@ -708,7 +755,7 @@ TEST_F(channels, a_subscriber_that_stays_full_for_long_is_no_reason_to_give_its_
 TEST_F(channels, a_large_frame_on_a_slow_path_may_take_its_time) {
     run(5ms);
     // Sections are cut, link-state records are not.
-    a.machine->push_control(wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
+    a.machine->push_control(now, wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
     a.machine->flush(now, 0, a);
     a.sent.clear();
     EXPECT_FALSE(a.machine->unanswered(now + 60s));
@@ -738,7 +785,7 @@ TEST_F(channels, control_records_pass_a_closed_window) {
     a.machine->push(now, section(1, to_b, "x"));
     run(10ms);
     a.machine->push(now, section(2, to_b, "x"));
-    a.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"news", 4}));
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"news", 4}));
     run(10ms);
     EXPECT_EQ(b.numbers, one_to(1));
     EXPECT_EQ(b.controls, std::vector<std::string>{"news"});
@@ -965,7 +1012,7 @@ class hostile_frames : public channels {
 };
 
 TEST_F(hostile_frames, every_truncation_of_a_batch_is_refused_or_a_shorter_batch) {
-    b.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"abc", 3}));
+    b.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"abc", 3}));
     b.machine->push(now, section(1, to_a, "payload"));
     b.machine->flush(now, 0, b);
     const auto whole = b.sent.front();

@@ -37,7 +37,7 @@ constexpr std::size_t frame_slack_max = 8 * 1024;
 // Of what is large, no more is under way than the path carried in this time of late: what comes
 // between waits no longer than that behind it, and for the part that is on the line.
 constexpr auto pace_time = 500ms;
-// So long link-state records wait at most for the end of a section that is under way in parts.
+// So long link-state records wait at most for the end of what goes in parts ahead of them.
 constexpr auto control_hold_max = 1s;
 // Smaller frames say how long the path is, not how fast.
 constexpr std::size_t pace_sample_min = 64 * 1024;
@@ -108,8 +108,12 @@ channel::channel(channel_options options, instant now)
 
 // -- Sending --------------------------------------------------------------------------------------
 
-void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) {
-    control_.push_back({tag, {body.begin(), body.end()}});
+void channel::push_control(instant now, wire::item_tag tag, std::span<const std::byte> body) {
+    // What the window lets go without waiting is ahead of it.
+    const bool large = !data_.sections.empty() && is_large(data_.sections.front());
+    const auto ahead = large ? std::min(data_.bytes, options_.window_bytes) : 0;
+    control_.push_back(
+        {tag, {body.begin(), body.end()}, now, data_pushed_ - data_.bytes + ahead});
     control_bytes_ += body.size();
 }
 
@@ -120,6 +124,7 @@ void channel::push(instant now, routed_section section) {
     auto* to = &data_;
     if (section.body->is_data()) {
         queued_messages_ += section.body->records;
+        data_pushed_ += section.size();
         note_held(section);
     } else {
         to = goes_bulk(section) ? &bulk_ : &urgent_;
@@ -245,14 +250,14 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
 }
 
 /// Who leaves says so in a record: it must not come before the rest of what was sent ahead of it. Not
-/// for long, since others' records wait as well.
-bool channel::control_may_go(instant now) {
+/// for long, since others' records wait as well; and not for what itself waits for subscribers.
+bool channel::control_may_go(instant now) const noexcept {
     if (control_.empty()) {
-        control_since_ = never;
         return false;
     }
-    control_since_ = std::min(control_since_, now);
-    return data_.begun == 0 || now >= control_since_ + control_hold_max;
+    const auto& next = control_.front();
+    return (data_.begun == 0 && data_pushed_ - data_.bytes >= next.behind) || is_starved()
+           || now >= next.since + control_hold_max;
 }
 
 void channel::send_batches(instant now, channel_events& events) {
@@ -296,7 +301,7 @@ void channel::send_one_batch(instant now, channel_events& events, bool with_cont
         frame.bytes = pack_in_place(frame);
     }
     if (frame.bytes.empty()) {
-        frame.bytes = pack(with_control, with_bulk, with_data, frame, events);
+        frame.bytes = pack(now, with_bulk, with_data, frame, events);
     }
     send(now, std::move(frame), events);
 }
@@ -424,15 +429,15 @@ void channel::move_to(sent_frame& frame, lane& from) {
     from.sections.pop_front();
 }
 
-shared_bytes channel::pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
+shared_bytes channel::pack(instant now, bool with_bulk, bool with_data, sent_frame& frame,
                            channel_events& events) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
-    const auto waiting = (with_control ? control_bytes_ : 0) + urgent_.bytes + (with_bulk ? bulk_.bytes : 0)
-                         + (with_data ? data_.bytes : 0);
+    const auto waiting = (control_may_go(now) ? control_bytes_ : 0) + urgent_.bytes
+                         + (with_bulk ? bulk_.bytes : 0) + (with_data ? data_.bytes : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
     out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
-    while (with_control && !control_.empty() && out.size < options_.frame_bytes) {
+    while (control_may_go(now) && out.size < options_.frame_bytes) {
         auto& item = control_.front();
         auto* to = out.room(1 + varint_bytes_max + item.body.size());
         *to++ = static_cast<std::byte>(item.tag);
@@ -926,8 +931,8 @@ instant channel::next_deadline() const noexcept {
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
     }
-    if (control_since_ != never && unacknowledged_.size() < unacknowledged_frames_max) {
-        due = std::min(due, control_since_ + control_hold_max);
+    if (!control_.empty() && unacknowledged_.size() < unacknowledged_frames_max) {
+        due = std::min(due, control_.front().since + control_hold_max);
     }
     return due;
 }

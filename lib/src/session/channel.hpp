@@ -69,8 +69,8 @@ class channel {
     channel(channel_options options, instant now);
 
     // -- Sending ----------------------------------------------------------------------------
-    /// Queues an encoded link-state item; it overtakes waiting sections.
-    void push_control(wire::item_tag tag, std::span<const std::byte> body);
+    /// Queues an encoded link-state item; it overtakes waiting sections, but not those that go in parts.
+    void push_control(instant now, wire::item_tag tag, std::span<const std::byte> body);
     /// Queues a section. Control sections and traces overtake data: acknowledgements and questions
     /// have no order to keep, and must neither wait behind a backlog nor for credit. Those of stores
     /// (`section_bulk`) need no credit either, but keep their order and let the others pass.
@@ -187,6 +187,8 @@ class channel {
     struct control_item {
         wire::item_tag tag;
         std::vector<std::byte> body;
+        instant since;         ///< it waits
+        std::uint64_t behind;  ///< goes when so much of `data_pushed_` has gone
     };
     struct tree_slot {
         subtree_ptr tree;
@@ -201,6 +203,10 @@ class channel {
         return unconsumed_bytes_ < options_.window_bytes
                && unacknowledged_bytes_ < options_.window_bytes;
     }
+    /// It has used its credit up, and gets no more until subscribers of the peer's have room.
+    [[nodiscard]] bool is_starved() const noexcept {
+        return peer_at_.consumed < peer_at_.received && unconsumed_bytes_ >= options_.window_bytes;
+    }
     [[nodiscard]] bool is_large(const routed_section& section) const noexcept {
         return section.body->payload.size() > part_bytes_;
     }
@@ -213,7 +219,7 @@ class channel {
         return !bulk_.sections.empty() && paced_may_go();
     }
     void send_batches(instant now, channel_events& events);
-    [[nodiscard]] bool control_may_go(instant now);
+    [[nodiscard]] bool control_may_go(instant now) const noexcept;
     void send_one_batch(instant now, channel_events& events, bool with_control, bool with_bulk,
                         bool with_data);
     void send_part(instant now, lane& from, channel_events& events);
@@ -223,7 +229,7 @@ class channel {
                             const sent_frame& frame) const;
     std::byte* put_batch_head(std::byte* to);
     void put_section(routed_section& section, frame_builder& out);
-    shared_bytes pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
+    shared_bytes pack(instant now, bool with_bulk, bool with_data, sent_frame& frame,
                       channel_events& events);
     shared_bytes pack_in_place(sent_frame& frame);
     void move_to(sent_frame& frame, lane& from);
@@ -256,11 +262,11 @@ class channel {
     // Sending.
     std::deque<control_item> control_;
     std::size_t control_bytes_ = 0;
-    instant control_since_ = never;  ///< the oldest waits since, or the last look found none
     std::size_t part_bytes_;
     lane urgent_;  // control sections and traces, but for
     lane bulk_;    // those of stores, and large ones
     lane data_;
+    std::uint64_t data_pushed_ = 0;  // bytes, ever
     bool data_next_ = false;  // of these two, where one of them is to be cut
     std::size_t queued_messages_ = 0;
     /// The trees of reliable sections here, queued or unconfirmed, by origin and number. Their
