@@ -610,6 +610,33 @@ TEST(hub, what_stores_say_has_a_bound_at_a_relay_be_it_large_and_unmarked) {
     }
 }
 
+TEST(hub, a_backlog_of_stores_costs_no_message) {
+    for (const auto policy : {overflow_policy::drop_newest, overflow_policy::drop_oldest,
+                              overflow_policy::block, overflow_policy::disconnect}) {
+        pipes net{2, [&](hub_options& options) {
+            options.peer_queue_bytes = mib;
+            options.peer_overflow = policy;
+        }};
+        net.at(1).add_subscriber(net.now, 1, {"t"});
+        net.peer(0, 1);
+        net.run();
+        net.slow_down(0, 1);
+        const std::vector<std::byte> message(200 * 1024);
+        const endpoint_id to[] = {pipes::id(1)};
+        for (int i = 0; i < 20; ++i) {
+            net.at(0).send_to_stores(net.now, to, message, true);
+        }
+        net.run(5ms);
+        ASSERT_GT(net.at(0).counters().dropped_store, 0U) << "more than the bound waits";
+        net.publish(0, "t", "x");
+        net.publish(0, "t", "y");
+        EXPECT_EQ(net.at(0).counters().dropped_overflow, 0U);
+        net.hurry();
+        net.run();
+        EXPECT_EQ(net.hosts[1]->received, (std::vector<std::string>{"t=x", "t=y"}));
+    }
+}
+
 TEST(hub, copies_of_what_a_slow_link_still_holds_do_not_fill_it) {
     for (const std::size_t relays : {0, 1}) {
         pipes net{2 + relays, [](hub_options& options) {

@@ -358,7 +358,7 @@ void hub_impl::send_again(instant now, const endpoint_id& to, session::reliable_
     }
     const auto& way = branches->front();
     auto* link = link_to(way.first_hop);
-    if (link == nullptr || link->channel->queued_bytes() > options_.link_window_bytes) {
+    if (link == nullptr || link->channel->data_bytes() > options_.link_window_bytes) {
         return;  // No way, or the last copies are still waiting to leave.
     }
     bool first = true;

@@ -81,6 +81,8 @@ class channel {
     [[nodiscard]] std::size_t queued_bytes() const noexcept {
         return data_.bytes + urgent_.bytes + bulk_.bytes;
     }
+    /// Of these, what messages take.
+    [[nodiscard]] std::size_t data_bytes() const noexcept { return data_.bytes; }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
     /// Does a control section or trace wait with those of stores? So do large ones, marked or not.
     [[nodiscard]] bool goes_bulk(const routed_section& section) const noexcept {
