@@ -348,7 +348,23 @@ class parts : public channels {
         }
         return true;
     }
+    /// Carries both ways for `span` as a fast line does on which each frame takes so long.
+    void run_far(std::chrono::nanoseconds span, std::chrono::nanoseconds delay) {
+        for (const auto end = now + span; now < end; now += 1ms) {
+            flush();
+            for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+                auto& line = flying_[from == &a ? 0 : 1];
+                for (auto& frame : std::exchange(from->sent, {})) {
+                    line.emplace_back(now + delay, std::move(frame));
+                }
+                for (; !line.empty() && line.front().first <= now; line.pop_front()) {
+                    EXPECT_TRUE(to->give(now, line.front().second));
+                }
+            }
+        }
+    }
     std::size_t spare_[2] = {};
+    std::deque<std::pair<instant, shared_bytes>> flying_[2];
 };
 
 TEST_F(parts, a_large_section_arrives_as_it_was) {
@@ -443,6 +459,17 @@ TEST_F(parts, a_slow_link_is_heard_of_all_along_and_carries_what_is_urgent) {
     last.erase(last.begin(), last.begin() + 10);
     std::sort(last.begin(), last.end());
     EXPECT_EQ(last, one_to(2)) << "both, though neither waited for all of the other";
+    EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
+}
+
+TEST_F(parts, a_long_way_carries_more_than_one_of_them_at_a_time) {
+    run_far(3s, 400ms);
+    a.machine->push(now, section(1, to_b, varied(8 << 20)));
+    const auto began = now;
+    while (b.numbers.empty() && now < began + 60s) {
+        run_far(100ms, 400ms);
+    }
+    EXPECT_LT(now - began, 15s) << "51 s, one by one";
     EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
 }
 

@@ -34,8 +34,8 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 // Heads and the definitions of nodes and trees; a frame grows where they need more.
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
-// Of what is large, no more is under way than the path carried in this time of late: what comes
-// between waits no longer than that behind it, and for the part that is on the line.
+// Of what is large, no more is under way than the path carried of late in this time and one round
+// trip: what comes between waits no longer than this behind it, and for the part that is on the line.
 constexpr auto pace_time = 500ms;
 // So long link-state records wait at most for the end of what goes in parts ahead of them.
 constexpr auto control_hold_max = 1s;
@@ -362,8 +362,9 @@ void channel::note_pace(instant now, const sent_frame& frame) {
         return;  // Nobody knows which copy it was.
     }
     const auto took = std::max<std::chrono::nanoseconds>(now - frame.sent_at, 1us);
-    const auto carried = static_cast<double>(frame.ahead)
-                         * (std::chrono::duration<double>{pace_time} / took);
+    // The shortest ever: one of late may have waited behind what this lets go.
+    const std::chrono::duration<double> span = pace_time + shortest_round_trip_;
+    const auto carried = static_cast<double>(frame.ahead) * (span / took);
     const auto bytes = static_cast<std::size_t>(
         std::clamp(carried, 1.0, static_cast<double>(options_.window_bytes)));
     if (bytes > pace_bytes_ || frame.ahead >= pace_sample_min) {
@@ -668,6 +669,9 @@ void channel::note_round_trip(instant now, std::uint64_t clock) {
     }
     if (unacknowledged_.empty()) {
         answered_at_ = now;
+    }
+    if (shortest_round_trip_ == 0ns || sample < shortest_round_trip_) {
+        shortest_round_trip_ = sample;
     }
     // The minimum tells the path's length; everything above it is queueing and scheduling.
     if (round_trip_ == 0ns || sample <= round_trip_ || now >= round_trip_at_ + round_trip_memory) {

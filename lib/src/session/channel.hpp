@@ -317,6 +317,7 @@ class channel {
     std::uint64_t echo_clock_ = 0;
     std::chrono::nanoseconds round_trip_{};
     instant round_trip_at_{};
+    std::chrono::nanoseconds shortest_round_trip_{};  ///< ever; zero before the first
     std::uint64_t peer_view_hash_ = 0;
     channel_counters counters_;
     std::vector<std::uint64_t> distances_scratch_;
