@@ -489,6 +489,23 @@ TEST_F(parts, sections_of_stores_keep_their_order_and_need_no_credit) {
     EXPECT_EQ(b.numbers.back(), 1'000U);
 }
 
+TEST_F(parts, messages_have_their_share_beside_small_sections_of_stores) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    const std::string payload(50'000, 'x');
+    for (std::uint64_t i = 1; i <= 400; ++i) {
+        a.machine->push(now, of_a_store(i, to_b, payload));
+    }
+    run_far(1s, 25ms);
+    for (std::uint64_t i = 1'001; i <= 1'003; ++i) {
+        a.machine->push(now, section(i, to_b, payload));
+    }
+    run_far(300ms, 25ms);
+    EXPECT_EQ(std::count_if(b.numbers.begin(), b.numbers.end(), [](auto n) { return n > 1'000; }), 3);
+    EXPECT_GT(a.machine->bulk_sections(), 100U) << "they did not wait for the end of these";
+}
+
 TEST_F(parts, a_section_stops_where_its_credit_ends) {
     channel_options options;
     options.window_bytes = 512 * 1024;

@@ -275,8 +275,8 @@ void channel::send_batches(instant now, channel_events& events) {
         }
         const bool cut_bulk = bulk && is_large(bulk_.sections.front());
         const bool cut_data = data && is_large(data_.sections.front());
-        if (!small && bulk && data && (cut_bulk || cut_data)) {
-            // A part goes alone: the two take turns.
+        if (!small && bulk && data) {
+            // They take turns: either could fill all that may be under way.
             (data_next_ ? bulk : data) = false;
             data_next_ = !data_next_;
         }

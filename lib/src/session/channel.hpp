@@ -269,7 +269,7 @@ class channel {
     lane bulk_;    // those of stores, and large ones
     lane data_;
     std::uint64_t data_pushed_ = 0;  // bytes, ever
-    bool data_next_ = false;  // of these two, where one of them is to be cut
+    bool data_next_ = false;  // of these two, where both may go
     std::size_t queued_messages_ = 0;
     /// The trees of reliable sections here, queued or unconfirmed, by origin and number. Their
     /// sections keep them alive.
