@@ -40,8 +40,8 @@ struct channel_options {
     /// What a peer may send while it is paused, whatever window it has chosen.
     std::size_t overdraft_bytes = overdraft_bytes_min;
     /// The longest payloads that are taken in parts: of messages, and of what stores say.
-    std::size_t data_section_bytes_max = std::size_t{68} << 20;
-    std::size_t control_section_bytes_max = std::size_t{68} << 20;
+    std::size_t data_section_bytes_max = wire::section_bytes_max(wire::message_bytes_max);
+    std::size_t control_section_bytes_max = wire::control_section_bytes_max;
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
     std::chrono::nanoseconds peer_timeout = std::chrono::seconds{3};
 };
