@@ -316,7 +316,7 @@ class swarm {
             book_.excuse_cut_off();
             return !sound() || (load_.stuck().empty() && book_.outstanding() == 0);
         };
-        if (!net_.run_until(all_came, plan_.blocking > 0 || plan_.small_queues ? 600s : 60s, 200ms)) {
+        if (!net_.run_until(all_came, patience(), 200ms)) {
             for (const auto& one : book_.missing(5)) {
                 book_.fail(one);
             }
@@ -325,6 +325,14 @@ class swarm {
             }
         }
         return sound();
+    }
+
+    [[nodiscard]] nanoseconds patience() const {
+        if (plan_.blocking > 0 || plan_.small_queues) {
+            return 600s;
+        }
+        // The smallest parts go some 50 KB/s fast, and megabytes may wait.
+        return plan_.hub.part_bytes > 0 && plan_.hub.part_bytes < 100 ? 240s : 60s;
     }
 
     bool calm() {
