@@ -93,7 +93,7 @@ class driver {
         options.self = id_of(self);
         options.frame_bytes = 2048;
         options.part_bytes = 200;
-        options.section_bytes_max = options.store_message_bytes_max = 8 * 1024;
+        options.message_bytes_max = 8 * 1024;
         options.link_window_bytes = 16 * 1024;
         options.peer_queue_bytes = 64 * 1024;
         options.peer_queue_messages = 64;

@@ -591,6 +591,83 @@ TEST(hub, gives_up_a_peer_that_talks_but_answers_nothing) {
     }));
 }
 
+TEST(hub, what_stores_say_has_a_bound_at_a_relay_be_it_large_and_unmarked) {
+    for (const bool in_order : {true, false}) {
+        pipes net{3, [](hub_options& options) { options.peer_queue_bytes = mib; }};
+        net.peer(0, 1);
+        net.peer(1, 2);
+        net.run();
+        net.slow_down(1, 2);
+        const std::vector<std::byte> message(200 * 1024);
+        const endpoint_id to[] = {pipes::id(2)};
+        for (int i = 0; i < 50; ++i) {
+            net.at(0).send_to_stores(net.now, to, message, in_order);
+            net.run(5ms);
+        }
+        EXPECT_EQ(net.at(0).counters().dropped_store, 0U);
+        EXPECT_GT(net.at(1).counters().dropped_store, 30U) << "in order: " << in_order;
+        EXPECT_LT(net.at(1).buffered_bytes(), 3 * mib) << "in order: " << in_order;
+    }
+}
+
+TEST(hub, a_backlog_of_stores_costs_no_message) {
+    for (const auto policy : {overflow_policy::drop_newest, overflow_policy::drop_oldest,
+                              overflow_policy::block, overflow_policy::disconnect}) {
+        pipes net{2, [&](hub_options& options) {
+            options.peer_queue_bytes = mib;
+            options.peer_overflow = policy;
+        }};
+        net.at(1).add_subscriber(net.now, 1, {"t"});
+        net.peer(0, 1);
+        net.run();
+        net.slow_down(0, 1);
+        const std::vector<std::byte> message(200 * 1024);
+        const endpoint_id to[] = {pipes::id(1)};
+        for (int i = 0; i < 20; ++i) {
+            net.at(0).send_to_stores(net.now, to, message, true);
+        }
+        net.run(5ms);
+        ASSERT_GT(net.at(0).counters().dropped_store, 0U) << "more than the bound waits";
+        net.publish(0, "t", "x");
+        net.publish(0, "t", "y");
+        EXPECT_EQ(net.at(0).counters().dropped_overflow, 0U);
+        net.hurry();
+        net.run();
+        EXPECT_EQ(net.hosts[1]->received, (std::vector<std::string>{"t=x", "t=y"}));
+    }
+}
+
+TEST(hub, copies_of_what_a_slow_link_still_holds_do_not_fill_it) {
+    for (const std::size_t relays : {0, 1}) {
+        pipes net{2 + relays, [](hub_options& options) {
+            options.peer_timeout = options.reliable_hold = 60s;
+        }};
+        net.at(1 + relays).add_subscriber(net.now, 1, {"t"});
+        net.peer(0, 1);
+        if (relays > 0) {
+            net.peer(1, 2);
+        }
+        net.run();
+        net.slow_down(relays, relays + 1);
+        std::vector<std::string> expected;
+        for (int i = 0; i < 5; ++i) {
+            const auto size = i % 2 == 0 ? mib : 10;
+            net.publish(0, "t", std::string(size, static_cast<char>('a' + i)),
+                        delivery_mode::reliable);
+            expected.push_back("t=" + std::string(size, static_cast<char>('a' + i)));
+        }
+        net.run(30s);
+        EXPECT_LT(net.at(relays).buffered_bytes(), (relays > 0 ? 4 : 7) * mib)
+            << "a relay holds each once, an origin also for repeats";
+        EXPECT_GT(net.at(relays).counters().spared_copies, 5U);
+        EXPECT_EQ(net.at(0).counters().retransmitted > 0, relays > 0);
+        net.hurry();
+        net.run(3s);
+        EXPECT_TRUE(net.hosts[1 + relays]->received == expected);
+        EXPECT_EQ(net.at(0).buffered_bytes(), 0U);
+    }
+}
+
 /// A record in a block that is counted while anybody holds it.
 struct counted_block : byte_block {
     static inline int alive = 0;

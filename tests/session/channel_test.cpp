@@ -50,6 +50,7 @@ struct side final : channel_events {
     std::vector<std::uint64_t> numbers;
     std::vector<endpoint_id> origins;
     std::vector<std::string> controls;
+    std::vector<std::size_t> came_before;  ///< sections, of each of these
     std::function<void(const section_body&)> on_section;
     std::size_t largest_block = 0;
 
@@ -69,6 +70,7 @@ struct side final : channel_events {
     }
     void control_received(wire::item_tag, std::span<const std::byte> body) override {
         controls.emplace_back(reinterpret_cast<const char*>(body.data()), body.size());
+        came_before.push_back(numbers.size());
     }
     bool give(instant now, const shared_bytes& frame) {
         return machine->receive(now, frame.span(), frame, *this);
@@ -264,7 +266,7 @@ TEST_F(channels, what_is_pushed_arrives_once_in_order_through_loss_copies_and_re
                 b.machine->push(now, section(pushed, to_a, "y"));
                 if (pushed % 50 == 0) {
                     const auto text = std::to_string(pushed);
-                    a.machine->push_control(wire::item_tag::filter,
+                    a.machine->push_control(now, wire::item_tag::filter,
                                             std::as_bytes(std::span{text.data(), text.size()}));
                 }
             }
@@ -346,7 +348,23 @@ class parts : public channels {
         }
         return true;
     }
+    /// Carries both ways for `span` as a fast line does on which each frame takes so long.
+    void run_far(std::chrono::nanoseconds span, std::chrono::nanoseconds delay) {
+        for (const auto end = now + span; now < end; now += 1ms) {
+            flush();
+            for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+                auto& line = flying_[from == &a ? 0 : 1];
+                for (auto& frame : std::exchange(from->sent, {})) {
+                    line.emplace_back(now + delay, std::move(frame));
+                }
+                for (; !line.empty() && line.front().first <= now; line.pop_front()) {
+                    EXPECT_TRUE(to->give(now, line.front().second));
+                }
+            }
+        }
+    }
     std::size_t spare_[2] = {};
+    std::deque<std::pair<instant, shared_bytes>> flying_[2];
 };
 
 TEST_F(parts, a_large_section_arrives_as_it_was) {
@@ -444,6 +462,17 @@ TEST_F(parts, a_slow_link_is_heard_of_all_along_and_carries_what_is_urgent) {
     EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
 }
 
+TEST_F(parts, a_long_way_carries_more_than_one_of_them_at_a_time) {
+    run_far(3s, 400ms);
+    a.machine->push(now, section(1, to_b, varied(8 << 20)));
+    const auto began = now;
+    while (b.numbers.empty() && now < began + 60s) {
+        run_far(100ms, 400ms);
+    }
+    EXPECT_LT(now - began, 15s) << "51 s, one by one";
+    EXPECT_EQ(a.machine->counters().retransmitted_frames, 0U);
+}
+
 TEST_F(parts, sections_of_stores_keep_their_order_and_need_no_credit) {
     b.machine->pause(true);
     a.machine->push(now, section(1'000, to_b, varied(8 << 20)));
@@ -458,6 +487,23 @@ TEST_F(parts, sections_of_stores_keep_their_order_and_need_no_credit) {
     b.machine->pause(false);
     run(100ms);
     EXPECT_EQ(b.numbers.back(), 1'000U);
+}
+
+TEST_F(parts, messages_have_their_share_beside_small_sections_of_stores) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    const std::string payload(50'000, 'x');
+    for (std::uint64_t i = 1; i <= 400; ++i) {
+        a.machine->push(now, of_a_store(i, to_b, payload));
+    }
+    run_far(1s, 25ms);
+    for (std::uint64_t i = 1'001; i <= 1'003; ++i) {
+        a.machine->push(now, section(i, to_b, payload));
+    }
+    run_far(300ms, 25ms);
+    EXPECT_EQ(std::count_if(b.numbers.begin(), b.numbers.end(), [](auto n) { return n > 1'000; }), 3);
+    EXPECT_GT(a.machine->bulk_sections(), 100U) << "they did not wait for the end of these";
 }
 
 TEST_F(parts, a_section_stops_where_its_credit_ends) {
@@ -508,6 +554,51 @@ TEST_F(parts, a_link_that_breaks_gives_a_begun_section_back_whole) {
     EXPECT_TRUE(a.machine->drained());
 }
 
+TEST_F(parts, a_link_state_record_overtakes_no_large_section_ahead_of_it) {
+    const auto left = std::as_bytes(std::span{"left", 4});
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        a.machine->push(now, section(i, to_b, varied(std::size_t{1} << 20, i)));
+    }
+    flush();
+    a.machine->push_control(now, wire::item_tag::topology, left);
+    a.machine->push(now, section(4, to_b, varied(std::size_t{1} << 20)));
+    a.machine->push_control(now, wire::item_tag::topology, left);
+    run(100ms);
+    EXPECT_EQ(b.numbers, one_to(4));
+    ASSERT_EQ(b.came_before.size(), 2U);
+    EXPECT_EQ(b.came_before[0], 3U);
+    EXPECT_EQ(b.came_before[1], 4U) << "each waits for what is ahead of it";
+}
+
+TEST_F(parts, a_link_state_record_waits_for_a_large_section_not_for_long) {
+    channel_options options;
+    options.peer_timeout = 1s;
+    options.heartbeat_interval = 250ms;
+    start(options);
+    a.machine->push(now, section(1, to_b, varied(std::size_t{3} << 20)));
+    flush();
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"left", 4}));
+    const auto began = now;
+    while (b.controls.empty() && now < began + 20s) {
+        ASSERT_TRUE(crawl(10ms, 256 * 1024));
+    }
+    EXPECT_LT(now - began, 2500ms) << "others' records wait as well";
+    EXPECT_TRUE(b.numbers.empty());
+}
+
+TEST_F(parts, a_link_state_record_does_not_wait_for_a_section_without_credit) {
+    channel_options options;
+    options.window_bytes = 512 * 1024;
+    start(options);
+    b.machine->pause(true);
+    a.machine->push(now, section(1, to_b, varied(2 << 20)));
+    run(100ms);
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"left", 4}));
+    run(5ms);
+    EXPECT_EQ(b.controls.size(), 1U);
+    EXPECT_TRUE(b.numbers.empty());
+}
+
 TEST_F(parts, dropping_the_oldest_leaves_what_has_begun) {
     channel_options options;
     options.window_bytes = 256 * 1024;
@@ -522,6 +613,44 @@ TEST_F(parts, dropping_the_oldest_leaves_what_has_begun) {
     EXPECT_EQ(b.numbers, one_to(1));
     EXPECT_EQ(a.machine->queued_bytes(), 0U);
     EXPECT_EQ(a.machine->queued_messages(), 0U);
+}
+
+TEST_F(channels, knows_which_reliable_sections_it_still_holds) {
+    const auto reliable = [&](std::uint64_t number, const subtree_ptr& tree) {
+        auto made = section(number, tree, "payload");
+        auto body = std::make_shared<section_body>(*made.body);
+        body->flags = static_cast<std::uint8_t>(wire::section_kind::reliable);
+        made.body = std::move(body);
+        return made;
+    };
+    auto both = std::make_shared<subtree>();
+    both->origin = id(1);
+    both->nodes = {{id(2), 1, true}, {id(3), 0, true}};
+    both->receivers = {id(2), id(3)};
+    const auto to_third = leaf(id(3), id(1));
+    const auto to_fourth = leaf(id(4), id(1));
+    const auto other_origin = leaf(id(2), id(9));
+    const auto holds = [&](const subtree_ptr& tree) {
+        return a.machine->holds(reliable(1, tree));
+    };
+    EXPECT_FALSE(holds(both));
+    a.machine->push(now, reliable(1, both));
+    a.machine->push(now, section(2, to_b, "best effort"));
+    for (int i = 0; i < 2; ++i) {  // Queued, then sent and not confirmed.
+        EXPECT_TRUE(holds(both));
+        EXPECT_TRUE(holds(to_b));
+        EXPECT_TRUE(holds(to_third));
+        EXPECT_FALSE(holds(to_fourth));
+        EXPECT_FALSE(holds(other_origin));
+        EXPECT_FALSE(a.machine->holds(reliable(2, to_b))) << "no reliable one";
+        EXPECT_FALSE(a.machine->holds(reliable(3, to_b)));
+        a.machine->flush(now, 0, a);
+    }
+    run(20ms);
+    EXPECT_FALSE(holds(both)) << "the far end has it: who sends it again has lost it there";
+    a.machine->push(now, reliable(1, both));
+    a.machine->take_undelivered();
+    EXPECT_FALSE(holds(both));
 }
 
 TEST_F(channels, control_sections_overtake_data_and_need_no_credit) {
@@ -608,7 +737,7 @@ TEST_F(channels, whoever_keeps_to_its_credit_may_use_all_of_it) {
     while (b.numbers.size() < 1'000 && now < 100s) {
         b.machine->pause(!b.machine->paused() && random.below(2) == 0);
         // What needs no credit comes whatever is owed, and is no offence.
-        a.machine->push_control(wire::item_tag::topology, std::vector<std::byte>(700));
+        a.machine->push_control(now, wire::item_tag::topology, std::vector<std::byte>(700));
         run(2ms);  // Fails where b refuses a frame.
     }
     EXPECT_EQ(b.numbers, one_to(1'000));
@@ -670,7 +799,7 @@ TEST_F(channels, a_subscriber_that_stays_full_for_long_is_no_reason_to_give_its_
 TEST_F(channels, a_large_frame_on_a_slow_path_may_take_its_time) {
     run(5ms);
     // Sections are cut, link-state records are not.
-    a.machine->push_control(wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
+    a.machine->push_control(now, wire::item_tag::filter, std::vector<std::byte>(std::size_t{4} << 20));
     a.machine->flush(now, 0, a);
     a.sent.clear();
     EXPECT_FALSE(a.machine->unanswered(now + 60s));
@@ -700,7 +829,7 @@ TEST_F(channels, control_records_pass_a_closed_window) {
     a.machine->push(now, section(1, to_b, "x"));
     run(10ms);
     a.machine->push(now, section(2, to_b, "x"));
-    a.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"news", 4}));
+    a.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"news", 4}));
     run(10ms);
     EXPECT_EQ(b.numbers, one_to(1));
     EXPECT_EQ(b.controls, std::vector<std::string>{"news"});
@@ -927,7 +1056,7 @@ class hostile_frames : public channels {
 };
 
 TEST_F(hostile_frames, every_truncation_of_a_batch_is_refused_or_a_shorter_batch) {
-    b.machine->push_control(wire::item_tag::topology, std::as_bytes(std::span{"abc", 3}));
+    b.machine->push_control(now, wire::item_tag::topology, std::as_bytes(std::span{"abc", 3}));
     b.machine->push(now, section(1, to_a, "payload"));
     b.machine->flush(now, 0, b);
     const auto whole = b.sent.front();

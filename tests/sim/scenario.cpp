@@ -99,9 +99,7 @@ plan draw(const run_options& options, prng& random) {
     out.blocking = random.chance(1, 5) ? 3'000 : 0;
     prng also{options.seed ^ 0x7061727473};  // Apart, so that the other seeds stay as they were.
     if (also.chance(1, 3)) {
-        // At most six parts a message: more of them than a link has frames under way (256) in a round
-        // trip, and reliable streams repeat faster than it carries.
-        static constexpr std::size_t parts[] = {500, 1'000, 2'000};
+        static constexpr std::size_t parts[] = {60, 500, 2'000};
         out.hub.part_bytes = one_of(also, parts);
         out.traffic.padding = also.chance(2, 3) ? 3'000 : out.traffic.padding;
     }
@@ -318,7 +316,7 @@ class swarm {
             book_.excuse_cut_off();
             return !sound() || (load_.stuck().empty() && book_.outstanding() == 0);
         };
-        if (!net_.run_until(all_came, plan_.blocking > 0 || plan_.small_queues ? 600s : 60s, 200ms)) {
+        if (!net_.run_until(all_came, patience(), 200ms)) {
             for (const auto& one : book_.missing(5)) {
                 book_.fail(one);
             }
@@ -327,6 +325,14 @@ class swarm {
             }
         }
         return sound();
+    }
+
+    [[nodiscard]] nanoseconds patience() const {
+        if (plan_.blocking > 0 || plan_.small_queues) {
+            return 600s;
+        }
+        // The smallest parts go some 50 KB/s fast, and megabytes may wait.
+        return plan_.hub.part_bytes > 0 && plan_.hub.part_bytes < 100 ? 240s : 60s;
     }
 
     bool calm() {

@@ -121,7 +121,7 @@ TEST_F(vectors, batch) {
     options.self = origin;
     recorder sender;
     session::channel from{options, instant{1}};
-    from.push_control(wire::item_tag::topology, overlay::encode(topology()));
+    from.push_control(instant{1}, wire::item_tag::topology, overlay::encode(topology()));
     auto tree = std::make_shared<session::subtree>();
     tree->origin = origin;
     tree->nodes = {{far_end, 0, true}};

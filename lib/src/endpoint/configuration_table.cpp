@@ -72,7 +72,7 @@ constexpr option option_table[] = {
      "one, and one that comes is dropped"},
 
     {"peer_queue_bytes", &o::peer_queue_bytes, unit::bytes, 4 * kib, 1024 * gib,
-     "bytes that may wait for one peer"},
+     "bytes of messages that may wait for one peer"},
     {"peer_queue_messages", &o::peer_queue_messages, unit::none, 1, 1000 * million,
      "messages that may wait for one peer"},
     {"peer_overflow", &o::peer_overflow, unit::none, 0, 0, "what happens to more"},

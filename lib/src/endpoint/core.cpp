@@ -95,8 +95,6 @@ node::hub_options hub_options_of(const endpoint_options& from, const endpoint_id
     to.link_cost = from.link_cost;
     to.message_bytes_max = from.max_message_bytes;
     to.frame_bytes = from.frame_bytes;
-    to.section_bytes_max = wire::section_bytes_max(from.max_message_bytes);
-    to.store_message_bytes_max = wire::control_section_bytes_max;
     to.link_window_bytes = from.link_window_bytes;
     to.peer_queue_bytes = from.peer_queue_bytes;
     to.peer_queue_messages = from.peer_queue_messages;

@@ -50,9 +50,6 @@ struct hub_options {
     std::size_t message_bytes_max = std::size_t{64} << 20;  ///< of a larger one nothing is delivered
     std::size_t frame_bytes = 64 * 1024;
     std::size_t part_bytes = 0;  ///< of longer sections, for tests; 0: the session's choice
-    /// The longest sections that are taken: of messages, and of what stores say.
-    std::size_t section_bytes_max = std::size_t{66} << 20;
-    std::size_t store_message_bytes_max = std::size_t{67} << 20;
     std::size_t link_window_bytes = 4 * 1024 * 1024;
     std::size_t peer_queue_bytes = 64 * 1024 * 1024;
     std::size_t peer_queue_messages = 1'000'000;
@@ -127,6 +124,7 @@ struct hub_counters {
     std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
     std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
+    std::uint64_t spared_copies = 0;      ///< reliable batches that still waited for the same link
     std::uint64_t malformed = 0;          ///< frames or records that broke the protocol
     std::uint64_t ignored_credit = 0;     ///< links ended because their peer sent without credit
     std::uint64_t control_bytes = 0;      ///< bytes of link-state records sent

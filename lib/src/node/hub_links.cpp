@@ -352,8 +352,7 @@ bool hub_impl::bring_up(instant now, link_record& link) {
     options.part_bytes = options_.part_bytes;
     options.window_bytes = options_.link_window_bytes;
     options.overdraft_bytes = overdraft_bytes();
-    options.data_section_bytes_max = options_.section_bytes_max;
-    options.control_section_bytes_max = options_.store_message_bytes_max;
+    options.data_section_bytes_max = wire::section_bytes_max(options_.message_bytes_max);
     options.heartbeat_interval = options_.heartbeat_interval;
     options.peer_timeout = options_.peer_timeout;
     link.channel = std::make_unique<session::channel>(options, now);

@@ -62,7 +62,7 @@ void hub_impl::tell_hidden_peers() {
             link->told_cost = link->cost;
             const auto bytes = overlay::encode(own_topology_for(*link));
             counters_.control_bytes += bytes.size();
-            link->channel->push_control(wire::item_tag::topology, bytes);
+            link->channel->push_control(now_, wire::item_tag::topology, bytes);
         }
     }
 }
@@ -107,7 +107,7 @@ void hub_impl::flood(wire::item_tag tag, std::span<const std::byte> record,
     for (const auto& [id, link] : links_) {
         if (link->up() && link.get() != except) {
             counters_.control_bytes += record.size();
-            link->channel->push_control(tag, record);
+            link->channel->push_control(now_, tag, record);
         }
     }
 }
@@ -177,7 +177,7 @@ void hub_impl::send_digest(instant now, link_record& link) {
     const auto bytes =
         overlay::encode(options_.hide_peers ? std::vector<overlay::digest_entry>{} : db_.digest());
     counters_.control_bytes += bytes.size();
-    link.channel->push_control(wire::item_tag::digest, bytes);
+    link.channel->push_control(now_, wire::item_tag::digest, bytes);
 }
 
 void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body) {
@@ -191,7 +191,7 @@ void hub_impl::answer_digest(link_record& link, std::span<const std::byte> body)
     }
     const auto send = [&](wire::item_tag tag, const std::vector<std::byte>& bytes) {
         counters_.control_bytes += bytes.size();
-        link.channel->push_control(tag, bytes);
+        link.channel->push_control(now_, tag, bytes);
     };
     if (options_.hide_peers) {
         send(wire::item_tag::topology, overlay::encode(own_topology_for(link)));

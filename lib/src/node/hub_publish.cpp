@@ -33,9 +33,10 @@ std::vector<subscriber_id> hub_impl::local_receivers(std::string_view topic) con
     return ids;
 }
 
-/// Is the queue toward this peer at its bound, or at a multiple of it?
+/// Is the queue of messages toward this peer at its bound, or at a multiple of it? What stores say has
+/// a bound of its own.
 bool hub_impl::at_bound(const link_record& link, std::size_t factor) const {
-    return link.channel->queued_bytes() >= factor * link.queue_bytes_max
+    return link.channel->data_bytes() >= factor * link.queue_bytes_max
            || link.channel->queued_messages() >= factor * link.queue_messages_max;
 }
 

@@ -114,7 +114,7 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
     auto& channel = *link.channel;
     const auto count = section.body->records;
     if (!section.body->is_data()) {
-        const bool bulk = (section.body->flags & wire::section_bulk) != 0;
+        const bool bulk = channel.goes_bulk(section);
         const auto sections = bulk ? channel.bulk_sections() : channel.urgent_sections();
         const auto bytes = bulk ? channel.bulk_bytes() : channel.urgent_bytes();
         if (!local && sections >= urgent_sections_max) {
@@ -125,6 +125,11 @@ void hub_impl::send_on(instant now, link_record& link, routed_section section, b
             return;
         }
     } else if (section.body->kind() == wire::section_kind::reliable) {
+        // On a slow way origins repeat what has not been lost: copies must not fill that way.
+        if (channel.holds(section)) {
+            ++counters_.spared_copies;
+            return;
+        }
         // What its origin sends is bounded by a window for each receiver.
         if (!local && at_bound(link, 2)) {
             link.dropped_messages += count;

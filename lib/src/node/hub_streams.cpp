@@ -358,14 +358,15 @@ void hub_impl::send_again(instant now, const endpoint_id& to, session::reliable_
     }
     const auto& way = branches->front();
     auto* link = link_to(way.first_hop);
-    if (link == nullptr || link->channel->queued_bytes() > options_.link_window_bytes) {
+    if (link == nullptr || link->channel->data_bytes() > options_.link_window_bytes) {
         return;  // No way, or the last copies are still waiting to leave.
     }
     bool first = true;
     sender.send_burst(now, [&](const session::reliable_sender::retained& item) {
-        ++counters_.retransmitted;
         // All before the first one is acknowledged or given up: it needs no predecessor.
-        send_on(now, *link, {item.body, way.tree, {first ? 0 : item.distance}, 0, 0}, true);
+        routed_section copy{item.body, way.tree, {first ? 0 : item.distance}, 0, 0};
+        counters_.retransmitted += link->channel->holds(copy) ? 0 : 1;
+        send_on(now, *link, std::move(copy), true);
         first = false;
         return !link->ended;
     });

@@ -34,15 +34,19 @@ constexpr std::size_t unacknowledged_frames_max = 256;
 // Heads and the definitions of nodes and trees; a frame grows where they need more.
 constexpr std::size_t frame_slack_min = 1024;
 constexpr std::size_t frame_slack_max = 8 * 1024;
-// Of what is large, no more is under way than the path carried in this time of late: what comes
-// between waits no longer than that behind it, and for the part that is on the line.
+// Of what is large, no more is under way than the path carried of late in this time and one round
+// trip: what comes between waits no longer than this behind it, and for the part that is on the line.
 constexpr auto pace_time = 500ms;
-// So long link-state records wait at most for the end of a section that is under way in parts.
+// So long link-state records wait at most for the end of what goes in parts ahead of them.
 constexpr auto control_hold_max = 1s;
 // Smaller frames say how long the path is, not how fast.
 constexpr std::size_t pace_sample_min = 64 * 1024;
 // Of frames larger than this, small sections are copied out rather than kept with all of it.
 constexpr std::size_t copy_frame_min = 4 * 1024;
+// So many trees of one reliable section are remembered, and copies for so many receivers looked for
+// in them: peers must not make the search long.
+constexpr std::size_t held_trees_max = 32;
+constexpr std::size_t held_receivers_max = 16;
 constexpr std::size_t batch_head_bytes_max = 1 + 3 * varint_bytes_max;
 
 /// Writes a section up to its payload, or to the first `size` bytes of it.
@@ -104,8 +108,12 @@ channel::channel(channel_options options, instant now)
 
 // -- Sending --------------------------------------------------------------------------------------
 
-void channel::push_control(wire::item_tag tag, std::span<const std::byte> body) {
-    control_.push_back({tag, {body.begin(), body.end()}});
+void channel::push_control(instant now, wire::item_tag tag, std::span<const std::byte> body) {
+    // What the window lets go without waiting is ahead of it.
+    const bool large = !data_.sections.empty() && is_large(data_.sections.front());
+    const auto ahead = large ? std::min(data_.bytes, options_.window_bytes) : 0;
+    control_.push_back(
+        {tag, {body.begin(), body.end()}, now, data_pushed_ - data_.bytes + ahead});
     control_bytes_ += body.size();
 }
 
@@ -116,12 +124,46 @@ void channel::push(instant now, routed_section section) {
     auto* to = &data_;
     if (section.body->is_data()) {
         queued_messages_ += section.body->records;
+        data_pushed_ += section.size();
+        note_held(section);
     } else {
-        const bool bulk = (section.body->flags & wire::section_bulk) != 0 || is_large(section);
-        to = bulk ? &bulk_ : &urgent_;
+        to = goes_bulk(section) ? &bulk_ : &urgent_;
     }
     to->bytes += section.size();
     to->sections.push_back(std::move(section));
+}
+
+bool channel::holds(const routed_section& copy) const {
+    const auto& wanted = copy.tree->receivers;
+    const auto [first, last] = held_.equal_range({copy.body->origin, copy.body->number});
+    return std::any_of(first, last, [&](const auto& entry) {
+        const auto& there = entry.second->receivers;
+        return entry.second == copy.tree.get()
+               || (wanted.size() <= held_receivers_max
+                   && std::all_of(wanted.begin(), wanted.end(), [&](const endpoint_id& id) {
+                          return std::find(there.begin(), there.end(), id) != there.end();
+                      }));
+    });
+}
+
+void channel::note_held(const routed_section& section) {
+    const std::pair key{section.body->origin, section.body->number};
+    if (section.body->kind() == wire::section_kind::reliable && held_.count(key) < held_trees_max) {
+        held_.emplace(key, section.tree.get());
+    }
+}
+
+/// Its receipt is confirmed.
+void channel::forget_held(const routed_section& section) {
+    if (section.body->kind() != wire::section_kind::reliable) {
+        return;
+    }
+    const auto [first, last] = held_.equal_range({section.body->origin, section.body->number});
+    const auto at = std::find_if(
+        first, last, [&](const auto& entry) { return entry.second == section.tree.get(); });
+    if (at != last) {
+        held_.erase(at);
+    }
 }
 
 std::uint64_t channel::drop_oldest(std::size_t bytes_max, std::size_t messages_max) {
@@ -172,6 +214,7 @@ std::vector<routed_section> channel::take_undelivered() {
         *from = {};
     }
     unacknowledged_bytes_ = paced_bytes_ = queued_messages_ = 0;
+    held_.clear();
     return out;
 }
 
@@ -207,14 +250,14 @@ void channel::flush(instant now, std::uint64_t view_hash, channel_events& events
 }
 
 /// Who leaves says so in a record: it must not come before the rest of what was sent ahead of it. Not
-/// for long, since others' records wait as well.
-bool channel::control_may_go(instant now) {
+/// for long, since others' records wait as well; and not for what itself waits for subscribers.
+bool channel::control_may_go(instant now) const noexcept {
     if (control_.empty()) {
-        control_since_ = never;
         return false;
     }
-    control_since_ = std::min(control_since_, now);
-    return data_.begun == 0 || now >= control_since_ + control_hold_max;
+    const auto& next = control_.front();
+    return (data_.begun == 0 && data_pushed_ - data_.bytes >= next.behind) || is_starved()
+           || now >= next.since + control_hold_max;
 }
 
 void channel::send_batches(instant now, channel_events& events) {
@@ -232,8 +275,8 @@ void channel::send_batches(instant now, channel_events& events) {
         }
         const bool cut_bulk = bulk && is_large(bulk_.sections.front());
         const bool cut_data = data && is_large(data_.sections.front());
-        if (!small && bulk && data && (cut_bulk || cut_data)) {
-            // A part goes alone: the two take turns.
+        if (!small && bulk && data) {
+            // They take turns: either could fill all that may be under way.
             (data_next_ ? bulk : data) = false;
             data_next_ = !data_next_;
         }
@@ -258,7 +301,7 @@ void channel::send_one_batch(instant now, channel_events& events, bool with_cont
         frame.bytes = pack_in_place(frame);
     }
     if (frame.bytes.empty()) {
-        frame.bytes = pack(with_control, with_bulk, with_data, frame, events);
+        frame.bytes = pack(now, with_bulk, with_data, frame, events);
     }
     send(now, std::move(frame), events);
 }
@@ -319,8 +362,9 @@ void channel::note_pace(instant now, const sent_frame& frame) {
         return;  // Nobody knows which copy it was.
     }
     const auto took = std::max<std::chrono::nanoseconds>(now - frame.sent_at, 1us);
-    const auto carried = static_cast<double>(frame.ahead)
-                         * (std::chrono::duration<double>{pace_time} / took);
+    // The shortest ever: one of late may have waited behind what this lets go.
+    const std::chrono::duration<double> span = pace_time + shortest_round_trip_;
+    const auto carried = static_cast<double>(frame.ahead) * (span / took);
     const auto bytes = static_cast<std::size_t>(
         std::clamp(carried, 1.0, static_cast<double>(options_.window_bytes)));
     if (bytes > pace_bytes_ || frame.ahead >= pace_sample_min) {
@@ -386,15 +430,15 @@ void channel::move_to(sent_frame& frame, lane& from) {
     from.sections.pop_front();
 }
 
-shared_bytes channel::pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
+shared_bytes channel::pack(instant now, bool with_bulk, bool with_data, sent_frame& frame,
                            channel_events& events) {
     // Room for what waits and for some definitions; a frame is kept until it is acknowledged.
-    const auto waiting = (with_control ? control_bytes_ : 0) + urgent_.bytes + (with_bulk ? bulk_.bytes : 0)
-                         + (with_data ? data_.bytes : 0);
+    const auto waiting = (control_may_go(now) ? control_bytes_ : 0) + urgent_.bytes
+                         + (with_bulk ? bulk_.bytes : 0) + (with_data ? data_.bytes : 0);
     frame_builder out{events, std::min(options_.frame_bytes, waiting)
                                   + std::min(waiting, frame_slack_max) + frame_slack_min};
     out.wrote_to(put_batch_head(out.room(batch_head_bytes_max)));
-    while (with_control && !control_.empty() && out.size < options_.frame_bytes) {
+    while (control_may_go(now) && out.size < options_.frame_bytes) {
         auto& item = control_.front();
         auto* to = out.room(1 + varint_bytes_max + item.body.size());
         *to++ = static_cast<std::byte>(item.tag);
@@ -512,6 +556,9 @@ void channel::acknowledged(instant now, const wire::progress& at) {
         if (frame.paced) {
             note_pace(now, frame);
         }
+        for (const auto& section : frame.sections) {
+            forget_held(section);
+        }
         unacknowledged_.pop_front();
         answered_at_ = now;
         fruitless_ = 0;
@@ -622,6 +669,9 @@ void channel::note_round_trip(instant now, std::uint64_t clock) {
     }
     if (unacknowledged_.empty()) {
         answered_at_ = now;
+    }
+    if (shortest_round_trip_ == 0ns || sample < shortest_round_trip_) {
+        shortest_round_trip_ = sample;
     }
     // The minimum tells the path's length; everything above it is queueing and scheduling.
     if (round_trip_ == 0ns || sample <= round_trip_ || now >= round_trip_at_ + round_trip_memory) {
@@ -885,8 +935,8 @@ instant channel::next_deadline() const noexcept {
         && unacknowledged_.size() < unacknowledged_frames_max) {
         due = std::min(due, oldest_queued_ + hold_max);
     }
-    if (control_since_ != never && unacknowledged_.size() < unacknowledged_frames_max) {
-        due = std::min(due, control_since_ + control_hold_max);
+    if (!control_.empty() && unacknowledged_.size() < unacknowledged_frames_max) {
+        due = std::min(due, control_.front().since + control_hold_max);
     }
     return due;
 }

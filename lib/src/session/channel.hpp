@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -38,8 +40,8 @@ struct channel_options {
     /// What a peer may send while it is paused, whatever window it has chosen.
     std::size_t overdraft_bytes = overdraft_bytes_min;
     /// The longest payloads that are taken in parts: of messages, and of what stores say.
-    std::size_t data_section_bytes_max = std::size_t{68} << 20;
-    std::size_t control_section_bytes_max = std::size_t{68} << 20;
+    std::size_t data_section_bytes_max = wire::section_bytes_max(wire::message_bytes_max);
+    std::size_t control_section_bytes_max = wire::control_section_bytes_max;
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds{1};
     std::chrono::nanoseconds peer_timeout = std::chrono::seconds{3};
 };
@@ -67,8 +69,8 @@ class channel {
     channel(channel_options options, instant now);
 
     // -- Sending ----------------------------------------------------------------------------
-    /// Queues an encoded link-state item; it overtakes waiting sections.
-    void push_control(wire::item_tag tag, std::span<const std::byte> body);
+    /// Queues an encoded link-state item; it overtakes waiting sections, but not those that go in parts.
+    void push_control(instant now, wire::item_tag tag, std::span<const std::byte> body);
     /// Queues a section. Control sections and traces overtake data: acknowledgements and questions
     /// have no order to keep, and must neither wait behind a backlog nor for credit. Those of stores
     /// (`section_bulk`) need no credit either, but keep their order and let the others pass.
@@ -79,11 +81,17 @@ class channel {
     [[nodiscard]] std::size_t queued_bytes() const noexcept {
         return data_.bytes + urgent_.bytes + bulk_.bytes;
     }
+    /// Of these, what messages take.
+    [[nodiscard]] std::size_t data_bytes() const noexcept { return data_.bytes; }
     [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
-    /// Control sections that wait to be sent, without those of stores.
+    /// Does a control section or trace wait with those of stores? So do large ones, marked or not.
+    [[nodiscard]] bool goes_bulk(const routed_section& section) const noexcept {
+        return (section.body->flags & wire::section_bulk) != 0 || is_large(section);
+    }
+    /// Control sections that wait to be sent, without those of stores and large ones.
     [[nodiscard]] std::size_t urgent_sections() const noexcept { return urgent_.sections.size(); }
     [[nodiscard]] std::size_t urgent_bytes() const noexcept { return urgent_.bytes; }
-    /// Those of stores.
+    /// Those.
     [[nodiscard]] std::size_t bulk_sections() const noexcept { return bulk_.sections.size(); }
     [[nodiscard]] std::size_t bulk_bytes() const noexcept { return bulk_.bytes; }
     /// Bytes of control items that wait to be sent.
@@ -95,6 +103,10 @@ class channel {
         return data_.sections.empty() && urgent_.sections.empty() && bulk_.sections.empty()
                && control_.empty() && unacknowledged_.empty();
     }
+    /// Is this reliable section still here, for all receivers of `copy`, waiting to be sent or for
+    /// its receipt to be confirmed? Then it needs no copy: it arrives, or comes back undelivered. May
+    /// say no where that would take long to find out.
+    [[nodiscard]] bool holds(const routed_section& copy) const;
     /// Removes waiting best-effort sections, oldest first, until `bytes` and `messages` fit.
     /// Returns the number of messages removed.
     std::uint64_t drop_oldest(std::size_t bytes_max, std::size_t messages_max);
@@ -177,6 +189,8 @@ class channel {
     struct control_item {
         wire::item_tag tag;
         std::vector<std::byte> body;
+        instant since;         ///< it waits
+        std::uint64_t behind;  ///< goes when so much of `data_pushed_` has gone
     };
     struct tree_slot {
         subtree_ptr tree;
@@ -184,10 +198,16 @@ class channel {
     };
 
     struct frame_builder;
+    void note_held(const routed_section& section);
+    void forget_held(const routed_section& section);
     /// May another batch with data begin?
     [[nodiscard]] bool has_credit() const noexcept {
         return unconsumed_bytes_ < options_.window_bytes
                && unacknowledged_bytes_ < options_.window_bytes;
+    }
+    /// It has used its credit up, and gets no more until subscribers of the peer's have room.
+    [[nodiscard]] bool is_starved() const noexcept {
+        return peer_at_.consumed < peer_at_.received && unconsumed_bytes_ >= options_.window_bytes;
     }
     [[nodiscard]] bool is_large(const routed_section& section) const noexcept {
         return section.body->payload.size() > part_bytes_;
@@ -201,7 +221,7 @@ class channel {
         return !bulk_.sections.empty() && paced_may_go();
     }
     void send_batches(instant now, channel_events& events);
-    [[nodiscard]] bool control_may_go(instant now);
+    [[nodiscard]] bool control_may_go(instant now) const noexcept;
     void send_one_batch(instant now, channel_events& events, bool with_control, bool with_bulk,
                         bool with_data);
     void send_part(instant now, lane& from, channel_events& events);
@@ -211,7 +231,7 @@ class channel {
                             const sent_frame& frame) const;
     std::byte* put_batch_head(std::byte* to);
     void put_section(routed_section& section, frame_builder& out);
-    shared_bytes pack(bool with_control, bool with_bulk, bool with_data, sent_frame& frame,
+    shared_bytes pack(instant now, bool with_bulk, bool with_data, sent_frame& frame,
                       channel_events& events);
     shared_bytes pack_in_place(sent_frame& frame);
     void move_to(sent_frame& frame, lane& from);
@@ -244,13 +264,16 @@ class channel {
     // Sending.
     std::deque<control_item> control_;
     std::size_t control_bytes_ = 0;
-    instant control_since_ = never;  ///< the oldest waits since, or the last look found none
     std::size_t part_bytes_;
     lane urgent_;  // control sections and traces, but for
     lane bulk_;    // those of stores, and large ones
     lane data_;
-    bool data_next_ = false;  // of these two, where one of them is to be cut
+    std::uint64_t data_pushed_ = 0;  // bytes, ever
+    bool data_next_ = false;  // of these two, where both may go
     std::size_t queued_messages_ = 0;
+    /// The trees of reliable sections here, queued or unconfirmed, by origin and number. Their
+    /// sections keep them alive.
+    std::multimap<std::pair<endpoint_id, std::uint64_t>, const subtree*> held_;
     std::size_t pace_bytes_ = part_bytes_min;
     std::size_t paced_bytes_ = 0;  // unacknowledged, in frames that are paced
     instant oldest_queued_{};
@@ -294,6 +317,7 @@ class channel {
     std::uint64_t echo_clock_ = 0;
     std::chrono::nanoseconds round_trip_{};
     instant round_trip_at_{};
+    std::chrono::nanoseconds shortest_round_trip_{};  ///< ever; zero before the first
     std::uint64_t peer_view_hash_ = 0;
     channel_counters counters_;
     std::vector<std::uint64_t> distances_scratch_;
