@@ -61,6 +61,7 @@ class EC(IntEnum):
     Cancelled = 31
     KeyExists = 32
     RevisionMismatch = 33
+    Forbidden = 34
     RequestTimeOut = 10
 
 class SC(IntEnum):
