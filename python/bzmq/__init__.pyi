@@ -254,6 +254,7 @@ class Configuration:
     server_key: str
     allow: str
     allow_any_client: bool
+    permissions: str
     allow_insecure_listen: bool
     heartbeat_interval: _Time
     peer_timeout: _Time

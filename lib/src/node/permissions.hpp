@@ -32,6 +32,9 @@ class permissions {
 
     /// Sets what holds for a key (Z85). False where that was set before.
     bool add(std::string key, link_rules rules);
+    /// Is there something for every key?
+    [[nodiscard]] bool covers_all() const { return by_key_.contains(any_key); }
+    /// Null also where nothing is said of the key.
     [[nodiscard]] rules_ptr of(std::string_view public_key) const;
 
     friend bool operator==(const permissions& a, const permissions& b);
