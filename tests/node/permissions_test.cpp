@@ -278,7 +278,9 @@ TEST(permissions, stores_pass_by_their_names_both_ways) {
     EXPECT_EQ(net.hosts[0]->store_messages, texts(2, message("shared")));
     EXPECT_EQ(net.hosts[1]->store_messages, texts(2, message("private")));
     EXPECT_EQ(net.at(1).counters().dropped_forbidden, 6U);
-    EXPECT_EQ(net.told(1, "of the store \"private\""), 2U) << "one each way";
+    for (const auto* way : {"from it 1 message", "to it 1 message"}) {
+        EXPECT_GE(net.told(1, way + std::string{", the first of the store \"private\""}), 1U) << way;
+    }
     net.at(0).ping(net.now, 7, pipes::id(2));
     net.run();
     EXPECT_EQ(net.hosts[0]->pongs.size(), 1U);
