@@ -65,6 +65,7 @@ class EC(IntEnum):
     Cancelled = 31
     KeyExists = 32
     RevisionMismatch = 33
+    Forbidden = 34
     RequestTimeOut = 10
 
 class SC(IntEnum):
@@ -257,6 +258,7 @@ class Configuration:
     server_key: str
     allow: str
     allow_any_client: bool
+    permissions: str
     allow_insecure_listen: bool
     heartbeat_interval: _Time
     peer_timeout: _Time

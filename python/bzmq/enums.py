@@ -43,6 +43,7 @@ class EC(enum.IntEnum):
     Cancelled = 31
     KeyExists = 32
     RevisionMismatch = 33
+    Forbidden = 34
 
     RequestTimeOut = 10  # The tradition's spelling.
 

@@ -147,6 +147,7 @@ void bind_configuration(py::module_& module) {
         .plain("server_key", &options::server_key)
         .plain("allow", &options::allow)
         .plain("allow_any_client", &options::allow_any_client)
+        .plain("permissions", &options::permissions)
         .plain("allow_insecure_listen", &options::allow_insecure_listen)
         .time("heartbeat_interval", &options::heartbeat_interval)
         .time("peer_timeout", &options::peer_timeout)

@@ -54,6 +54,7 @@ py::object to_python(const endpoint_metrics& what) {
     add("dropped_no_path", what.dropped_no_path);
     add("dropped_late", what.dropped_late);
     add("dropped_too_big", what.dropped_too_big);
+    add("dropped_forbidden", what.dropped_forbidden);
     add("dropped_by_subscribers", what.dropped_by_subscribers);
     add("gaps", what.gaps);
     add("retransmitted", what.retransmitted);

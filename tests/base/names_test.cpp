@@ -41,7 +41,7 @@ TEST(endpoint_id, is_ordered_by_bytes_and_nil_is_first) {
 
 TEST(error, every_code_has_a_name_of_its_own_that_leads_back) {
     std::set<std::string_view> names;
-    for (unsigned code = 0; code <= static_cast<unsigned>(ec::revision_mismatch); ++code) {
+    for (unsigned code = 0; code <= static_cast<unsigned>(ec::forbidden); ++code) {
         const auto name = to_string(static_cast<ec>(code));
         EXPECT_TRUE(names.insert(name).second) << name;
         EXPECT_EQ(ec_from_string(name), static_cast<ec>(code)) << name;
@@ -57,6 +57,7 @@ TEST(error, numbers_that_travel_stay_what_they_are) {
     EXPECT_EQ(static_cast<int>(ec::redundant_connection), 23);
     EXPECT_EQ(static_cast<int>(ec::cancelled), 31);
     EXPECT_EQ(static_cast<int>(ec::revision_mismatch), 33);
+    EXPECT_EQ(static_cast<int>(ec::forbidden), 34);
 }
 
 TEST(error, unknown_codes_and_names_are_unspecified) {

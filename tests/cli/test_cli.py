@@ -237,6 +237,46 @@ def test_a_wrong_key_is_told_on_both_sides(start, keys):
     assert b"key may not be the one that we expect (server_key)" in mistaken.stderr
 
 
+def permissions_file(folder, *entries):
+    """Writes one: (key, rules in TOML) each."""
+    path = folder / "permissions.toml"
+    path.write_text("".join(f'[[permissions]]\nkey = "{key}"\n{rules}\n' for key, rules in entries))
+    return path
+
+
+def test_a_key_publishes_and_receives_what_its_permissions_name(start, keys, tmp_path):
+    server, *_ = (keys(name) for name in ["hub", "writer", "reader"])
+    public = {name: (tmp_path / f"{name}.key").read_text().split('public-key = "')[1].split('"')[0]
+              for name in ["writer", "reader"]}
+    file = permissions_file(tmp_path, (public["writer"], 'publish = ["/logs/", "/news"]'),
+                            (public["reader"], 'subscribe = ["/logs/"]'), ("*", "publish = []"))
+    node = start("hub", "--cert", f"{server}.key_secret", "--allow", keys.allowed,
+                 "--permissions", file, "--stats", "50ms", kind=Node)
+    reader = start("sub", "/", *secured(keys, "reader", node))
+    node.event("peer_added", name="reader")
+    for topic in ["/secret", "/news", "/logs/a"]:
+        told = run("pub", topic, "1", "--wait", *secured(keys, "writer", node))
+        assert told.returncode == OK, told.stderr
+    assert reader.line() == b"/logs/a 1"
+    events = []
+    while not events or events[-1].get("dropped_forbidden") != 2:
+        events.append(json.loads(node.line()))
+    told = [event["message"] for event in events if event.get("code") == "forbidden"]
+    assert len(told) == 2
+    assert '"writer"' in told[0] and '"/secret"' in told[0] and public["writer"][:8] in told[0]
+    assert '"reader"' in told[1] and '"/news"' in told[1]
+
+
+def test_permissions_need_keys_and_a_good_file(keys, tmp_path):
+    file = permissions_file(tmp_path, ("*", 'subscribe = "/a"'))
+    listen = ("--listen", "tcp://127.0.0.1:0")
+    told = run("node", *listen, "--permissions", file)
+    assert told.returncode == USAGE and b"permissions: expected a cert too" in told.stderr
+    told = run("node", *listen, "--cert", f"{keys('hub')}.key_secret", "--permissions", file)
+    assert told.returncode == USAGE, told.stderr
+    assert f"{file}:3:13: subscribe: expected a list of topic prefixes".encode() in told.stderr
+
+
 # -- Signals --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
@@ -362,6 +402,7 @@ def test_a_node_prints_its_statistics_and_those_of_its_peers(start):
     assert {"queue_messages", "queue_bytes", "queue_bytes_high", "dropped_messages"} <= set(peers[0])
     told = hub.event("stats")
     assert told["dropped_overflow"] == told["dropped_no_path"] == told["dropped_late"] == 0
+    assert told["dropped_forbidden"] == 0
 
     text = start("node", "--listen", "tcp://127.0.0.1:0", "--peer", hub.url, "--stats", "0.05")
     while not (line := text.line().decode()).startswith("stats ") or "hub peered queue 0" not in line:

@@ -36,7 +36,7 @@ def test_its_commands_do_what_it_says():
             subprocess.run([CLI, "cluster", "stop", folder / "site.toml"], capture_output=True,
                            env=environment, timeout=60)
         assert shell.returncode == 0, errors
-        for expected in ("/weather/oslo sunny\n/weather/oslo 21.5\n", "hub  ", "\n5\n",
+        for expected in ("/weather/oslo sunny\n/weather/oslo 21.5\n", "hub  ", "\n/weather/bergen rain\nerror forbidden", "\n5\n",
                          "connects to logger manager proxy", "site: 5 nodes run", "\n\"gateway\"\n"
                          if "\n\"gateway\"\n" in out else "\ngateway\n", "2 records in",
                          "1 restarts, last ended with signal 9 (Killed)", "site: stopped",

@@ -2,6 +2,7 @@
 
 #include "endpoint/configuration_sources.hpp"
 #include "endpoint/configuration_table.hpp"
+#include "endpoint/permissions_file.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +10,7 @@
 #include <string_view>
 
 /// Whatever a configuration file holds, reading it ends with an error value or with options that
-/// pass their checks; addresses normalise to themselves.
+/// pass their checks; likewise a permissions file. Addresses normalise to themselves.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     const std::string_view document{reinterpret_cast<const char*>(bytes), size};
     bzmq::endpoint_options options;
@@ -19,6 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                 std::abort();
             }
         }
+    }
+    if (const auto rules = bzmq::parse_permissions(document, "fuzz.toml");
+        rules && !rules->covers_all()) {
+        std::abort();
     }
     if (const auto url = bzmq::normalise_url(document)) {
         if (bzmq::normalise_url(*url) != url) {

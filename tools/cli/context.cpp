@@ -204,6 +204,11 @@ void add_common(CLI::App& command, common_options& common) {
                     "Public keys that may connect: a .key file or a folder of them")
         ->type_name("PATH")
         ->group(group);
+    command
+        .add_option("--permissions", common.permissions,
+                    "What each key may publish and receive: a TOML file (with --cert)")
+        ->type_name("FILE")
+        ->group(group);
     command.add_option("--name", common.name, "What others see this endpoint called")
         ->type_name("NAME")
         ->group(group);
@@ -246,6 +251,9 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
     }
     if (!common.allow.empty()) {
         options.allow = common.allow;
+    }
+    if (!common.permissions.empty()) {
+        options.permissions = common.permissions;
     }
     if (!common.name.empty()) {
         options.name = common.name;

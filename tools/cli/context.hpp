@@ -29,6 +29,7 @@ struct common_options {
     std::string cert;
     std::string server_key;
     std::string allow;
+    std::string permissions;
     std::string name;
     std::string config;
     std::optional<timespan> timeout;

@@ -16,13 +16,14 @@ namespace {
 using counter = std::pair<std::string_view, std::uint64_t>;
 
 auto counters_of(const endpoint_metrics& now) {
-    return std::array<counter, 7>{{
+    return std::array<counter, 8>{{
         {"published", now.published},
         {"delivered", now.delivered},
         {"relayed", now.relayed},
         {"dropped_overflow", now.dropped_overflow},
         {"dropped_no_path", now.dropped_no_path},
         {"dropped_late", now.dropped_late},
+        {"dropped_forbidden", now.dropped_forbidden},
         {"dropped_by_subscribers", now.dropped_by_subscribers},
     }};
 }

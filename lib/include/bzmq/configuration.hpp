@@ -44,6 +44,7 @@ struct endpoint_options {
     std::string server_key;
     std::string allow;
     bool allow_any_client = false;
+    std::string permissions;
     bool allow_insecure_listen = false;
 
     timespan heartbeat_interval = std::chrono::seconds{1};

@@ -46,6 +46,7 @@ enum class ec : std::uint8_t {
     cancelled = 31,
     key_exists = 32,
     revision_mismatch = 33,
+    forbidden = 34,
 };
 
 /// The name of `code` as this header spells it, e.g. "peer_unavailable".

@@ -79,6 +79,7 @@ struct endpoint_metrics {
     std::uint64_t dropped_no_path = 0;   ///< messages without any path left
     std::uint64_t dropped_late = 0;      ///< messages that came after their successors or twice
     std::uint64_t dropped_too_big = 0;   ///< messages larger than a peer, or this endpoint, takes
+    std::uint64_t dropped_forbidden = 0;  ///< messages that the `permissions` of a peer's key forbid
     std::uint64_t dropped_by_subscribers = 0;  ///< messages that local subscribers had no room for
     std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again

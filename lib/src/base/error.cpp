@@ -6,7 +6,7 @@ namespace bzmq {
 namespace {
 
 // Indexed by the code's number.
-constexpr std::array<std::string_view, 34> names{
+constexpr std::array<std::string_view, 35> names{
     "none",
     "unspecified",
     "peer_incompatible",
@@ -41,8 +41,9 @@ constexpr std::array<std::string_view, 34> names{
     "cancelled",
     "key_exists",
     "revision_mismatch",
+    "forbidden",
 };
-static_assert(names.size() == static_cast<std::size_t>(ec::revision_mismatch) + 1);
+static_assert(names.size() == static_cast<std::size_t>(ec::forbidden) + 1);
 
 }  // namespace
 

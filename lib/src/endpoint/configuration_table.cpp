@@ -40,6 +40,8 @@ constexpr option option_table[] = {
      "public keys that may connect: a `.key` file or a folder of them; read again when it changes"},
     {"allow_any_client", &o::allow_any_client, unit::none, 0, 0,
      "encrypt, but let every key connect"},
+    {"permissions", &o::permissions, unit::none, 0, text_bytes_max,
+     "path of a file that says what each key may publish and receive; read again when it changes"},
     {"allow_insecure_listen", &o::allow_insecure_listen, unit::none, 0, 0,
      "listen without keys even where other machines can connect"},
 
@@ -443,6 +445,10 @@ checked<void> check_together(const endpoint_options& from) {
     if (from.cert.empty() && from.allow_any_client) {
         return wrong(
             "allow_any_client = true: expected a cert too, since only it turns encryption on");
+    }
+    if (from.cert.empty() && !from.permissions.empty()) {
+        return wrong("permissions: expected a cert too, since only encrypted links know whose key is "
+                     "at their far end");
     }
     return {};
 }

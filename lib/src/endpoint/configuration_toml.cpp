@@ -2,7 +2,7 @@
 
 #include "endpoint/configuration_sources.hpp"
 #include "endpoint/configuration_table.hpp"
-#include "endpoint/toml_parser.hpp"
+#include "endpoint/toml_document.hpp"
 
 #include <algorithm>
 #include <array>
@@ -38,13 +38,11 @@ class toml_source {
         return {};
     }
 
+  private:
     unexpected invalid(const toml::source_position& at, const std::string& message) const {
-        return fail(ec::invalid_configuration, std::string{file_name_} + ':'
-                                                   + std::to_string(at.line) + ':'
-                                                   + std::to_string(at.column) + ": " + message);
+        return invalid_at(file_name_, at, message);
     }
 
-  private:
     unexpected unknown(const toml::key& key, std::string_view meant) const {
         return invalid(
             key.source().begin,
@@ -208,44 +206,13 @@ class toml_source {
     std::string_view file_name_;
 };
 
-/// True where the parser gives up on the document without saying where.
-bool trips_parser(std::string_view document) {
-    try {
-        static_cast<void>(toml::parse(document));
-    } catch (const toml::parse_error&) {
-        return false;
-    } catch (const parser_flaw&) {
-        return true;
-    }
-    return false;
-}
-
-/// The line on which the parser gives up, found by bisection: it does as soon as it gets that far.
-toml::source_position flaw_position(std::string_view document) {
-    std::vector<std::size_t> line_ends;
-    for (std::size_t at = 0; at < document.size(); ++at) {
-        if (document[at] == '\n' || at + 1 == document.size()) {
-            line_ends.push_back(at + 1);
-        }
-    }
-    const auto first = std::partition_point(
-        line_ends.begin(), line_ends.end(),
-        [&](std::size_t end) { return !trips_parser(document.substr(0, end)); });
-    return {static_cast<toml::source_index>(first - line_ends.begin()) + 1, 1};
-}
-
 }  // namespace
 
 expected<void> apply_toml(endpoint_options& to, std::string_view document,
                           std::string_view file_name) {
-    toml_source source{to, file_name};
-    try {
-        return source.apply(toml::parse(document, file_name));
-    } catch (const toml::parse_error& failure) {
-        return source.invalid(failure.source().begin, printable(failure.description()));
-    } catch (const parser_flaw&) {
-        return source.invalid(flaw_position(document), "expected well-formed TOML");
-    }
+    const auto parsed = parse_toml(document, file_name);
+    return parsed ? toml_source{to, file_name}.apply(*parsed)
+                  : expected<void>{tl::unexpected{parsed.error()}};
 }
 
 }  // namespace bzmq::config

@@ -27,10 +27,11 @@ using namespace std::chrono_literals;
 constexpr auto shutdown_max = 2s;
 // Of which so much may go into passing on what was published.
 constexpr auto shutdown_publish_max = 1s;
-constexpr auto allow_list_interval = 1s;
+constexpr auto key_files_interval = 1s;
 // What one turn publishes at most, so that acknowledgements are not kept waiting.
 constexpr std::size_t turn_bytes = std::size_t{1} << 20;
 static_assert(wire::control_section_bytes_max > replica::message_bytes_max);
+static_assert(wire::store_name_bytes_max == replica::store_name_bytes_max);
 
 /// Copes with there being no memory for a text.
 error broken(const char* what) noexcept {
@@ -146,6 +147,14 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     auto hub_options = hub_options_of(options_, self_);
     hub_options.public_key = own_key_;
     hub_ = std::make_unique<node::hub>(std::move(hub_options), *this);
+    if (!options_.permissions.empty()) {
+        auto loaded = permissions_file::load(options_.permissions);
+        if (!loaded) {
+            throw endpoint_error{std::move(loaded.error())};
+        }
+        permissions_ = std::move(*loaded);
+        hub_->set_permissions(instant{}, permissions_->rules());
+    }
     stores_ = std::make_unique<store_room>(
         self_, *hub_,
         store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); }});
@@ -300,11 +309,12 @@ bool endpoint_core::turn() {
     again_ = false;
     note_overlay();
     run_pending();
-    if (now_ >= allow_list_due_ && !options_.allow.empty()) {
-        allow_list_due_ = now_ + allow_list_interval;
+    if (now_ >= key_files_due_ && watches_key_files()) {
+        key_files_due_ = now_ + key_files_interval;
         if (auto done = sockets_->reload_allowed(); !done) {
             journal_.warning(to_string(done.error()));
         }
+        reload_permissions();
     }
     return busy || again_ || more_for_direct || direct_came_ || !failed_dials_.empty();
 }
@@ -366,8 +376,8 @@ timespan endpoint_core::time_to_sleep(bool busy) const {
     for (const auto& each : pending_) {
         due = std::min(due, each.deadline);
     }
-    if (!options_.allow.empty()) {
-        due = std::min(due, allow_list_due_);
+    if (watches_key_files()) {
+        due = std::min(due, key_files_due_);
     }
     // No need to be asked after the end of the world.
     return std::clamp<timespan>(due - std::max(now_, instant{0}), timespan{0}, 1h);

@@ -26,6 +26,7 @@
 #include "endpoint/core_thread.hpp"
 #include "endpoint/fork_guard.hpp"
 #include "endpoint/journal.hpp"
+#include "endpoint/permissions_file.hpp"
 #include "endpoint/publish_queue.hpp"
 #include "endpoint/status_queue.hpp"
 #include "endpoint/store_room.hpp"
@@ -296,6 +297,11 @@ class endpoint_core final : public transport::events,
     void filter_confirmed(node::request_id request) override;
     void store_message(const endpoint_id& from, shared_bytes message) override;
 
+    [[nodiscard]] bool watches_key_files() const noexcept {
+        return !options_.allow.empty() || permissions_;
+    }
+    void reload_permissions();
+
     lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
 
     const endpoint_options options_;
@@ -354,7 +360,9 @@ class endpoint_core final : public transport::events,
     node::request_id last_request_ = 0;
     std::map<node::request_id, std::optional<ping_result>> pings_;
     std::map<node::request_id, bool> confirmations_;
-    instant allow_list_due_{};
+    instant key_files_due_{};
+    std::optional<permissions_file> permissions_;
+    std::string permissions_problem_;  // the last one that was told
     bool again_ = false;  // a pending entry wants another turn at once
 
     std::shared_ptr<endpoint_core> kept_;  // until the thread's end, where a callback let go of us

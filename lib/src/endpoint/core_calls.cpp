@@ -770,6 +770,7 @@ endpoint_metrics endpoint_core::metrics() const {
         out.dropped_no_path = counters.dropped_no_path;
         out.dropped_late = counters.dropped_late;
         out.dropped_too_big = counters.dropped_too_big;
+        out.dropped_forbidden = counters.dropped_forbidden;
         out.gaps = counters.gaps;
         out.retransmitted = counters.retransmitted;
         out.malformed = counters.malformed + stores_->malformed();

@@ -13,7 +13,24 @@ void endpoint_core::link_opened(transport::link_id link, bool outgoing, std::uin
         return;
     }
     now_ = monotonic_now();
+    reload_permissions();  // Who adds a key to the allow list may have added it here just before.
     hub_->link_opened(now_, link, outgoing ? from : node::no_target, remote_address, public_key);
+}
+
+/// A file that cannot be read leaves the old rules in force, and is told of once.
+void endpoint_core::reload_permissions() {
+    if (!permissions_) {
+        return;
+    }
+    const auto changed = permissions_->reload_if_changed();
+    auto problem = changed ? std::string{} : to_string(changed.error());
+    if (changed && *changed) {
+        hub_->set_permissions(now_, permissions_->rules());
+    }
+    if (!changed && problem != permissions_problem_) {
+        say(changed.error());
+    }
+    permissions_problem_ = std::move(problem);
 }
 
 void endpoint_core::link_closed(transport::link_id link, const error& reason) {

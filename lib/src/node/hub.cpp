@@ -179,6 +179,10 @@ void hub::frame_received(instant now, link_id link, const shared_bytes& frame) {
     turn here{*impl_, now};
     impl_->frame_received(now, link, frame);
 }
+void hub::set_permissions(instant now, permissions rules) {
+    turn here{*impl_, now};
+    impl_->set_permissions(std::move(rules));
+}
 void hub::add_target(instant now, target_id target, std::string_view address, bool retry,
                      std::chrono::nanoseconds retry_interval, peering_limits limits) {
     turn here{*impl_, now};

@@ -16,6 +16,7 @@
 #include "bzmq/peering_limits.hpp"
 #include "bzmq/status.hpp"
 #include "bzmq/time.hpp"
+#include "node/permissions.hpp"
 #include "overlay/limits.hpp"
 
 /// The whole of an endpoint but its I/O: link sessions, overlay routing and message streams behind
@@ -121,6 +122,7 @@ struct hub_counters {
     std::uint64_t dropped_no_path = 0;    ///< messages without any path left
     std::uint64_t dropped_late = 0;       ///< messages that came after their successors or twice
     std::uint64_t dropped_too_big = 0;    ///< messages larger than a peer, or this endpoint, takes
+    std::uint64_t dropped_forbidden = 0;  ///< messages that the permissions of a peer's key forbid
     std::uint64_t dropped_store = 0;      ///< messages of stores that found a link too busy
     std::uint64_t gaps = 0;               ///< holes that streams went over
     std::uint64_t retransmitted = 0;      ///< reliable batches sent again
@@ -153,6 +155,10 @@ class hub {
     void link_closed(instant now, link_id link, const error& reason);
     void connect_failed(instant now, target_id target, const error& reason);
     void frame_received(instant now, link_id link, const shared_bytes& frame);
+
+    /// What peers may do, by the key that their link has shown; holds at once, also for links that are
+    /// up. What already waits for them goes out.
+    void set_permissions(instant now, permissions rules);
 
     // -- Peerings -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 
 #include "base/prng.hpp"
 #include "node/hub.hpp"
+#include "node/permissions.hpp"
 #include "overlay/filter.hpp"
 #include "overlay/link_state.hpp"
 #include "overlay/paths.hpp"
@@ -95,6 +96,8 @@ struct link_record final : session::channel_events {
     std::size_t queue_bytes_high = 0;
     std::size_t message_bytes_max = wire::message_bytes_max;  ///< the largest that the peer takes
     instant too_big_told_at{std::chrono::hours{-1}};
+    rules_ptr rules;               ///< what its peer's key may do; null: everything
+    instant forbidden_in_quiet_until{}, forbidden_out_quiet_until{};
 
     [[nodiscard]] bool up() const noexcept { return now_in == phase::up && !ended; }
 
@@ -283,6 +286,12 @@ class hub_impl {
     void send_on(instant now, link_record& link, routed_section section, bool local);
     bool make_fit(instant now, link_record& link, routed_section& section);
     void tell_too_big(instant now, instant& told_at, std::string text);
+    // What keys may do (hub_permissions.cpp).
+    void set_permissions(permissions rules);
+    bool make_permitted(instant now, link_record& link, routed_section& section, bool incoming);
+    bool forbids_all(instant now, link_record& link, const section_body& body);
+    void note_forbidden(instant now, link_record& link, bool incoming, std::uint32_t count,
+                        std::string_view kind, std::string_view what);
     void note_break(const link_record& link, std::span<const routed_section> unconfirmed);
     bool broke_links(const endpoint_id& peer, const section_body& body) const;
     batch_ptr without_too_big(const message_batch& batch);
@@ -339,6 +348,7 @@ class hub_impl {
     prng random_;
     instant now_{};
     hub_counters counters_;
+    permissions permissions_;
 
     std::map<link_id, std::unique_ptr<link_record>> links_;
     std::unordered_map<endpoint_id, link_record*> by_peer_;  // links that are up; never iterated

@@ -43,6 +43,7 @@ void hub_impl::link_opened(instant now, link_id id, target_id target, std::strin
     link.outgoing = target != no_target;
     link.address = address;
     link.public_key = public_key;
+    link.rules = permissions_.of(public_key);
     link.phase_deadline = now + options_.handshake_timeout;
     if (!link.outgoing) {
         return;

@@ -228,6 +228,9 @@ void hub_impl::originate(instant now, timestamp wall, std::uint8_t flags,
             }
             continue;
         }
+        if (forbids_all(now, *link, *body)) {
+            continue;
+        }
         if (mode == delivery_mode::best_effort && link->overflow == overflow_policy::drop_newest
             && at_bound(*link)) {
             // Dropped before it is numbered for these receivers: they see no hole.

@@ -108,6 +108,9 @@ bool hub_impl::broke_links(const endpoint_id& peer, const section_body& body) co
 }
 
 void hub_impl::send_on(instant now, link_record& link, routed_section section, bool local) {
+    if (link.rules && !make_permitted(now, link, section, false)) {
+        return;
+    }
     if (!make_fit(now, link, section)) {
         return;
     }
@@ -176,6 +179,9 @@ void hub_impl::section_received(link_record& link,
     ++section.hops;
     if (section.body->origin == options_.self && tree->deliver_here) {
         ++counters_.malformed;  // A repaired tree may lead back through us, but not to us.
+        return;
+    }
+    if (link.rules && !make_permitted(now, link, section, true)) {
         return;
     }
     if (paths_dirty_) {

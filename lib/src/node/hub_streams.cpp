@@ -161,7 +161,7 @@ void hub_impl::deliver(instant, incoming_stream& stream, const section_ptr& body
     batch->mode = static_cast<delivery_mode>(body->kind());
     const batch_ptr held{batch};
     if (body->records == 0) {
-        ++counters_.gaps;  // Too big for a link on its way, which brought the rest of it.
+        ++counters_.gaps;  // Too big, or forbidden, for a link on its way, which brought the heads.
     }
     const auto at = links_.find(from);
     auto* link = at != links_.end() && at->second->up() ? at->second.get() : nullptr;

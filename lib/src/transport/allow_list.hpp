@@ -2,11 +2,12 @@
 
 #include "bzmq/error.hpp"
 
-#include <cstdint>
+#include "transport/file_watch.hpp"
+
 #include <set>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace bzmq::transport {
 
@@ -21,7 +22,7 @@ class allow_list {
         return keys_.contains(public_key_z85);
     }
     [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] const std::string& path() const noexcept { return watch_.path(); }
 
     /// Reads the source again where it changed (one stat a file). True where it did. On an error
     /// the keys stay as they were, and the next call tries again.
@@ -29,20 +30,12 @@ class allow_list {
 
   private:
     using key_set = std::set<std::string, std::less<>>;
-    /// What tells one state of a file from another.
-    struct fingerprint {
-        std::string path;
-        std::uint64_t device = 0, inode = 0, size = 0;
-        std::int64_t modified_ns = 0, changed_ns = 0;
-        friend bool operator==(const fingerprint&, const fingerprint&) = default;
-    };
-    static expected<std::vector<fingerprint>> look(const std::string& path);
     static expected<void> read_keys(const std::string& path, key_set& into);
 
-    std::string path_;
+    explicit allow_list(std::string path) : watch_(std::move(path)) {}
+
+    file_watch watch_;
     key_set keys_;
-    std::vector<fingerprint> seen_;
-    bool settled_ = false;  ///< no file was so young that another change could bear the same stamp
 };
 
 }  // namespace bzmq::transport

@@ -183,4 +183,14 @@ std::byte* put_part_head(std::byte* to, part_lane lane, std::size_t size) {
     return put_varint(to, size);
 }
 
+std::optional<std::string_view> store_of(std::span<const std::byte> control) noexcept {
+    byte_reader in{control};
+    if (in.u8() != static_cast<std::uint8_t>(control_type::store)) {
+        return std::nullopt;
+    }
+    in.u8();  // What the message is about.
+    const auto name = in.string_up_to(store_name_bytes_max);
+    return in.failed() ? std::nullopt : std::optional{name};
+}
+
 }  // namespace bzmq::wire

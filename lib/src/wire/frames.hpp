@@ -22,6 +22,7 @@ constexpr std::uint8_t version_max = 1;
 constexpr std::string_view magic = "bzmq";
 
 constexpr std::size_t name_bytes_max = 255;
+constexpr std::size_t store_name_bytes_max = 255;
 constexpr std::size_t goodbye_text_max = 1024;
 constexpr std::size_t control_record_bytes_max = 12 * 1024 * 1024;
 /// The largest frame: a hello with the largest records. Sections longer than a part are cut.
@@ -213,6 +214,10 @@ enum class control_type : std::uint8_t {
     ack_query = 6,  ///< asks for a stream_ack: the last one may be lost
     store = 7,      ///< for the stores of the endpoint; replica/messages.hpp reads the rest
 };
+
+/// The name of the store that a control message is for, nothing where it is for none. All messages of
+/// stores begin alike (replica/messages.hpp).
+std::optional<std::string_view> store_of(std::span<const std::byte> control) noexcept;
 
 struct stream_ack {
     std::uint64_t received = 0;  ///< reliable sections have come without a hole up to this number
