@@ -266,6 +266,12 @@ def test_a_role_reaches_all_of_it_and_a_name_only_its_node(star):
         assert inbox.available() == 0
 
 
+def test_names_that_are_not_utf_8_own_keys_too():
+    names = [b"caf\xe9".decode("utf-8", "surrogateescape"), "b"]
+    assert {bzmq.owner_of(f"key {i}", names) for i in range(100)} == set(names)
+    assert bzmq.owner_of("\udce9", names) == bzmq.owner_of(b"\xe9", names)
+
+
 def test_owners_are_the_same_as_in_cpp():
     workers = [f"worker-{i}" for i in range(1, 6)]
     others = ["sniffer-a", "worker-10", "", "worker-1", "\u00e9dge"]
