@@ -93,6 +93,54 @@ def test_a_slow_server_loses_no_request(endpoints):
         assert answers == list(range(150)) and service.requests == 150 and service.dropped() == 0
 
 
+def test_a_service_on_a_loop_takes_no_more_than_it_works_at(monkeypatch):
+    monkeypatch.setattr("bzmq.requests._TAKEN_MAX", 2)
+
+    async def main():
+        async with bzmq.asyncio.Endpoint() as node:
+            go_on, busy, most = asyncio.Event(), 0, 0
+
+            async def slow(request):
+                nonlocal busy, most
+                busy += 1
+                most = max(most, busy)
+                await go_on.wait()
+                busy -= 1
+                return request.value
+
+            service = node.serve("/slow", slow)
+            asked = [asyncio.create_task(node.request("/slow", i, timeout=PATIENCE)) for i in range(6)]
+            while busy < 2 or service._source.available() < 4:
+                await asyncio.sleep(0.001)
+            go_on.set()
+            assert await asyncio.gather(*asked) == list(range(6))
+            assert most == 2 and service.requests == 6
+    run(main())
+
+
+def test_a_service_on_a_thread_takes_few_between_two_answers(asking, monkeypatch):
+    monkeypatch.setattr("bzmq.requests._TAKEN_MAX", 2)
+    asker, server = asking
+    taken = []
+
+    def several(request):
+        eventually(lambda: request.value > 0 or service._source.available() == 5)
+        yield 1
+        taken.append(len(service._later))
+        yield 2
+
+    with server.serve("/several", several) as service:
+        assert asker.wait_for_server("/several")
+        asked = [threading.Thread(target=asker.request_all, args=("/several", i, PATIENCE)) for i in range(6)]
+        asked[0].start()
+        eventually(lambda: service.requests == 1)
+        for each in asked[1:]:
+            each.start()
+        for each in asked:
+            each.join(PATIENCE)
+    assert taken[0] == 2 and max(taken) == 2 and service.requests == 6
+
+
 def test_requests_that_wait_are_told_when_the_service_stops(asking):
     asker, server = asking
     go_on = threading.Event()
