@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from support import CLI, FAILURE, OK, TIMEOUT, WAIT, Node, run
+from support import CLI, FAILURE, NO_KEY, OK, TIMEOUT, WAIT, Node, run
 from test_logger import await_that
 
 
@@ -186,3 +186,17 @@ def test_all_answers_are_printed_when_they_come(start, tmp_path):
     (tmp_path / "go").touch()
     assert asker.line() == b"late"
     assert asker.wait() == OK, asker.error_text()
+
+
+def test_an_error_without_words_is_told_and_the_service_goes_on(start):
+    hub = start("hub", kind=Node)
+    for topic, message in (("/a", "null"), ("/b", "5"), ("/c", '["x"]')):
+        server = serve(start, hub, "mute", topic,
+                       f"""echo '{{"error":"no_such_key","message":{message}}}'""", "--json")
+        for _ in range(2):  # The second time it answers still.
+            done = ask(hub, topic, "1")
+            assert (done.returncode, done.stdout) == (NO_KEY, b""), done.stderr
+        server.signal(signal.SIGTERM)
+        assert server.wait() == OK, server.error_text()
+    asked = ask(hub, "/nobody", '{"error":"no_such_key","message":5}', "--json", "--to", "hub")
+    assert asked.returncode == NO_KEY, asked.stderr
