@@ -200,3 +200,15 @@ def test_an_error_without_words_is_told_and_the_service_goes_on(start):
         assert server.wait() == OK, server.error_text()
     asked = ask(hub, "/nobody", '{"error":"no_such_key","message":5}', "--json", "--to", "hub")
     assert asked.returncode == NO_KEY, asked.stderr
+
+
+def test_what_a_command_started_is_killed_where_it_does_not_mind_signals(start, tmp_path):
+    hub = start("hub", kind=Node)
+    # The shell ends by the signal, what it started holds nothing of ours and stays.
+    command = f"(trap '' TERM; while :; do sleep 1; done) > /dev/null 2>&1 & echo $! > {tmp_path}/kid; wait"
+    server = serve(start, hub, "deaf", "/deaf", command)
+    start("request", "/deaf", "1", "--peer", hub.url, *WAIT)
+    kid = kid_of(tmp_path)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == OK, server.error_text()
+    await_that(lambda: not is_alive(kid))
