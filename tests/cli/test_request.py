@@ -212,3 +212,10 @@ def test_what_a_command_started_is_killed_where_it_does_not_mind_signals(start, 
     server.signal(signal.SIGTERM)
     assert server.wait() == OK, server.error_text()
     await_that(lambda: not is_alive(kid))
+
+
+def test_an_empty_text_is_a_value_to_ask_with(start):
+    hub = start("hub", kind=Node)
+    serve(start, hub, "size", "/size", "wc -c")
+    done = ask(hub, "/size", "", data=b"not\nread\n")
+    assert (done.returncode, done.stdout) == (OK, b"1\n"), done.stderr

@@ -1,6 +1,7 @@
 """Requests: between Python endpoints, which the vectors of docs/requests.md tie to those in C++."""
 
 import asyncio
+import subprocess
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import bzmq
 import bzmq.asyncio
 from bzmq import Count, errors
-from conftest import PATIENCE, eventually, run
+from conftest import BUILD, PATIENCE, eventually, run
 
 
 @pytest.fixture
@@ -139,6 +140,19 @@ def test_a_service_on_a_thread_takes_few_between_two_answers(asking, monkeypatch
         for each in asked:
             each.join(PATIENCE)
     assert taken[0] == 2 and max(taken) == 2 and service.requests == 6
+
+
+def test_the_command_line_holds_few_answers_that_nobody_reads(endpoints):
+    node = endpoints()
+    port = node.listen("127.0.0.1", 0)
+    with node.serve("/many", lambda request: ("x" * 2**20 for _ in range(100))) as service:
+        asker = subprocess.Popen(
+            [BUILD / "tools/bzmq-cli", "request", "/many", "1", "--all", "--timeout", str(PATIENCE), "--peer",
+             f"tcp://127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        eventually(lambda: service.requests == 1 and not service._open)
+        out, told = asker.communicate(timeout=PATIENCE)
+    assert asker.returncode == 1 and b"answers were dropped" in told
+    assert 1 <= out.count(b"\n") < 100
 
 
 def test_requests_that_wait_are_told_when_the_service_stops(asking):
