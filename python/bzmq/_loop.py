@@ -24,8 +24,8 @@ async def readable(fd):
     at = _waiting.setdefault(loop, {})
     queue = at.get(fd)
     if queue is None:
-        queue = at[fd] = []
         loop.add_reader(fd, _wake, loop, at, fd)
+        queue = at[fd] = []
     future = loop.create_future()
     queue.append(future)
     try:
@@ -53,6 +53,25 @@ def _wake(loop, at, fd):
         queue.remove(future)
         if not future.done():
             future.set_result(None)
+
+
+def wake_everywhere(own):
+    """Lets all who await something of an object look again, whatever their loops."""
+    for loop, at in list(_waiting.items()):
+        if not at or loop.is_closed():
+            continue
+        try:
+            fd = own.fileno()
+            if fd in at:
+                # `own` goes with the call: until then its descriptor is nobody else's.
+                loop.call_soon_threadsafe(_wake_there, loop, at, fd, own)
+        except (ValueError, RuntimeError, OSError):
+            pass  # Not ours to wait with, or a loop that ends just now.
+
+
+def _wake_there(loop, at, fd, _):
+    if fd in at:
+        _wake(loop, at, fd)
 
 
 async def finished(call):

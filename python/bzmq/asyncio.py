@@ -73,6 +73,10 @@ class StatusSubscriber(Receiving, _StatusSubscriber):
         """All that are there now."""
         return self._ahead.take(len(self._ahead)) + self._own.poll()
 
+    def reset(self):
+        super().reset()
+        self._ahead = type(self._ahead)(self._own)  # The one before holds what was closed.
+
     def _more(self):
         got = self._own.next_now()
         return [] if got is None else [got]

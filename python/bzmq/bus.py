@@ -93,7 +93,7 @@ class EventBus:
 
     def close(self):
         """What was queued is still handled. No handler runs after the return, except where one of them
-        calls."""
+        calls: what was queued is then handled after it."""
         self._source.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()

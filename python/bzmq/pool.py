@@ -31,8 +31,13 @@ def _weight(name, key):
 
 def owner_of(key, names):
     """Which of `names` a key (str or bytes) belongs to, by rendezvous hashing, as in C++; None for none."""
-    key = key.encode() if isinstance(key, str) else bytes(key)
-    return max(sorted(names), key=lambda name: _weight(name.encode(), key), default=None)
+    key = _bytes(key) if isinstance(key, str) else bytes(key)
+    return max(sorted(names), key=lambda name: _weight(_bytes(name), key), default=None)
+
+
+def _bytes(text):
+    """Names that are not UTF-8 came with surrogates for their bytes, and are told alike everywhere."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 class PoolMember(typing.NamedTuple):

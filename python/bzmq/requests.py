@@ -20,6 +20,10 @@ _ANSWERS = "/bzmq/answers/"
 _PREFIX = "/bzmq/requests"
 _STOPPED = "the service has stopped"
 
+# So many requests are at work on a loop, or wait for a thread. The others stay where their number holds
+# askers up.
+_TAKEN_MAX = 1024
+
 
 class Answer(typing.NamedTuple):
     """One answer: the id of the endpoint, and its value or its error."""
@@ -189,7 +193,7 @@ class _Threaded(Service):
                         break
                     asked.tell(_MORE, each)
                     # A cancellation that came meanwhile is heard between two answers.
-                    for message in self._source.poll():
+                    for message in self._source.poll(_TAKEN_MAX - len(self._later)):
                         self._take(message)
                 asked.tell(_END)
             else:
@@ -207,6 +211,7 @@ class _Looped(Service):
         super().__init__(endpoint, topic)
         self._handler = handler
         self._tasks = set()
+        self._room = asyncio.Semaphore(_TAKEN_MAX)
         self._loop = asyncio.get_running_loop()
         self._reader = self._loop.create_task(self._run())
 
@@ -226,12 +231,24 @@ class _Looped(Service):
                 None, lambda: [each.fail(Cancelled(_STOPPED)) for each in waiting])
 
     async def _run(self):
-        async for message in self._source:
-            if (got := self._read(message)) is not None:
-                task = asyncio.get_running_loop().create_task(self._answer(*got))
-                got[1].task = task
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        # Room first: what is taken is answered, also where this is cancelled.
+        while True:
+            await self._room.acquire()
+            try:
+                message = await anext(self._source)
+            except StopAsyncIteration:
+                return
+            if (got := self._read(message)) is None:
+                self._room.release()
+                continue
+            task = asyncio.get_running_loop().create_task(self._answer(*got))
+            got[1].task = task
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task):
+        self._tasks.discard(task)
+        self._room.release()
 
     def _cancel(self, asked):
         if asked.task is not None:

@@ -33,6 +33,8 @@ class StoreTable(collections.abc.MutableMapping):
     meanwhile: `copy` does not.
     """
 
+    _thread = None
+
     def __init__(self, store, create_expire=None, write_expire=None, read_expire=None, on_change=None,
                  changes_max=None):
         if sum(each is not None for each in (create_expire, write_expire, read_expire)) > 1:
@@ -41,10 +43,11 @@ class StoreTable(collections.abc.MutableMapping):
         self._create, self._write, self._read = map(_seconds, (create_expire, write_expire, read_expire))
         self._touches_lock = threading.Lock()
         self._touches = {}  # Words about reads that are on their way: none goes twice.
-        self._events = self._thread = None
+        self._events = None
+        self._closed_within = False  # By its own callback.
         if on_change is not None:
             self._events = store.events(changes_max)
-            self._stop = os.eventfd(0)
+            self._stop = os.eventfd(0)  # Lives until `close`, however long ago the thread has ended.
             self._thread = threading.Thread(target=self._watch, args=(on_change,), name="bzmq-table",
                                             daemon=True)
             self._thread.start()
@@ -171,11 +174,21 @@ class StoreTable(collections.abc.MutableMapping):
 
     def close(self):
         """Ends the callbacks; the store lives on."""
+        with self._touches_lock:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        os.eventfd_write(self._stop, 1)
+        if thread is threading.current_thread():
+            self._closed_within = True  # It needs the descriptor still.
+            return
+        thread.join()
+        os.close(self._stop)
+
+    def __del__(self):
+        # The thread holds the table: it has ended, with its endpoint, and nobody has closed this.
         if self._thread is not None:
-            os.eventfd_write(self._stop, 1)
-            if threading.current_thread() is not self._thread:
-                self._thread.join()
-            self._thread = None
+            os.close(self._stop)
 
     def __enter__(self):
         return self
@@ -208,7 +221,8 @@ class StoreTable(collections.abc.MutableMapping):
         except (Error, ValueError):
             pass  # The endpoint has ended.
         finally:
-            os.close(self._stop)
+            if self._closed_within:
+                os.close(self._stop)
 
 
 def _left(entry):

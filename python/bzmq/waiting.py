@@ -1,6 +1,7 @@
 """What waits at a file descriptor, from threads and from asyncio."""
 
 import datetime
+import sys
 import time
 
 __all__ = ["Closing", "Deadline", "Waitable", "counted"]
@@ -40,8 +41,10 @@ class Closing:
         self.reset()
 
     def reset(self):
-        """Ends it now."""
-        self._own = _CLOSED
+        """Ends it now; tasks that await something of it find the end."""
+        own, self._own = self._own, _CLOSED
+        if own is not _CLOSED and (loop := sys.modules.get("bzmq._loop")) is not None:
+            loop.wake_everywhere(own)
 
 
 class _Closed:
@@ -77,12 +80,15 @@ class Waitable:
         """The next one, or None at the end. Cancelled, it has taken nothing. One at a time: what has
         not been yielded yet stays where the other calls and the descriptor find it."""
         from ._loop import readable
+        own = self._own  # Held, and with it the descriptor, while somebody waits there.
         while (got := self._take()) is None:
             # Another task may have taken what was there. In this order, what is readable with nothing
             # there has ended.
             if self._over():
                 return self._take()
-            await readable(self._own.fileno())
+            await readable(own.fileno())
+            if self._own is not own:
+                return None  # `reset`.
         return got
 
     def _take(self):

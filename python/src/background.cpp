@@ -9,11 +9,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <thread>
 #include <utility>
 
 namespace bzmq::python {
+namespace {
+
+constexpr auto look_interval = std::chrono::milliseconds{5};  // Where nothing tells of the end.
+
+}  // namespace
 
 struct background_call::state {
     state() : event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -96,7 +102,16 @@ void background_call::cancel() {
 py::object background_call::wait() {
     try {
         while (!done()) {
-            wait_readable(fd(), deadline_in(std::nullopt));
+            if (fd() >= 0) {
+                wait_readable(fd(), deadline_in(std::nullopt));
+                continue;
+            }
+            // No descriptor was left for this one.
+            {
+                const without_gil free;
+                std::this_thread::sleep_for(look_interval);
+            }
+            check_signals();
         }
     } catch (...) {
         cancel();

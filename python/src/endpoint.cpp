@@ -225,10 +225,20 @@ void bind_overlay(py::class_<held_type>& cls) {
         .def("view_hash", [](held_type& self) { return self->view_hash(); })
         .def("ping_later", &ping_later)
         .def("metrics", [](held_type& self) { return to_python(self->metrics()); });
-    condition<std::string>{cls, "await_peer",
-                           [](endpoint& at, const std::string& id, timespan slice) {
-                               return at.await_peer(*endpoint_id::parse(id), slice);
-                           }};
+    // Not as a `condition`: what is no id is refused before it waits, with the GIL held.
+    cls.def("await_peer",
+            [](held_type& self, const std::string& id, const py::object& timeout) {
+                auto& at = *self;
+                return wait_in_slices(to_timespan(timeout), [&at, who = to_id(id)](timespan slice) {
+                    return at.await_peer(who, slice);
+                });
+            })
+        .def("await_peer_later",
+             [](held_type& self, const std::string& id, const py::object& timeout) {
+                 return wait_later([held = self.shared(), who = to_id(id)](
+                                       timespan slice) { return held->await_peer(who, slice); },
+                                   to_timespan(timeout));
+             });
     condition<std::string>{cls, "await_filter_entry",
                            [](endpoint& at, const std::string& topic, timespan slice) {
                                return at.await_filter_entry(topic, slice);

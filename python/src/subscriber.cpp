@@ -69,7 +69,10 @@ std::vector<message> python_subscriber::wait_for(std::size_t count,
             const bool ended = held_->ended();  // Before the look: what came until then is seen.
             const auto before = out.size();
             take(out, count);
-            if (out.size() == before && (ended || !wait_readable(fd, deadline))) {
+            // Without a descriptor (none was left for this one) `gather` is all that waits.
+            if (out.size() == before
+                && (ended
+                    || !(fd >= 0 ? wait_readable(fd, deadline) : wait_clock::now() < deadline))) {
                 break;
             }
             if (out.size() < count) {

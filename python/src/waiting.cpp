@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <thread>
 
 namespace bzmq::python {
 namespace {
@@ -67,6 +66,11 @@ void check_signals() {
 }
 
 bool wait_readable(int fd, wait_clock::time_point deadline) {
+    if (fd < 0) {
+        errno = EMFILE;
+        PyErr_SetFromErrno(PyExc_OSError);
+        throw py::error_already_set{};
+    }
     for (;;) {
         const auto left = std::max(deadline - wait_clock::now(), wait_clock::duration{0});
         const auto slice = std::min<wait_clock::duration>(left, signal_slice);
@@ -75,11 +79,7 @@ bool wait_readable(int fd, wait_clock::time_point deadline) {
             const without_gil free;
             timespec time{0, static_cast<long>(timespan{slice}.count())};
             pollfd one{fd, POLLIN, 0};
-            if (fd >= 0) {
-                ready = ::ppoll(&one, 1, &time, nullptr);
-            } else {
-                std::this_thread::sleep_for(slice);  // No descriptor was left for this one.
-            }
+            ready = ::ppoll(&one, 1, &time, nullptr);
         }
         if (ready > 0) {
             return true;

@@ -23,7 +23,8 @@ constexpr auto signal_slice = std::chrono::milliseconds{50};
 /// `timeout` from now; nothing is without end.
 wait_clock::time_point deadline_in(std::optional<timespan> timeout);
 
-/// Waits until `fd` is readable; false at the deadline. Throws what a signal's handler raised.
+/// Waits until `fd` is readable; false at the deadline. Throws what a signal's handler raised, and
+/// OSError (EMFILE) for -1, which an object has whose process has no descriptor left.
 bool wait_readable(int fd, wait_clock::time_point deadline);
 
 /// Throws what a signal's handler raised.

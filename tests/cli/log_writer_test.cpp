@@ -97,9 +97,9 @@ TEST_F(log_writer_test, lines_that_are_no_records_are_rotated_by_size_too) {
     log_writer_options how;
     how.rotate_bytes = 10;
     auto writer = open(how);
-    ASSERT_TRUE(writer->write_line("rejected", "0123456789"));
+    ASSERT_TRUE(writer->write_rejected("0123456789"));
     ASSERT_TRUE(writer->rotate(noon));
-    ASSERT_TRUE(writer->write_line("rejected", "more"));
+    ASSERT_TRUE(writer->write_rejected("more"));
     ASSERT_TRUE(writer->rotate(noon));
     ASSERT_TRUE(writer->close(noon));
     EXPECT_THAT(names(), ElementsAre("rejected.2024-04-12-12-00-00.log", "rejected.log"));
@@ -240,6 +240,72 @@ TEST_F(log_writer_test, records_that_lack_fields_share_a_file_and_new_fields_beg
     EXPECT_THAT(sorted_records(folder_ / "t.2024-04-12-12-00-00.log"), ElementsAre("1"));
     EXPECT_THAT(sorted_records(folder_ / "t.2024-04-12-12-00-00-1.log"), ElementsAre("2\t2"));
     EXPECT_THAT(sorted_records(folder_ / "t.log"), ElementsAre("3\t-\tT", "4\t-\t-", "5\t5\t-"));
+}
+
+std::vector<log_column> types_of(const fs::path& file) {
+    auto reader = zeek_log_reader::open(file);
+    EXPECT_TRUE(reader) << to_string(reader.error());
+    log_record record;
+    EXPECT_TRUE(reader->next(record).value_or(false));
+    return schema_of(record).columns;
+}
+
+TEST_F(log_writer_test, numbers_of_several_types_share_a_file_under_the_widest) {
+    auto writer = open();
+    for (unsigned i = 0; i < 20; ++i) {
+        ASSERT_TRUE(writer->write({"t", {{"n", "count"}}}, std::vector<data>{1u}, noon));
+        ASSERT_TRUE(writer->write({"t", {{"n", "int"}}}, std::vector<data>{-1}, noon));
+        ASSERT_TRUE(writer->write({"t", {{"n", "double"}}}, std::vector<data>{1.5}, noon));
+    }
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_EQ(names().size(), 3u);
+    EXPECT_THAT(types_of(folder_ / "t.log"), ElementsAre(log_column{"n", "double"}));
+    EXPECT_EQ(sorted_records(folder_ / "t.log").size(), 58u);
+}
+
+TEST_F(log_writer_test, empty_lists_share_a_file_with_others) {
+    auto writer = open();
+    for (unsigned i = 0; i < 20; ++i) {
+        ASSERT_TRUE(writer->write({"t", {{"s", "set[string]"}}}, std::vector<data>{set{}}, noon));
+        ASSERT_TRUE(
+            writer->write({"t", {{"s", "set[count]"}}}, std::vector<data>{set{data{7u}}}, noon));
+    }
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_THAT(names(), ElementsAre("t.log"));
+    EXPECT_EQ(sorted_records(folder_ / "t.log").size(), 40u);
+}
+
+TEST_F(log_writer_test, a_type_that_goes_on_changing_becomes_a_string) {
+    auto writer = open();
+    for (unsigned i = 0; i < 20; ++i) {
+        ASSERT_TRUE(writer->write({"t", {{"x", "bool"}}}, std::vector<data>{true}, noon));
+        ASSERT_TRUE(writer->write({"t", {{"x", "count"}}}, std::vector<data>{3u}, noon));
+    }
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_EQ(names().size(), 3u);
+    EXPECT_THAT(types_of(folder_ / "t.log"), ElementsAre(log_column{"x", "string"}));
+}
+
+TEST_F(log_writer_test, a_number_that_its_field_has_no_room_for_is_no_record) {
+    auto writer = open();
+    ASSERT_TRUE(writer->write({"t", {{"n", "int"}}}, std::vector<data>{-1}, noon));
+    const auto large =
+        writer->write({"t", {{"n", "count"}}}, std::vector<data>{~std::uint64_t{0}}, noon);
+    ASSERT_FALSE(large);
+    EXPECT_THAT(large.error(), ec::invalid_data);
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_EQ(sorted_records(folder_ / "t.log").size(), 1u);
+}
+
+TEST_F(log_writer_test, a_log_called_as_what_is_no_record_has_a_file_of_its_own) {
+    auto writer = open();
+    ASSERT_TRUE(writer->write_rejected("first"));
+    ASSERT_TRUE(writer->write({"rejected", {{"n", "count"}}}, one, noon));
+    ASSERT_TRUE(writer->write_rejected("second"));
+    ASSERT_TRUE(writer->close(noon));
+    EXPECT_THAT(names(), ElementsAre("%72ejected.log", "rejected.log"));
+    EXPECT_THAT(lines("rejected.log"), ElementsAre("first", "second"));
+    EXPECT_THAT(sorted_records(folder_ / "%72ejected.log"), ElementsAre("1"));
 }
 
 TEST_F(log_writer_test, rotates_by_size_and_packs) {

@@ -198,6 +198,13 @@ def test_status_and_diag_tell_what_happened(cluster):
     assert b"the cluster is stopped" in stopped.stderr
 
 
+def test_start_and_stop_tell_in_json_what_they_did(cluster):
+    cluster.nodes(("m", "manager"))
+    started = cluster.run("start", "--generate-keys", "--json", *WAIT)
+    assert json.loads(started.stdout) == {"cluster": "site", "state": "running", "nodes": 1}
+    assert json.loads(cluster.run("stop", "--json").stdout) == {"cluster": "site", "state": "stopped"}
+
+
 def test_stop_ends_all_and_only_what_it_started(cluster):
     cluster.nodes(("m", "manager"), ("w", "worker"), ("l", "logger")).start()
     state = cluster.state()
@@ -523,8 +530,17 @@ def test_check_finds_every_mistake_at_once(cluster):
 
 
 def test_check_tells_a_mistake_of_many_nodes_once(cluster):
-    told = flaws(cluster, NODE + OTHER + '[settings.worker]\npeer_timeot = "1s"\n')
+    told = flaws(cluster, NODE + OTHER + 'peers = ["a"]\n[settings.worker]\npeer_timeot = "1s"\n')
     assert len(told.splitlines()) == 1
+
+
+def test_check_finds_a_cluster_that_falls_apart(cluster):
+    three = NODE + OTHER + 'peers = ["a"]\n' + NODE.replace('"a"', '"c"').replace("IPC/a", "IPC/c")
+    assert flaws(cluster, three) == ("bzmq-cli: F:10: node c: peers: no way leads from c to a; let one of them "
+                                     "connect to the others\n")
+    agents = cluster.nodes(("a", "agent"), ("b", "agent")).run("check")
+    assert agents.returncode == USAGE and b"no way leads from b to a" in agents.stderr
+    assert cluster.write(three + 'peers = ["b"]\n').run("check").returncode == OK
 
 
 def test_check_shows_who_connects_to_whom(cluster):

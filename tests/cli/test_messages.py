@@ -1,6 +1,7 @@
 """What reads and writes streams of messages: record, play, tap, sub --exec, pub -."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -112,6 +113,57 @@ def test_a_signal_ends_the_command_too(start, node, tmp_path):
     reader.signal(signal.SIGTERM)
     assert reader.wait() == 143
     assert "ended" in marks.read_text()
+
+
+def test_the_timeout_ends_the_command_too(start, node, tmp_path):
+    kid = tmp_path / "kid"
+    reader = start("sub", "--peer", node.url, "/t/", "--timeout", "3", "--exec", f"echo $$ > {kid}; sleep 4321")
+    publish(node)
+    assert reader.wait() == TIMEOUT, reader.error_text()
+    assert "the command had no time left for 4 messages" in reader.error_text()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(kid.read_text()), 0)
+
+
+# -- Zeek's events --------------------------------------------------------------------------------
+
+def event(node, *arguments):
+    done = run("pub", "--peer", node.url, "--wait", "--reliable", *WAIT, *arguments)
+    assert done.returncode == OK, done.stderr
+
+
+def test_events_are_raised_and_seen(start, node):
+    reader = subscriber(start, node, "/e/", "--events", "-n", 3)
+    event(node, "--event", "Ping::ping", "/e/ping", "hello world", "80/tcp", "(1, -2)")
+    event(node, "--event", "tick", "/e/tick")
+    event(node, "/e/b", '(1, 5, ((1, 1, ("a", (1))), (1, 5, ((1, 1, ("b", (nil)))))))')
+    assert reader.rest() == [b'/e/ping Ping::ping ("hello world", 80/tcp, (1, -2))', b"/e/tick tick ()",
+                             b"/e/b a (1)", b"/e/b b (nil)"]
+    assert reader.wait() == OK, reader.error_text()
+
+
+def test_what_sub_prints_of_events_pub_raises_again(start, node):
+    whole = b'(1, 1, ("late", (5), ((1, 2026-01-31T08:30:00Z))))'
+    reader = subscriber(start, node, "/e/", "--events", "--json", "-n", 2)
+    event(node, "--event", "ping", "/e/ping", "--format", "json", '"x"')
+    event(node, "/e/late", whole.decode())
+    lines = reader.rest()
+    first = json.loads(lines[0])
+    assert (first["event"], first["args"]) == ("ping", [{"@data-type": "string", "data": "x"}])
+    again = subscriber(start, node, "/e/", "-n", 2)
+    publish(node, data=b"".join(line + b"\n" for line in lines))
+    assert again.rest() == [b'/e/ping (1, 1, ("ping", ("x")))', b"/e/late " + whole]
+
+
+def test_what_is_no_event_is_counted(start, node):
+    reader = subscriber(start, node, "/t/", "--events", "-n", 4)
+    publish(node)
+    assert reader.rest() == []
+    assert reader.wait() == OK
+    assert "4 messages had no events" in reader.error_text()
+    for wrong in (("pub", "-", "--event", "x"), ("sub", "/", "--events", "--format", "bytes"),
+                  ("sub", "/", "--events", "--exec", "cat")):
+        assert run(*wrong, "--listen", "tcp://127.0.0.1:0").returncode == USAGE
 
 
 # -- record and play ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from support import CLI, FAILURE, OK, TIMEOUT, WAIT, Node, run
+from support import CLI, FAILURE, NO_KEY, OK, TIMEOUT, WAIT, Node, run
 from test_logger import await_that
 
 
@@ -186,3 +186,36 @@ def test_all_answers_are_printed_when_they_come(start, tmp_path):
     (tmp_path / "go").touch()
     assert asker.line() == b"late"
     assert asker.wait() == OK, asker.error_text()
+
+
+def test_an_error_without_words_is_told_and_the_service_goes_on(start):
+    hub = start("hub", kind=Node)
+    for topic, message in (("/a", "null"), ("/b", "5"), ("/c", '["x"]')):
+        server = serve(start, hub, "mute", topic,
+                       f"""echo '{{"error":"no_such_key","message":{message}}}'""", "--json")
+        for _ in range(2):  # The second time it answers still.
+            done = ask(hub, topic, "1")
+            assert (done.returncode, done.stdout) == (NO_KEY, b""), done.stderr
+        server.signal(signal.SIGTERM)
+        assert server.wait() == OK, server.error_text()
+    asked = ask(hub, "/nobody", '{"error":"no_such_key","message":5}', "--json", "--to", "hub")
+    assert asked.returncode == NO_KEY, asked.stderr
+
+
+def test_what_a_command_started_is_killed_where_it_does_not_mind_signals(start, tmp_path):
+    hub = start("hub", kind=Node)
+    # The shell ends by the signal, what it started holds nothing of ours and stays.
+    command = f"(trap '' TERM; while :; do sleep 1; done) > /dev/null 2>&1 & echo $! > {tmp_path}/kid; wait"
+    server = serve(start, hub, "deaf", "/deaf", command)
+    start("request", "/deaf", "1", "--peer", hub.url, *WAIT)
+    kid = kid_of(tmp_path)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == OK, server.error_text()
+    await_that(lambda: not is_alive(kid))
+
+
+def test_an_empty_text_is_a_value_to_ask_with(start):
+    hub = start("hub", kind=Node)
+    serve(start, hub, "size", "/size", "wc -c")
+    done = ask(hub, "/size", "", data=b"not\nread\n")
+    assert (done.returncode, done.stdout) == (OK, b"1\n"), done.stderr

@@ -34,6 +34,7 @@ def endpoints():
         made.append(bzmq.Endpoint(**options))
         return made[-1]
 
+    make.made = made
     yield make
     for each in made:
         each.shutdown()

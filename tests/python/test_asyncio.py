@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gc
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 
 import bzmq
 import bzmq.asyncio
-from bzmq import _loop
+from bzmq import _loop, errors
 from bzmq.asyncio import Endpoint
 
 from conftest import PATIENCE, eventually, run
@@ -48,6 +49,38 @@ def test_the_usual_subscriber_iterates_too():
             async for message in subscriber:
                 if message.value == 2:
                     break
+    run(main())
+
+
+def test_tasks_that_wait_at_what_is_closed_find_its_end():
+    from bzmq import _loop
+
+    async def next_of(source):
+        return await anext(source, "end")
+
+    async def main():
+        at = _loop._waiting.setdefault(asyncio.get_running_loop(), {})
+        async with Endpoint() as node:
+            statuses, events = node.make_status_subscriber(True), (await node.attach_master("s")).events()
+            patient = [asyncio.create_task(statuses.get()), asyncio.create_task(next_of(statuses)),
+                       asyncio.create_task(next_of(events))]
+            while sum(map(len, at.values())) < 3:
+                await asyncio.sleep(0)
+            statuses.reset()
+            await asyncio.get_running_loop().run_in_executor(None, events.reset)  # On another thread.
+            ended = await asyncio.gather(*patient, return_exceptions=True)
+            assert isinstance(ended[0], errors.ShuttingDown) and ended[1:] == ["end", "end"]
+            assert not at
+            # The numbers are free, and good for others.
+            del statuses, events, patient, ended
+            gc.collect()
+            pipes = [os.pipe() for _ in range(4)]
+            waiting = [asyncio.create_task(bzmq.asyncio.readable(get)) for get, _ in pipes]
+            for _, put in pipes:
+                os.write(put, b"x")
+            await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+            for each in sum(pipes, ()):
+                os.close(each)
     run(main())
 
 

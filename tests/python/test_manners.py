@@ -1,5 +1,6 @@
 """Signals, threads, forks, garbage and the end of programs."""
 
+import errno
 import gc
 import itertools
 import os
@@ -110,6 +111,48 @@ def test_an_interrupted_wait_loses_no_message():
         thread.join()
         node.publish("/t", 3)
         assert [each.value for each in subscriber.get(3)] == [1, 2, 3]
+
+
+def test_without_a_free_descriptor_waits_end_all_the_same(program):
+    process = program("""
+import os, resource, threading, bzmq
+
+one, two = bzmq.Endpoint(), bzmq.Endpoint()
+port = one.listen("127.0.0.1", 0)
+two.peer("127.0.0.1", port, timeout=60)
+subscriber = one.make_subscriber("/t")
+statuses = one.make_status_subscriber(True)
+one.serve("/double", lambda request: request.value * 2)
+two.wait_for_server("/double")
+assert two.request("/double", 1, timeout=60) == 2  # Answers come at a descriptor of the endpoint's.
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+taken = []
+def take_all():
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+take_all()
+try:
+    statuses.get(60.0)
+except OSError as told:
+    print("told", told.errno)
+assert subscriber.get(0.05) is None and subscriber.get(2, 0.05) == []
+later = threading.Thread(target=lambda: [two.publish("/t", i) for i in range(3)])
+later.start()
+assert subscriber.get().value == 0 and [each.value for each in subscriber.get(2)] == [1, 2]
+later.join()
+assert two.request("/double", 4, timeout=60) == 8
+assert two.unpeer("127.0.0.1", port)
+for each in taken:
+    os.close(each)
+assert subscriber.get(0.05) is None
+print("done")
+""")
+    out, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and out == f"told {errno.EMFILE}\ndone\n", told
 
 
 def test_other_threads_run_while_one_waits():

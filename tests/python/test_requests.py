@@ -1,6 +1,7 @@
 """Requests: between Python endpoints, which the vectors of docs/requests.md tie to those in C++."""
 
 import asyncio
+import subprocess
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import bzmq
 import bzmq.asyncio
 from bzmq import Count, errors
-from conftest import PATIENCE, eventually, run
+from conftest import BUILD, PATIENCE, eventually, run
 
 
 @pytest.fixture
@@ -91,6 +92,67 @@ def test_a_slow_server_loses_no_request(endpoints):
         for each in asked:
             answers += [value for _, value, _ in each.wait()[0]]
         assert answers == list(range(150)) and service.requests == 150 and service.dropped() == 0
+
+
+def test_a_service_on_a_loop_takes_no_more_than_it_works_at(monkeypatch):
+    monkeypatch.setattr("bzmq.requests._TAKEN_MAX", 2)
+
+    async def main():
+        async with bzmq.asyncio.Endpoint() as node:
+            go_on, busy, most = asyncio.Event(), 0, 0
+
+            async def slow(request):
+                nonlocal busy, most
+                busy += 1
+                most = max(most, busy)
+                await go_on.wait()
+                busy -= 1
+                return request.value
+
+            service = node.serve("/slow", slow)
+            asked = [asyncio.create_task(node.request("/slow", i, timeout=PATIENCE)) for i in range(6)]
+            while busy < 2 or service._source.available() < 4:
+                await asyncio.sleep(0.001)
+            go_on.set()
+            assert await asyncio.gather(*asked) == list(range(6))
+            assert most == 2 and service.requests == 6
+    run(main())
+
+
+def test_a_service_on_a_thread_takes_few_between_two_answers(asking, monkeypatch):
+    monkeypatch.setattr("bzmq.requests._TAKEN_MAX", 2)
+    asker, server = asking
+    taken = []
+
+    def several(request):
+        eventually(lambda: request.value > 0 or service._source.available() == 5)
+        yield 1
+        taken.append(len(service._later))
+        yield 2
+
+    with server.serve("/several", several) as service:
+        assert asker.wait_for_server("/several")
+        asked = [threading.Thread(target=asker.request_all, args=("/several", i, PATIENCE)) for i in range(6)]
+        asked[0].start()
+        eventually(lambda: service.requests == 1)
+        for each in asked[1:]:
+            each.start()
+        for each in asked:
+            each.join(PATIENCE)
+    assert taken[0] == 2 and max(taken) == 2 and service.requests == 6
+
+
+def test_the_command_line_holds_few_answers_that_nobody_reads(endpoints):
+    node = endpoints()
+    port = node.listen("127.0.0.1", 0)
+    with node.serve("/many", lambda request: ("x" * 2**20 for _ in range(100))) as service:
+        asker = subprocess.Popen(
+            [BUILD / "tools/bzmq-cli", "request", "/many", "1", "--all", "--timeout", str(PATIENCE), "--peer",
+             f"tcp://127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        eventually(lambda: service.requests == 1 and not service._open)
+        out, told = asker.communicate(timeout=PATIENCE)
+    assert asker.returncode == 1 and b"answers were dropped" in told
+    assert 1 <= out.count(b"\n") < 100
 
 
 def test_requests_that_wait_are_told_when_the_service_stops(asking):

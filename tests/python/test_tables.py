@@ -1,6 +1,8 @@
 """Tables that follow stores, and pools."""
 
 import datetime
+import gc
+import os
 import threading
 import time
 
@@ -44,6 +46,39 @@ def test_changes_are_told(stores):
     assert told == [("created", "ann", None, 3), ("changed", "ann", 3, 4), ("removed", "ann", 4, None),
                     ("created", "bob", None, 5), ("expired", "bob", 5, None)]
     assert not any(each.name == "bzmq-table" for each in threading.enumerate())
+
+
+def test_closing_after_the_end_of_the_endpoint_touches_no_other_descriptor(endpoints):
+    node = endpoints()
+    with StoreTable(node.attach_master("hosts"), on_change=lambda *_: None) as table:
+        thread = table._thread
+        node.shutdown()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        strangers = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(8)]
+    for each in strangers:
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(each)
+        os.close(each)
+    table.close()
+
+
+def test_a_table_may_be_closed_by_its_own_callback_or_not_at_all(endpoints):
+    before = len(os.listdir("/proc/self/fd"))
+    node = endpoints()
+    here = StoreTable(node.attach_master("hosts"), on_change=lambda *_: here.close())
+    thread = here._thread
+    here["ann"] = 1
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    forgotten = StoreTable(node.attach_master("others"), on_change=lambda *_: None)
+    thread = forgotten._thread
+    node.shutdown()
+    thread.join(PATIENCE)
+    del here, forgotten, thread, node
+    endpoints.made.clear()
+    gc.collect()
+    eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 def test_expiry_counts_from_creation_write_or_read(stores):
@@ -264,6 +299,12 @@ def test_a_role_reaches_all_of_it_and_a_name_only_its_node(star):
     for inbox, wanted in zip(inboxes, (["for all"], [1, "for all"], [10, "for all"])):
         assert [value for _, value in inbox.get(len(wanted), PATIENCE)] == wanted
         assert inbox.available() == 0
+
+
+def test_names_that_are_not_utf_8_own_keys_too():
+    names = [b"caf\xe9".decode("utf-8", "surrogateescape"), "b"]
+    assert {bzmq.owner_of(f"key {i}", names) for i in range(100)} == set(names)
+    assert bzmq.owner_of("\udce9", names) == bzmq.owner_of(b"\xe9", names)
 
 
 def test_owners_are_the_same_as_in_cpp():

@@ -180,6 +180,12 @@ def test_a_listener_that_cannot_be_is_told(endpoints):
         second.listen_url("http://x")
 
 
+def test_what_is_no_id_is_refused(pair):
+    for wait in (pair[0].await_peer, pair[0].ping):
+        with pytest.raises(ValueError, match="not an endpoint id: nonsense"):
+            wait("nonsense", 1.0)
+
+
 def test_the_overlay_can_be_looked_at(pair):
     first, second = pair
     assert {node.id for node in first.topology()} == {first.node_id(), second.node_id()}

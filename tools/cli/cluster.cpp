@@ -117,7 +117,16 @@ exit_code supervise(const cluster_description& cluster, const context& ctx) {
         return report(lock.error());
     }
     line_output out;
-    supervisor runner{cluster, *ctx.interrupt, [&](std::string_view text) { out.line(text); }};
+    const auto tell = [&](std::string_view text) {
+        if (!ctx.common.json) {
+            out.line(text);
+            return;
+        }
+        std::string line = "{\"message\":";
+        append_json_string(line, text);
+        out.line(line + '}');
+    };
+    supervisor runner{cluster, *ctx.interrupt, tell};
     if (const auto done = runner.run(); !done) {
         return report(done.error());
     }
@@ -132,8 +141,11 @@ exit_code await_ready(const cluster_description& cluster, const process_id& who,
         const auto state = load_state(cluster.state);
         const bool ours = state && *state && (*state)->supervisor == who;
         if (ours && (*state)->ready) {
-            line_output out;
-            out.line(fmt::format("{}: {} nodes run", cluster.name, cluster.nodes.size()));
+            line_output{}.line(
+                ctx.common.json
+                    ? fmt::format("{{\"cluster\":\"{}\",\"state\":\"running\",\"nodes\":{}}}",
+                                  cluster.name, cluster.nodes.size())
+                    : fmt::format("{}: {} nodes run", cluster.name, cluster.nodes.size()));
             return exit_code::ok;
         }
         if (!is_running(who)) {
@@ -287,8 +299,10 @@ exit_code stop(const cluster_description& cluster, const context& ctx) {
     }
     std::error_code code;
     std::filesystem::remove(cluster.state + "/state.json", code);
-    line_output out;
-    out.line(cluster.name + ": stopped");
+    line_output{}.line(
+        ctx.common.json
+            ? fmt::format("{{\"cluster\":\"{}\",\"state\":\"stopped\"}}", cluster.name)
+            : cluster.name + ": stopped");
     return exit_code::ok;
 }
 

@@ -24,7 +24,6 @@ using clock = std::chrono::steady_clock;
 constexpr std::size_t batch_max = 1024;
 constexpr std::uint64_t waiting_bytes_max = std::uint64_t{8} << 20;
 constexpr timespan retry_pause = 500ms;
-constexpr std::string_view rejected_name = "rejected";
 
 struct options {
     std::vector<std::string> topics;
@@ -113,8 +112,8 @@ void recorder::record(const message& what) {
 
 void recorder::reject(const message& of, const data& what, const error& why) {
     if (rejected_ == 0) {
-        warn(fmt::format("no log record: {}: {}; such messages go to {}.log", of.topic(),
-                         why.message(), rejected_name));
+        warn(fmt::format("no log record: {}: {}; such messages go to rejected.log", of.topic(),
+                         why.message()));
     }
     ++rejected_;
     std::string line = "{";
@@ -123,7 +122,7 @@ void recorder::reject(const message& of, const data& what, const error& why) {
             + "\",\"reason\":";
     append_json_string(line, why.message());
     line += '}';
-    insist([&] { return writer_.write_line(std::string{rejected_name}, line); });
+    insist([&] { return writer_.write_rejected(line); });
 }
 
 void recorder::insist(const std::function<expected<void>()>& attempt) {

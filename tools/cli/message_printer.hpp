@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bzmq/message.hpp"
+#include "bzmq/zeek.hpp"
 
 #include "output.hpp"
 #include "value_format.hpp"
@@ -17,9 +18,13 @@ class message_printer {
     void print(line_output& out, const message& what);
     /// The same, without the line's end.
     void append(std::string& line, const message& what);
+    /// An event of a message: topic, name and arguments; in JSON the message that has only this
+    /// event, with its name and arguments beside. Not for bytes.
+    void append(std::string& line, const message& what, const zeek::event& one);
 
   private:
-    void append_json(std::string& line, const message& what);
+    /// Without the end of the object.
+    void append_json(std::string& line, const message& what, const data& value);
 
     value_format format_;
     endpoint_id origin_;

@@ -52,7 +52,10 @@ expected<data> read_answer(std::string_view line) {
     }
     if (const auto failure = json.find("error"); failure != json.end() && failure->is_string()) {
         const auto code = ec_from_string(failure->get<std::string>());
-        return fail(code == ec::none ? ec::unspecified : code, json.value("message", std::string{}));
+        const auto text = json.find("message");
+        return fail(code == ec::none ? ec::unspecified : code,
+                    text != json.end() && text->is_string() ? text->get<std::string>()
+                                                            : std::string{});
     }
     const auto found = json.find("data");
     return found == json.end() ? read_value(line, value_format::json)

@@ -40,6 +40,10 @@ class message_stream {
     [[nodiscard]] exit_code outcome() const;
     [[nodiscard]] std::uint64_t dropped() const { return source_.dropped(); }
     void close() { source_.close(); }
+    /// When --timeout ends it.
+    [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline() const noexcept {
+        return deadline_;
+    }
 
   private:
     message_stream(subscriber source, std::uint64_t limit, const context& ctx);

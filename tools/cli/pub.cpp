@@ -1,3 +1,5 @@
+#include "bzmq/zeek.hpp"
+
 #include "commands.hpp"
 #include "line_input.hpp"
 #include "message_reader.hpp"
@@ -6,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
@@ -13,6 +16,7 @@ namespace {
 struct options {
     std::string topic;
     std::vector<std::string> values;
+    std::string event;
     value_format format = value_format::text;
     bool reliable = false;
     std::size_t wait = 0;
@@ -37,6 +41,18 @@ class sender {
         }
         const auto value = read_value(text, how_.format);
         return value ? send(how_.topic, *value) : tl::unexpected{value.error()};
+    }
+    /// One event with all values as its arguments.
+    expected<void> send_event() {
+        zeek::event one{how_.event};
+        for (const auto& text : how_.values) {
+            auto value = read_value(text, how_.format);
+            if (!value) {
+                return tl::unexpected{value.error()};
+            }
+            one.args.push_back(std::move(*value));
+        }
+        return send(how_.topic, zeek::to_data(one));
     }
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
     [[nodiscard]] delivery_mode mode() const noexcept { return mode_; }
@@ -63,6 +79,9 @@ class sender {
 };
 
 expected<void> send_all(sender& out, const options& how, const context& ctx) {
+    if (!how.event.empty()) {
+        return out.send_event();
+    }
     for (const auto& value : how.values) {
         if (auto sent = out.send(value); !sent) {
             return sent;
@@ -91,6 +110,9 @@ expected<void> send_all(sender& out, const options& how, const context& ctx) {
 exit_code run(const options& how, const context& ctx) {
     if (how.whole() && !how.values.empty()) {
         return report(exit_code::usage, "values cannot be given with -, which reads messages");
+    }
+    if (how.whole() && !how.event.empty()) {
+        return report(exit_code::usage, "an event cannot be given with -, which reads messages");
     }
     for (const auto& value : how.values) {
         if (const auto good = read_value(value, how.format); !good) {
@@ -141,6 +163,10 @@ void add_pub(CLI::App& app, context& ctx) {
         ->add_option("VALUE", how->values,
                      "One message each; without any, one message per line of standard input")
         ->type_name("");
+    command
+        ->add_option("--event", how->event,
+                     "Publish one Zeek event of this name, whose arguments are the VALUEs, if any")
+        ->type_name("NAME");
     add_format(*command, how->format, "How values are written (text)");
     command->add_flag("--reliable", how->reliable,
                       "Deliver for certain as long as some path leads to the receivers");

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,15 +23,43 @@ namespace {
 
 struct request_arguments {
     std::string topic;
-    std::string data;  ///< empty or "-": lines of standard input
+    std::optional<std::string> data;  ///< none or "-": lines of standard input
     std::string to;
     std::size_t answers = 1;
     bool all = false;
     std::size_t wait = 1;
     std::optional<value_format> format;
 
-    [[nodiscard]] bool asks_lines() const { return data.empty() || data == "-"; }
+    [[nodiscard]] bool asks_lines() const { return !data || *data == "-"; }
 };
+
+/// About what a value takes in memory.
+std::size_t bytes_of(const data& value) {
+    const auto of_all = [](const auto& elements) {
+        std::size_t out = 0;
+        for (const auto& one : elements) {
+            if constexpr (requires { one.first; }) {
+                out += bytes_of(one.first) + bytes_of(one.second);
+            } else {
+                out += bytes_of(one);
+            }
+        }
+        return out;
+    };
+    if (const auto* text = get_if<std::string>(&value)) {
+        return sizeof value + text->size();
+    }
+    if (const auto* several = get_if<vector>(&value)) {
+        return sizeof value + of_all(*several);
+    }
+    if (const auto* several = get_if<set>(&value)) {
+        return sizeof value + of_all(*several);
+    }
+    if (const auto* several = get_if<table>(&value)) {
+        return sizeof value + of_all(*several);
+    }
+    return sizeof value;
+}
 
 /// What one or more requests brought, printed as it comes.
 class asker {
@@ -58,11 +87,16 @@ class asker {
     [[nodiscard]] const error& first_error() const noexcept { return first_; }
 
   private:
-    /// What the endpoint's thread hands over: it must not wait, and is not held up by printing.
+    /// What the endpoint's thread hands over: it must not wait, and is not held up by printing. What
+    /// there is no room for is dropped and counted.
     struct mailbox {
+        static constexpr std::size_t bytes_max = std::size_t{64} << 20;
+
         std::mutex mutex;
         std::condition_variable changed;
         std::vector<answer> answers;
+        std::size_t bytes = 0;
+        std::uint64_t dropped = 0;
         bool done = false;
     };
 
@@ -82,8 +116,14 @@ class asker {
 expected<void> asker::ask(const data& value) {
     auto box = std::make_shared<mailbox>();
     const auto asked = node_.request_async(how_.topic, value, options_, [box](const answer& one) {
+        const auto bytes = sizeof one + (one.value ? bytes_of(*one.value) : 0);
         const std::lock_guard lock{box->mutex};
-        box->answers.push_back(one);
+        if (box->answers.empty() || box->bytes + bytes <= mailbox::bytes_max) {
+            box->answers.push_back(one);
+            box->bytes += bytes;
+        } else {
+            ++box->dropped;
+        }
         box->changed.notify_one();
     });
     asked.then([box](const replies&) {
@@ -93,12 +133,18 @@ expected<void> asker::ask(const data& value) {
     });
     const interrupt::handler stop{*ctx_.interrupt, [&asked] { asked.cancel(); }};
     std::vector<answer> some;
+    std::uint64_t dropped = 0;
     for (bool done = false; !done;) {
         {
             std::unique_lock lock{box->mutex};
             box->changed.wait(lock, [&] { return box->done || !box->answers.empty(); });
             done = box->done;
             some = std::exchange(box->answers, {});
+            box->bytes = 0;
+            dropped = box->dropped;
+        }
+        if (dropped > 0) {
+            asked.cancel();  // Is not whole any more.
         }
         for (const auto& one : some) {
             print(one);
@@ -109,7 +155,12 @@ expected<void> asker::ask(const data& value) {
             return {};
         }
     }
-    if (const auto why = asked.wait().why) {
+    const auto why = dropped == 0 ? asked.wait().why
+                                  : error{ec::queue_full,
+                                          fmt::format("{} answers were dropped because they are not "
+                                                      "read fast enough",
+                                                      dropped)};
+    if (why) {
         print_end(why);
         return tl::unexpected{why};
     }
@@ -225,7 +276,7 @@ exit_code run_request(const request_arguments& how, const context& ctx) {
     const auto format =
         how.format.value_or(ctx.common.json ? value_format::json : value_format::text);
     if (!how.asks_lines() && !(format == value_format::json && ctx.common.json)) {
-        if (const auto good = read_value(how.data, format); !good) {
+        if (const auto good = read_value(*how.data, format); !good) {
             return report(good.error());
         }
     }
@@ -247,7 +298,7 @@ exit_code run_request(const request_arguments& how, const context& ctx) {
     auto code = exit_code::ok;
     if (how.asks_lines()) {
         code = ask_lines(with, ctx);
-    } else if (const auto value = with.read(how.data); !value) {
+    } else if (const auto value = with.read(*how.data); !value) {
         code = report(value.error());
     } else if (const auto asked = with.ask(*value); !asked) {
         code = end_with(asked.error(), ctx);

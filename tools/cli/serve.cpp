@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -149,7 +150,13 @@ void command_server::answer(const waiting_request& one) const {
         warn(one.what.topic + ": not run: its asker waits no more");
         return;
     }
-    const auto out = run_for(one);
+    expected<data> out = fail(ec::backend_failure);
+    try {
+        out = run_for(one);
+    } catch (const std::exception& problem) {
+        // One answer is not worth the service.
+        out = fail(ec::backend_failure, problem.what());
+    }
     if (out) {
         one.to.finish(*out);
         return;
@@ -159,6 +166,22 @@ void command_server::answer(const waiting_request& one) const {
     }
     one.to.fail(out.error());
 }
+
+/// Stops a service at its end, first the queue that its handler may wait at.
+class ending {
+  public:
+    ending(service& server, request_queue& waiting) : server_(server), waiting_(waiting) {}
+    ~ending() {
+        waiting_.close();
+        server_.stop();
+    }
+    ending(const ending&) = delete;
+    ending& operator=(const ending&) = delete;
+
+  private:
+    service& server_;
+    request_queue& waiting_;
+};
 
 exit_code run_serve(const serve_arguments& how, const context& ctx) {
     auto node = open_endpoint(ctx, "bzmq-cli serve");
@@ -181,12 +204,13 @@ exit_code run_serve(const serve_arguments& how, const context& ctx) {
             server.wait();  // Also where the endpoint ends for a reason of its own.
             waiting->close();
         }};
+        // Behind `end`, which waits for the service: that ends however this does.
+        const ending stopped{server, *waiting};
         const command_server runner{how, ctx};
         while (const auto one = waiting->pop()) {
             runner.answer(*one);
         }
     }
-    server.stop();
     return ctx.interrupt->raised() ? exit_code::ok : report(server.last_error());
 }
 

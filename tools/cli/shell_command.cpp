@@ -1,5 +1,7 @@
 #include "shell_command.hpp"
 
+#include "cluster/process.hpp"
+#include "descriptor.hpp"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,32 +17,9 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
-#include <utility>
-
-extern char** environ;
 
 namespace bzmq::cli {
 namespace {
-
-/// A descriptor that is closed in time.
-class descriptor {
-  public:
-    descriptor() = default;
-    explicit descriptor(int fd) : fd_(fd) {}
-    ~descriptor() { close(); }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    void set(int fd) { fd_ = fd; }
-    void close() {
-        if (fd_ >= 0) {
-            ::close(std::exchange(fd_, -1));
-        }
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_ = -1;
-};
 
 struct pipe_ends {
     descriptor read;
@@ -56,23 +35,6 @@ struct pipe_ends {
         return true;
     }
 };
-
-/// "NAME=value" of this process, those of `more` instead where they have the same name.
-std::vector<std::string> environment_with(
-    const std::vector<std::pair<std::string, std::string>>& more) {
-    std::vector<std::string> out;
-    for (auto** each = environ; *each != nullptr; ++each) {
-        const std::string_view text{*each};
-        const auto name = text.substr(0, text.find('='));
-        if (std::none_of(more.begin(), more.end(), [&](const auto& one) { return one.first == name; })) {
-            out.emplace_back(text);
-        }
-    }
-    for (const auto& [name, value] : more) {
-        out.push_back(name + "=" + value);
-    }
-    return out;
-}
 
 /// Starts it, with its own signal mask: ours blocks what it must hear.
 int start(const shell_command& what, const pipe_ends& in, const pipe_ends& out, ::pid_t& pid) {
@@ -124,10 +86,11 @@ class conversation {
           limits_(limits),
           process_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
 
-    /// Until it has ended, and whoever has its output has closed that. Why it was ended; none where
-    /// it did so itself, or for a signal.
+    /// Until it has ended, and whoever has its output has closed that; told to end, until all that it
+    /// started has. Why it was ended; none where it did so itself, or for a signal.
     error run(const interrupt& stop, std::string& output) {
-        while (!has_ended() || in_.write.get() >= 0 || out_.read.get() >= 0) {
+        while (!has_ended() || in_.write.get() >= 0 || out_.read.get() >= 0
+               || (kill_at_ && is_group_running({pid_, 1}))) {
             if (kill_at_ && clock::now() >= *kill_at_) {
                 ::kill(-pid_, SIGKILL);
                 break;  // Who left its group may have the output still.
@@ -194,7 +157,8 @@ class conversation {
         return {};
     }
     int time_to_sleep() const {
-        const bool looks = (limits_.wanted && !kill_at_) || (process_.get() < 0 && !ended_);
+        const bool looks = (limits_.wanted && !kill_at_) || (process_.get() < 0 && !ended_)
+                           || (kill_at_ && ended_);  // Of its group nobody tells.
         auto until = looks ? clock::now() + look_interval : clock::time_point::max();
         if (kill_at_) {
             until = std::min(until, *kill_at_);

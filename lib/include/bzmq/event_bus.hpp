@@ -68,8 +68,8 @@ error call(F& handler, const vector& args, std::tuple<As...>*, std::index_sequen
 /// those of `raise` on the caller's. While they do not keep pace and the endpoint's
 /// `subscriber_queue_messages` wait, publishers wait (`overflow_policy::block`): nothing is lost, but
 /// a handler then waits in vain for what others send. What was queued when the bus ends is still
-/// handled; no handler runs after the bus is gone. A handler may end the bus. Use within the life
-/// of the endpoint.
+/// handled; no handler runs after the bus is gone. A handler may end the bus: what is queued is then
+/// given up. Use within the life of the endpoint.
 class BZMQ_EXPORT event_bus {
   public:
     /// An event that no handler could take: its name, and what is wrong: `invalid_data` (wrong number

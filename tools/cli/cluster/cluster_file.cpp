@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -106,6 +107,7 @@ class cluster_reader {
     void check_node(const cluster_node& node);
     void check_listen(const cluster_node& node);
     void check_peers(const cluster_node& node);
+    void check_whole();
     void check_stores();
     void check_members(const cluster_store& store);
     void check_failover(const cluster_store& store);
@@ -119,6 +121,7 @@ class cluster_reader {
     std::filesystem::path folder_;
     std::set<unsigned> bad_settings_;  // Lines of those that are wrong by themselves.
     std::set<std::string> told_;       // Of several settings that do not go together.
+    bool links_known_ = true;          // Who is meant by names and peers.
 };
 
 void cluster_reader::only(const toml::table& in, const std::string& where,
@@ -616,6 +619,7 @@ void cluster_reader::check_peers(const cluster_node& node) {
     const auto where = "node " + node.name + ": peers: ";
     const auto line = node.at.of("peers");
     const auto peers = node.peers.value_or(std::vector<std::string>{});
+    const auto flaws_before = flaws_.size();
     for (const auto& peer : peers) {
         const auto* found = out_.find(peer);
         if (found == nullptr) {
@@ -634,6 +638,45 @@ void cluster_reader::check_peers(const cluster_node& node) {
                        + ": it connects to nobody and nobody to it; give it an address, listen, or "
                          "peers");
     }
+    links_known_ = links_known_ && flaws_.size() == flaws_before;
+}
+
+/// Each node for itself may be right, and still there is no way from one to another.
+void cluster_reader::check_whole() {
+    std::map<std::string, std::set<std::string>> links;
+    for (const auto& node : out_.nodes) {
+        for (const auto& peer : peers_of(out_, node)) {
+            links[node.name].insert(peer);
+            links[peer].insert(node.name);
+        }
+    }
+    std::set<std::string> seen;
+    std::vector<std::vector<std::string>> parts;
+    for (const auto& node : out_.nodes) {
+        if (!seen.insert(node.name).second) {
+            continue;
+        }
+        auto& part = parts.emplace_back(1, node.name);
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            for (const auto& next : links[part[i]]) {
+                if (seen.insert(next).second) {
+                    part.push_back(next);
+                }
+            }
+        }
+    }
+    const auto most = std::max_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) {
+        return a.size() < b.size();
+    });
+    for (auto part = parts.begin(); part != parts.end(); ++part) {
+        if (part != most) {
+            const auto& first = out_.find(part->front())->at;
+            flaw(first.of("peers"),
+                 fmt::format("node {}: peers: no way leads from {} to {}; let one of them connect to "
+                             "the others",
+                             part->front(), fmt::join(*part, ", "), most->front()));
+        }
+    }
 }
 
 void cluster_reader::check_node(const cluster_node& node) {
@@ -651,6 +694,7 @@ void cluster_reader::check_nodes() {
         if (const auto [at, fresh] = names.emplace(node.name, node.at.line); !fresh) {
             flaw(node.at.of("name"), fmt::format("{}: line {} has this name already; choose another",
                                                  where, at->second));
+            links_known_ = false;
         }
         const auto url = normalise_url(node.listen);
         if (url && !node.listen.empty()) {
@@ -666,6 +710,9 @@ void cluster_reader::check_nodes() {
             }
         }
         check_node(node);
+    }
+    if (links_known_) {
+        check_whole();
     }
     if (out_.nodes.empty()) {
         flaw(0, "no nodes; add a table [[node]] with name, role and listen for each");

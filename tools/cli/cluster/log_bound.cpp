@@ -1,5 +1,6 @@
 #include "cluster/log_bound.hpp"
 
+#include "descriptor.hpp"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,23 +15,6 @@ namespace bzmq::cli {
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{128} << 10;
-
-class descriptor {
-  public:
-    descriptor(const std::string& path, int flags)
-        : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-    ~descriptor() {
-        if (fd_ >= 0) {
-            ::close(fd_);
-        }
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
 
 unexpected failed(const std::string& path) {
     return fail(ec::cannot_write_file, path + ": " + std::strerror(errno));
@@ -52,10 +36,11 @@ bool write_all(int fd, std::string_view text) {
     return true;
 }
 
-/// From `at` on to the end, which moves meanwhile. Without the rest of a line that began before,
-/// where `at` is not the file's beginning.
-bool copy_from(std::uint64_t at, int from, int to) {
+/// From `begin` on to the end, which moves meanwhile. Without the rest of a line that began before,
+/// where `begin` is not the file's beginning: moves it to where the first whole one does.
+bool copy_from(std::uint64_t& begin, int from, int to) {
     std::vector<char> chunk(chunk_bytes);
+    auto at = begin;
     bool within_line = at > 0;
     for (;;) {
         const auto count = ::pread(from, chunk.data(), chunk.size(), static_cast<off_t>(at));
@@ -69,7 +54,9 @@ bool copy_from(std::uint64_t at, int from, int to) {
         std::string_view text{chunk.data(), static_cast<std::size_t>(count)};
         if (within_line) {
             const auto end = text.find('\n');
-            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+            const auto left_out = end == std::string_view::npos ? text.size() : end + 1;
+            text.remove_prefix(left_out);
+            begin += left_out;
             within_line = end == std::string_view::npos;
         }
         if (!write_all(to, text)) {
@@ -80,27 +67,32 @@ bool copy_from(std::uint64_t at, int from, int to) {
 
 }  // namespace
 
-expected<bool> bound_log(const std::string& file, std::uint64_t bytes_max) {
-    const descriptor from{file, O_RDWR};
+expected<std::optional<std::uint64_t>> bound_log(const std::string& file, std::uint64_t bytes_max) {
+    const descriptor from{::open(file.c_str(), O_RDWR | O_CLOEXEC)};
     if (from.get() < 0) {
-        return errno == ENOENT ? expected<bool>{false} : failed(file);
+        return errno == ENOENT ? expected<std::optional<std::uint64_t>>{std::nullopt} : failed(file);
     }
     const auto size = size_of(from.get());
     if (size < bytes_max) {
-        return false;
+        return std::nullopt;
     }
     const auto part = file + ".1.part";
-    const descriptor to{part, O_WRONLY | O_CREAT | O_TRUNC};
+    const descriptor to{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
     if (to.get() < 0) {
         return failed(part);
     }
-    if (!copy_from(size - bytes_max, from.get(), to.get())
-        || ::ftruncate(from.get(), 0) != 0 || std::rename(part.c_str(), (file + ".1").c_str()) != 0) {
+    auto begin = size - bytes_max;
+    // In this order: what breaks off between the two leaves lines twice, not none.
+    if (!copy_from(begin, from.get(), to.get())
+        || std::rename(part.c_str(), (file + ".1").c_str()) != 0) {
         auto out = failed(file + ".1");
         ::unlink(part.c_str());
         return out;
     }
-    return true;
+    if (::ftruncate(from.get(), 0) != 0) {
+        return failed(file);
+    }
+    return begin;
 }
 
 }  // namespace bzmq::cli

@@ -49,21 +49,6 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     return out;
 }
 
-/// Ours, without what would configure every endpoint alike.
-std::vector<std::string> environment_with(
-    const std::vector<std::pair<std::string, std::string>>& more) {
-    std::vector<std::string> out;
-    for (char** at = environ; *at != nullptr; ++at) {
-        if (std::strncmp(*at, "BZMQ_", 5) != 0) {
-            out.emplace_back(*at);
-        }
-    }
-    for (const auto& [name, value] : more) {
-        out.push_back(name + '=' + value);
-    }
-    return out;
-}
-
 /// What proc(5) says of a process.
 struct process_view {
     process_id who;
@@ -179,6 +164,24 @@ std::string environment_of(const process_id& who, std::string_view name) {
     return {};
 }
 
+std::vector<std::string> environment_with(
+    const std::vector<std::pair<std::string, std::string>>& more, std::string_view except) {
+    std::vector<std::string> out;
+    for (auto** at = environ; *at != nullptr; ++at) {
+        const std::string_view text{*at};
+        const auto name = text.substr(0, text.find('='));
+        const bool left_out = !except.empty() && name.starts_with(except);
+        if (!left_out && std::none_of(more.begin(), more.end(),
+                                      [&](const auto& one) { return one.first == name; })) {
+            out.emplace_back(text);
+        }
+    }
+    for (const auto& [name, value] : more) {
+        out.push_back(name + '=' + value);
+    }
+    return out;
+}
+
 expected<process_id> spawn(const spawn_options& how) {
     spawn_setup setup;
     posix_spawn_file_actions_addopen(&setup.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -197,7 +200,7 @@ expected<process_id> spawn(const spawn_options& how) {
     posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
                                                     | POSIX_SPAWN_SETSID);
     auto command = how.command;
-    auto environment = environment_with(how.environment);
+    auto environment = environment_with(how.environment, "BZMQ_");
     const auto arguments = pointers(command);
     const auto variables = pointers(environment);
     pid_t pid = 0;
@@ -207,9 +210,10 @@ expected<process_id> spawn(const spawn_options& how) {
         return fail(ec::cannot_open_file,
                     "cannot start " + command.front() + ": " + std::strerror(failure));
     }
-    // Our child: the number is its own until we have waited for it, even if it has ended.
-    auto who = identify(pid);
-    return who ? who : process_id{pid, 0};
+    // Our child: the number is its own until we have waited for it, even if it has ended. So may it
+    // have, but what it started and left behind goes by its number and start.
+    const auto seen = look_at(pid);
+    return seen ? seen->who : process_id{pid, 0};
 }
 
 const std::string& own_program() {

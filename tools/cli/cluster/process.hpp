@@ -43,11 +43,17 @@ bool is_stopped(const process_id& who);
 /// not ours to look into.
 std::string environment_of(const process_id& who, std::string_view name);
 
+/// "NAME=value" of this process without the names that begin with `except` and those in `more`, and
+/// then `more`.
+std::vector<std::string> environment_with(
+    const std::vector<std::pair<std::string, std::string>>& more, std::string_view except = {});
+
 struct spawn_options {
     std::vector<std::string> command;
     std::string output;  ///< a file that standard output and error are appended to
     std::string folder;  ///< empty: ours
-    std::vector<std::pair<std::string, std::string>> environment;  ///< over ours
+    /// Over ours, of which BZMQ_… would configure every endpoint alike and is left out.
+    std::vector<std::pair<std::string, std::string>> environment;
 };
 
 /// Starts a program in a session and process group of its own, with no input, default signals and

@@ -107,9 +107,10 @@ void supervisor::start(child& one) {
     report_(fmt::format("{}: started, process {}", node.name, who->pid));
 }
 
-void supervisor::look_for_ready(child& one) {
-    std::ifstream in{log_file_of(cluster_, one.node->name), std::ios::binary};
-    in.seekg(static_cast<std::streamoff>(one.log_from));
+/// In a file that has its output from a byte on.
+void supervisor::look_for_ready(child& one, const std::string& file, std::uint64_t from) {
+    std::ifstream in{file, std::ios::binary};
+    in.seekg(static_cast<std::streamoff>(from));
     for (std::string line; std::getline(in, line);) {
         if (line.starts_with("{\"event\":\"ready\"")) {
             one.state.state = "running";
@@ -233,13 +234,14 @@ void supervisor::bound_logs() {
         if (!moved) {
             trouble = moved.error().message();
         }
-        return moved.value_or(false);
+        return moved.value_or(std::nullopt);
     };
     for (auto& one : children_) {
-        if (one.state.state == "starting") {
-            look_for_ready(one);
-        }
-        if (bound(log_file_of(cluster_, one.node->name))) {
+        const auto log = log_file_of(cluster_, one.node->name);
+        if (const auto cut = bound(log)) {
+            if (one.state.state == "starting") {
+                look_for_ready(one, log + ".1", one.log_from - std::min(*cut, one.log_from));
+            }
             one.log_from = 0;
         }
     }
@@ -261,7 +263,7 @@ expected<void> supervisor::run() {
         reap();
         for (auto& one : children_) {
             if (one.state.state == "starting") {
-                look_for_ready(one);
+                look_for_ready(one, log_file_of(cluster_, one.node->name), one.log_from);
             } else if (one.state.state == "waiting" && clock::now() >= one.due
                        && !stop_.raised()) {
                 ++one.state.restarts;

@@ -38,7 +38,7 @@ class supervisor {
     struct child;
 
     void start(child& one);
-    void look_for_ready(child& one);
+    void look_for_ready(child& one, const std::string& file, std::uint64_t from);
     void ended(child& one, int status);
     void schedule(child& one);
     void reap();

@@ -73,15 +73,26 @@ expected<void> log_reader::read_one(const endpoint_id& origin, const zeek::any_m
 expected<void> log_reader::create(const endpoint_id& origin, const zeek::log_create& what) {
     auto columns = zeek::log_fields(what);
     stream_key key{origin, what.stream.name(), what.writer.name()};
+    auto found = streams_.find(key);
     if (!columns) {
-        streams_.erase(key);  // What follows has columns that nobody knows, not those of before.
+        if (found != streams_.end()) {
+            // What follows has columns that nobody knows, not those of before.
+            used_.erase(found->second.used);
+            streams_.erase(found);
+        }
         return tl::unexpected{columns.error()};
     }
-    if (streams_.size() >= streams_max && !streams_.contains(key)) {
-        // Publishers that are gone; those that live tell their columns again.
-        streams_.clear();
+    if (found == streams_.end()) {
+        if (streams_.size() >= streams_max) {
+            // Most likely of a publisher that is gone; one that lives tells its columns again.
+            streams_.erase(used_.front());
+            used_.pop_front();
+        }
+        const auto used = used_.insert(used_.end(), key);
+        found = streams_.emplace(std::move(key), stream{{}, used}).first;
     }
-    streams_[std::move(key)].columns = std::move(*columns);
+    used_.splice(used_.end(), used_, found->second.used);
+    found->second.schema.columns = std::move(*columns);
     return {};
 }
 
@@ -96,8 +107,10 @@ expected<void> log_reader::write(const endpoint_id& origin, const zeek::log_writ
     if (found == streams_.end()) {
         return wrong("log_write of " + what.path + " before its log_create");
     }
-    found->second.path = what.path;
-    return take(found->second, *values);
+    auto& [schema, used] = found->second;
+    used_.splice(used_.end(), used_, used);
+    schema.path = what.path;
+    return take(schema, *values);
 }
 
 expected<void> log_reader::read_table(std::string_view topic, const table& value,
@@ -109,8 +122,14 @@ expected<void> log_reader::read_table(std::string_view topic, const table& value
         if (text == nullptr) {
             return wrong("expected a table with strings as keys");
         }
+        if (is<none>(field)) {
+            continue;  // Has no type, and would be another one's than where it is set.
+        }
         schema.columns.push_back({*text, type_name(field)});
         values.push_back(field);
+    }
+    if (values.empty()) {
+        return wrong("expected a table with a field that is set");
     }
     return take(schema, values);
 }

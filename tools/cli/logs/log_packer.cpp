@@ -2,6 +2,7 @@
 
 #include "bzmq/error.hpp"
 
+#include "descriptor.hpp"
 #include "log_file.hpp"
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,33 +18,16 @@ namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{128} << 10;
 
-class descriptor {
-  public:
-    descriptor(const std::string& path, int flags)
-        : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-    ~descriptor() {
-        if (fd_ >= 0) {
-            ::close(fd_);
-        }
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
-
 unexpected failed(const std::string& path) {
     return fail(ec::cannot_write_file, path + ": " + std::strerror(errno));
 }
 
 expected<void> write_packed(const std::string& from, const std::string& to) {
-    const descriptor in{from, O_RDONLY};
+    const descriptor in{::open(from.c_str(), O_RDONLY | O_CLOEXEC)};
     if (in.get() < 0) {
         return failed(from);
     }
-    const descriptor out{to, O_WRONLY | O_CREAT | O_TRUNC};
+    const descriptor out{::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
     if (out.get() < 0) {
         return failed(to);
     }

@@ -12,7 +12,8 @@
 /// written, with these exceptions, which lie in Zeek's formats:
 ///
 /// - tab-separated: a set or vector with an empty string as its only element reads as an empty one,
-///   one with an unset element as its only element as unset;
+///   one with an unset element as its only element as unset; a value has its column's type, where
+///   that is a wider one (see `log_writer`);
 /// - JSON: bytes that are not UTF-8 become the text \xNN, reals that are no number become null, and
 ///   types follow from names again.
 namespace bzmq::cli {

@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -21,7 +23,9 @@ namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
 constexpr std::size_t logs_max = 256;
+constexpr std::size_t columns_max = 1024;
 constexpr std::string_view lock_name = ".bzmq-logger.lock";
+constexpr std::string_view rejected_name = "rejected";
 
 unexpected failed(const std::string& path) {
     return fail(ec::cannot_write_file, path + ": " + std::strerror(errno));
@@ -31,6 +35,10 @@ unexpected failed(const std::string& path) {
 std::string file_name(std::string_view log) {
     constexpr std::size_t bytes_max = 80;
     std::string out;
+    if (log == rejected_name) {  // Taken by what is no record.
+        fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(log.front()));
+        log.remove_prefix(1);
+    }
     for (const char c : log.substr(0, bytes_max)) {
         const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
                            || c == '_' || c == '-';
@@ -138,6 +146,7 @@ struct log_writer::log {
     log_schema schema;
     std::vector<std::size_t> order;  // Where each column of a record goes,
     log_schema order_of;             // of a record with this schema.
+    std::set<std::string> changed;   // Columns whose type was another one before.
     log_file file;
     timestamp opened;
     timestamp last_used;
@@ -188,10 +197,7 @@ std::uint64_t log_writer::bytes_waiting() const noexcept {
     for (const auto& [name, one] : logs_) {
         out += one.file.bytes_waiting();
     }
-    for (const auto& [name, file] : extras_) {
-        out += file.bytes_waiting();
-    }
-    return out;
+    return out + (rejected_ ? rejected_->bytes_waiting() : 0);
 }
 
 /// Rotates away what a former run left under this name.
@@ -298,13 +304,57 @@ bool log_writer::is_due(const log& one, timestamp now) const {
 
 namespace {
 
-/// Where each of `columns` stands in `among`; nothing where one is missing or of another type.
+/// `set[addr]`: addr, and what is around it.
+struct list_type {
+    std::string_view list;  // "set", "vector"; empty where it is none.
+    std::string_view element;
+};
+
+list_type parts_of(std::string_view type) {
+    for (const std::string_view list : {"set", "vector"}) {
+        if (type.starts_with(list) && type.substr(list.size()).starts_with('[')
+            && type.ends_with(']')) {
+            return {list, type.substr(list.size() + 1, type.size() - list.size() - 2)};
+        }
+    }
+    return {{}, type};
+}
+
+/// The type whose fields may have values of both; empty where there is none.
+std::string wider(std::string_view a, std::string_view b) {
+    static constexpr std::array<std::string_view, 3> numbers{"count", "int", "double"};
+    if (a == b) {
+        return std::string{a};
+    }
+    const auto one = parts_of(a);
+    const auto other = parts_of(b);
+    if (one.list != other.list) {
+        return {};
+    }
+    if (!one.list.empty()) {
+        // Of an empty list nobody knows the type.
+        const auto element = wider(one.element, other.element);
+        return fmt::format("{}[{}]", one.list, element.empty() ? "string" : element);
+    }
+    const auto* const first = std::find(numbers.begin(), numbers.end(), a);
+    const auto* const second = std::find(numbers.begin(), numbers.end(), b);
+    const bool both = first != numbers.end() && second != numbers.end();
+    return both ? std::string{*std::max(first, second)} : std::string{};
+}
+
+/// Where each of `columns` stands in `among`; nothing where one is missing or of a type that has no
+/// place there. A string's has all that `changed`.
 std::optional<std::vector<std::size_t>> places(const std::vector<log_column>& columns,
-                                               const std::vector<log_column>& among) {
+                                               const std::vector<log_column>& among,
+                                               const std::set<std::string>& changed) {
     std::vector<std::size_t> out;
     for (const auto& column : columns) {
-        const auto found = std::find(among.begin(), among.end(), column);
-        if (found == among.end()) {
+        const auto found = std::find_if(
+            among.begin(), among.end(),
+            [&](const log_column& other) { return other.name == column.name; });
+        if (found == among.end()
+            || (wider(found->type, column.type) != found->type
+                && !(found->type == "string" && changed.contains(column.name)))) {
             return std::nullopt;
         }
         out.push_back(static_cast<std::size_t>(found - among.begin()));
@@ -313,19 +363,33 @@ std::optional<std::vector<std::size_t>> places(const std::vector<log_column>& co
 }
 
 /// The columns of both, so that logs whose records differ in what is set (JSON leaves out what is
-/// not) soon have a header for all of them. Where one changed its type, those of `next`.
-log_schema joined(const log_schema& before, const log_schema& next) {
+/// not) or in their types soon have a header for all of them. A field that `changed` its type before
+/// becomes a string.
+log_schema joined(const log_schema& before, const log_schema& next, std::set<std::string>& changed) {
     auto out = before;
     for (const auto& column : next.columns) {
         const auto same = [&](const log_column& other) { return other.name == column.name; };
         const auto found = std::find_if(out.columns.begin(), out.columns.end(), same);
         if (found == out.columns.end()) {
             out.columns.push_back(column);
-        } else if (found->type != column.type) {
-            return next;
+        } else if (auto both = wider(found->type, column.type); !both.empty()) {
+            found->type = std::move(both);
+        } else if (found->type != "string" || !changed.contains(column.name)) {
+            found->type = changed.insert(column.name).second ? column.type : "string";
         }
     }
+    if (out.columns.size() > columns_max) {  // Names without an end: not all in each header.
+        changed.clear();
+        return next;
+    }
     return out;
+}
+
+/// A number without a sign that is too large for one with a sign.
+bool is_too_large(const data& value, std::string_view type) {
+    const auto* const number = get_if<count>(&value);
+    return number != nullptr && type == "int"
+           && *number > static_cast<count>(std::numeric_limits<integer>::max());
 }
 
 }  // namespace
@@ -339,7 +403,7 @@ expected<log_writer::log*> log_writer::log_for(const log_schema& schema, timesta
         }
     }
     if (one.open && how_.format == log_format::tsv && one.order_of != schema) {
-        auto order = places(schema.columns, one.schema.columns);
+        auto order = places(schema.columns, one.schema.columns, one.changed);
         if (order) {
             one.order = std::move(*order);
             one.order_of = schema;
@@ -348,12 +412,13 @@ expected<log_writer::log*> log_writer::log_for(const log_schema& schema, timesta
         }
     }
     if (!one.open) {
-        const auto wanted = how_.format == log_format::tsv ? joined(one.schema, schema) : schema;
+        const auto wanted =
+            how_.format == log_format::tsv ? joined(one.schema, schema, one.changed) : schema;
         if (auto started = start(one, {schema.path, wanted.columns}, now); !started) {
             return tl::unexpected{started.error()};
         }
         if (how_.format == log_format::tsv) {
-            one.order = *places(schema.columns, one.schema.columns);
+            one.order = *places(schema.columns, one.schema.columns, one.changed);
             one.order_of = schema;
         }
     }
@@ -379,6 +444,11 @@ expected<void> log_writer::write(const log_schema& schema, std::span<const data>
     } else {
         vector row(one.schema.columns.size());
         for (std::size_t i = 0; i < values.size(); ++i) {
+            const auto& column = one.schema.columns[one.order[i]];
+            if (is_too_large(values[i], column.type)) {
+                return fail(ec::invalid_data, fmt::format("{} of {} is too large for an int",
+                                                          column.name, schema.path));
+            }
             row[one.order[i]] = values[i];
         }
         append_tsv_record(one.file.buffer(), row);
@@ -391,10 +461,9 @@ expected<void> log_writer::write(const log_schema& schema, std::span<const data>
     return {};
 }
 
-expected<void> log_writer::write_line(const std::string& name, std::string_view line) {
-    auto found = extras_.find(name);
-    if (found == extras_.end()) {
-        const auto path = path_of(name);
+expected<void> log_writer::write_rejected(std::string_view line) {
+    if (!rejected_) {
+        const auto path = fmt::format("{}/{}.log", how_.folder, rejected_name);
         if (auto way = make_way(path); !way) {
             return way;
         }
@@ -402,11 +471,29 @@ expected<void> log_writer::write_line(const std::string& name, std::string_view 
         if (!file) {
             return tl::unexpected{file.error()};
         }
-        found = extras_.emplace(name, std::move(*file)).first;
+        rejected_ = std::move(*file);
     }
-    auto& buffer = found->second.buffer();
+    auto& buffer = rejected_->buffer();
     buffer += line;
     buffer += '\n';
+    return {};
+}
+
+expected<void> log_writer::rotate_rejected(timestamp now) {
+    if (!rejected_ || how_.rotate_bytes == 0 || rejected_->bytes() < how_.rotate_bytes) {
+        return {};
+    }
+    if (auto synced = rejected_->sync(); !synced) {
+        return synced;
+    }
+    const auto name = rotated_name(rejected_->path(), now);
+    if (auto renamed = rename_durably(rejected_->path(), name); !renamed) {
+        return renamed;
+    }
+    rejected_.reset();
+    if (packer_) {
+        packer_->add(name);
+    }
     return {};
 }
 
@@ -422,8 +509,8 @@ expected<void> log_writer::flush() {
             keep_first(one.file.flush());
         }
     }
-    for (auto& [name, file] : extras_) {
-        keep_first(file.flush());
+    if (rejected_) {
+        keep_first(rejected_->flush());
     }
     return out;
 }
@@ -436,22 +523,8 @@ expected<void> log_writer::rotate(timestamp now) {
             }
         }
     }
-    for (auto at = extras_.begin(); at != extras_.end();) {
-        if (how_.rotate_bytes == 0 || at->second.bytes() < how_.rotate_bytes) {
-            ++at;
-            continue;
-        }
-        if (auto synced = at->second.sync(); !synced) {
-            return synced;
-        }
-        const auto name = rotated_name(at->second.path(), now);
-        if (auto renamed = rename_durably(at->second.path(), name); !renamed) {
-            return renamed;
-        }
-        at = extras_.erase(at);
-        if (packer_) {
-            packer_->add(name);
-        }
+    if (auto rotated = rotate_rejected(now); !rotated) {
+        return rotated;
     }
     // Names come from the network: there may be any number of them, but not so many open files.
     while (logs_.size() > logs_max) {
@@ -474,13 +547,13 @@ expected<void> log_writer::close(timestamp now) {
             }
         }
     }
-    for (auto& [name, file] : extras_) {
-        if (auto synced = file.sync(); !synced) {
+    if (rejected_) {
+        if (auto synced = rejected_->sync(); !synced) {
             return synced;
         }
     }
     logs_.clear();
-    extras_.clear();
+    rejected_.reset();
     return {};
 }
 

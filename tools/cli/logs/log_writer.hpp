@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,7 +38,10 @@ struct log_writer_options {
 /// a log with a date in its name is whole. A NAME.log that a former run left (it crashed, or was
 /// just ended) is rotated away when its name is needed; a line that it broke off in is cut and told
 /// of. What it had rotated and not packed yet is packed when this begins. A tab-separated log is
-/// rotated also where a record has a field that its header lacks.
+/// rotated also where a record has a field that its header lacks, or has with another type. The new
+/// header has all fields that there were, and for a field with numbers of several types the wider
+/// one (count, int, double); where the type of one field goes on changing, it is a string's. So few
+/// files are begun, whatever comes.
 ///
 /// Whatever fails because of the disk fails with a message that names file and reason, loses
 /// nothing, and may be called again. Not thread-safe.
@@ -57,8 +61,9 @@ class log_writer {
     /// Takes a record; it is written at the next `flush`, or earlier. After an error it was not
     /// taken.
     expected<void> write(const log_schema& schema, std::span<const data> values, timestamp now);
-    /// Keeps a line that is no record, with all else of that kind, in the file `name`.
-    expected<void> write_line(const std::string& name, std::string_view line);
+    /// Keeps a line that is no record in rejected.log, which no log's records go to: those of one
+    /// with this name have %72ejected.log.
+    expected<void> write_rejected(std::string_view line);
     /// Writes all that was taken.
     expected<void> flush();
     /// Rotates what is due.
@@ -76,6 +81,7 @@ class log_writer {
     expected<log*> log_for(const log_schema& schema, timestamp now);
     expected<void> start(log& one, const log_schema& schema, timestamp now);
     expected<void> make_way(const std::string& path);
+    expected<void> rotate_rejected(timestamp now);
     expected<void> finish(log& one, timestamp now);
     expected<void> rotate(log& one, timestamp now);
     [[nodiscard]] bool is_due(const log& one, timestamp now) const;
@@ -85,7 +91,7 @@ class log_writer {
     reporter report_;
     int lock_ = -1;
     std::map<std::string, log, std::less<>> logs_;  // By the log's name.
-    std::map<std::string, log_file> extras_;
+    std::optional<log_file> rejected_;
     std::unique_ptr<log_packer> packer_;
     std::uint64_t records_ = 0;
 };
