@@ -11,6 +11,7 @@ import pytest
 
 import bzmq
 import bzmq.asyncio
+from bzmq import errors
 from bzmq.asyncio import Endpoint
 
 from conftest import PATIENCE, eventually, run
@@ -68,7 +69,7 @@ def test_tasks_that_wait_at_what_is_closed_find_its_end():
             statuses.reset()
             await asyncio.get_running_loop().run_in_executor(None, events.reset)  # On another thread.
             ended = await asyncio.gather(*patient, return_exceptions=True)
-            assert isinstance(ended[0], bzmq.errors.ShuttingDown) and ended[1:] == ["end", "end"]
+            assert isinstance(ended[0], errors.ShuttingDown) and ended[1:] == ["end", "end"]
             assert not at
             # The numbers are free, and good for others.
             del statuses, events, patient, ended
