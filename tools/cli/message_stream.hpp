@@ -8,6 +8,7 @@
 #include "exit_code.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ class message_stream {
     /// slow. Says why.
     [[nodiscard]] exit_code outcome() const;
     [[nodiscard]] std::uint64_t dropped() const { return source_.dropped(); }
+    /// Those that have come and that nobody has asked for yet.
+    [[nodiscard]] std::size_t available() { return source_.available(); }
     void close() { source_.close(); }
     /// When --timeout ends it.
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline() const noexcept {

@@ -97,7 +97,7 @@ expected<runs> run_for_messages(message_stream& source, const options& how, cons
                 return done;
             }
             if (limits.deadline && std::chrono::steady_clock::now() >= *limits.deadline) {
-                done.missed = batch.size() - i;
+                done.missed = batch.size() - i + source.available();
                 return done;
             }
             input.clear();
@@ -110,7 +110,7 @@ expected<runs> run_for_messages(message_stream& source, const options& how, cons
             command.environment = environment_of(one);
             const auto outcome = run_command(command, input, *ctx.interrupt, limits);
             if (!outcome && outcome.error() == ec::request_timeout) {
-                done.missed = batch.size() - i;
+                done.missed = batch.size() - i + source.available();
                 return done;
             }
             if (!outcome) {
