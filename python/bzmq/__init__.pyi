@@ -538,6 +538,9 @@ class Info:
     synced: bool
     stale: bool
     attached: bool
+    arrived_entries: int
+    arrived_bytes: int
+    arriving_entries: int
     clones: tuple[CloneInfo, ...]
 
 class _Write:

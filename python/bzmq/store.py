@@ -71,6 +71,9 @@ class Info:
     synced: bool
     stale: bool
     attached: bool
+    arrived_entries: int  #: of the snapshot that a clone takes, which nobody can read yet; else 0
+    arrived_bytes: int  #: in memory, about
+    arriving_entries: int  #: all that there are, as the master said last
     clones: tuple  #: a master's, each a `CloneInfo`
 
     def __post_init__(self):

@@ -43,6 +43,8 @@ py::object info_to_python(const store_info& from) {
             arg("master_at") = from.master_at ? py::object{py::str{to_text(from.master_at)}}
                                               : py::object{py::none()},
             arg("synced") = from.synced, arg("stale") = from.stale, arg("attached") = from.attached,
+            arg("arrived_entries") = from.arrived_entries, arg("arrived_bytes") = from.arrived_bytes,
+            arg("arriving_entries") = from.arriving_entries,
             arg("clones") = py::tuple(clones));
 }
 

@@ -74,6 +74,9 @@ class Process:
 
     def signal(self, number=signal.SIGINT):
         self.process.send_signal(number)
+        if number == signal.SIGSTOP and self.process.poll() is None:
+            # Until its last thread has stopped it still answers.
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def error_text(self):
         return "".join(self.errors)
