@@ -155,19 +155,18 @@ TEST(overflow, a_limit_ends_the_wait_of_a_unicast) {
 TEST(overflow, a_unicasts_limit_leaves_the_endpoints_own_timeout) {
     auto options = named("a");
     options.publish_queue_bytes = 4096;
-    options.publish_timeout = 50ms;
+    options.publish_timeout = 500ms;
     endpoint a{configuration{options}};
     auto messages = a.make_subscriber({"/t"}, {10, {}, overflow_policy::block});
     publish_limit limit{10ms};
-    while (a.publish(a.node_id(), "/t", data{1U}) == ec::none) {
-    }
-    ASSERT_TRUE(limit.ran_out());
-    int attempts = 1;
+    // Refused by the limit, again and again, until the endpoint's own timeout ends the same wait.
+    unsigned refused = 0;
     do {
-        EXPECT_EQ(a.publish(a.node_id(), "/t", data{1U}), ec::queue_full);
-        ++attempts;
-    } while (limit.ran_out());
-    EXPECT_GT(attempts, 2);
+        const auto why = a.publish(a.node_id(), "/t", data{1U});
+        ASSERT_TRUE(why == ec::none || why == ec::queue_full) << to_string(why);
+        refused = why == ec::none ? 0 : refused + 1;  // None: the core has made room meanwhile.
+    } while (refused == 0 || limit.ran_out());
+    EXPECT_GT(refused, 2U);
 }
 
 TEST(overflow, publish_gives_up_after_its_timeout) {

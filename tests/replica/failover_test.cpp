@@ -399,6 +399,36 @@ TEST(failover, a_clone_follows_no_older_master_of_its_store) {
     EXPECT_FALSE(c.clone_of(clone).status().attached);
 }
 
+TEST(failover, a_standby_that_hears_late_of_an_heir_makes_no_older_masters_writes_safe) {
+    cast all{2, 1};
+    auto& a = *all.at[0];
+    auto& c = *all.at[2];
+    // What the heir answers to the standby comes when that has asked again: it never follows it.
+    std::vector<std::vector<std::byte>> late;
+    all.around.lose = [&](std::span<const std::byte> message) {
+        byte_reader in{message};
+        const bool lost = read_head(in)->type == message_type::welcome;
+        if (lost) {
+            late.emplace_back(message.begin(), message.end());
+        }
+        return lost;
+    };
+    all.around.apart.insert(a.id);
+    EXPECT_FALSE(all.at[1]->stores->promote(all.around.now, all.around.wall, all.id[1]));
+    all.around.pass(10s);
+    ASSERT_GE(late.size(), 2U);
+    ASSERT_FALSE(c.clone_of(all.id[2]).status().attached);
+    c.stores->received(all.around.now, all.around.wall, all.at[1]->id, late.front());
+    // Only the former master can be reached now.
+    all.around.lose = {};
+    all.around.apart = {a.id, c.id};
+    a.write(all.id[0], 1, make_command(operation::put, "x", one));
+    all.around.pass(10s);
+    EXPECT_EQ(all.masters(), std::vector{1U}) << "the standby's word fences the former one";
+    EXPECT_FALSE(a.answers.contains(1) && a.answers[1] == ec::none);
+    EXPECT_FALSE(c.clone_of(all.id[2]).status().attached);
+}
+
 TEST(failover, what_former_masters_left_counts_only_with_an_entry_of_the_heir) {
     cast all{2, 1};
     auto& a = *all.at[0];

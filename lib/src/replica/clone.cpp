@@ -141,13 +141,19 @@ bool clone::received(instant now, timestamp wall, const endpoint_id& from, messa
     if (type == message_type::claim) {
         return handle_if(read_claim(in), [&](const auto& what) { handle(now, from, what); });
     }
-    if (from != master_ || promoting_ != 0) {
+    const bool of_master = from == master_ && promoting_ == 0;
+    if (!of_master && type != message_type::welcome) {
         return true;  // Of a former master.
     }
     switch (type) {
         case message_type::welcome:
             return handle_if(read_welcome(in), [&](const auto& what) {
-                if (what.clone == self_ && what.attempt == attempt_) {
+                // However late the answer is: to acknowledge an older master's writes from now on
+                // would make them safe where the newer one does not have them.
+                if (what.store == who_.store) {
+                    note_epoch(what.epoch);
+                }
+                if (of_master && what.clone == self_ && what.attempt == attempt_) {
                     note_clock(wall, what.wall);
                     handle(now, what);
                 }
