@@ -160,7 +160,8 @@ TEST(store_disk, a_large_value_behind_many_small_ones_waits_for_the_disk_with_th
     }
     writes.push_back(master.put("large", data{std::string(60 << 20, 'l')}));
     for (const auto& each : writes) {
-        const auto outcome = each.wait(patience);
+        // ThreadSanitizer alone takes half a minute for so many bytes.
+        const auto outcome = each.wait(6 * patience);
         EXPECT_TRUE(outcome) << to_string(outcome.error());
     }
     EXPECT_EQ(master.size(), 31U);
