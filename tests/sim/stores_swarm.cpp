@@ -353,7 +353,11 @@ class swarm {
             case fault_crash:
                 world_.crash(at);
                 world_.after(between(random_, nanoseconds{1ms}, nanoseconds{4s}),
-                             [this, at] { world_.restart(at); });
+                             [this, at] {
+                                 if (taken_away_ != at) {
+                                     world_.restart(at);
+                                 }
+                             });
                 break;
             case fault_partition:
                 cut_network();
@@ -458,6 +462,7 @@ class swarm {
         if (spec.master.sync_replicas == 0 && random_.chance(1, 3)) {
             // While it goes on: what only it has is orphaned.
         } else if (random_.chance(1, 2)) {
+            taken_away_ = *master;
             world_.crash(*master);
         } else {
             std::vector<unsigned> groups(world_.size(), 0);
@@ -504,6 +509,7 @@ class swarm {
         world_.heal();
         world_.restart(old);
         failing_over_ = false;
+        taken_away_.reset();
     }
 
     /// Where the electors cannot agree, as most of them never had a copy, an operator must choose.
@@ -569,6 +575,7 @@ class swarm {
     std::set<std::pair<slot_index, store_index>> clones_;  // wanted
     bool storming_ = true;
     bool failing_over_ = false;
+    std::optional<slot_index> taken_away_;  ///< by the operator: no earlier crash's end brings it back
     bool partitioned_ = false;
     unsigned partitions_ = 0;
 };
