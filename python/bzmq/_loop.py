@@ -41,13 +41,13 @@ async def readable(fd):
 def wake(fd):
     """Lets all who wait at a descriptor in this loop look again."""
     loop = asyncio.get_running_loop()
-    at = _waiting.get(loop)
-    if at is not None and fd in at:
-        _wake(loop, at, fd)
+    _wake(loop, _waiting.get(loop, {}), fd)
 
 
-def _wake(loop, at, fd):
-    queue = at.pop(fd)
+def _wake(loop, at, fd, _held=None):
+    queue = at.pop(fd, None)
+    if queue is None:
+        return  # Nobody waits there, or not any more.
     loop.remove_reader(fd)
     for future in queue[:]:
         queue.remove(future)
@@ -64,14 +64,9 @@ def wake_everywhere(own):
             fd = own.fileno()
             if fd in at:
                 # `own` goes with the call: until then its descriptor is nobody else's.
-                loop.call_soon_threadsafe(_wake_there, loop, at, fd, own)
+                loop.call_soon_threadsafe(_wake, loop, at, fd, own)
         except (ValueError, RuntimeError, OSError):
             pass  # Not ours to wait with, or a loop that ends just now.
-
-
-def _wake_there(loop, at, fd, _):
-    if fd in at:
-        _wake(loop, at, fd)
 
 
 async def finished(call):
