@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "source_dir.hpp"
+
 /// The test vectors of a document.
 namespace bzmq::testing {
 
@@ -15,7 +17,7 @@ namespace bzmq::testing {
 inline std::map<std::string, std::vector<std::byte>> read_vectors(
     const std::string& document = "protocol.md") {
     std::map<std::string, std::vector<std::byte>> out;
-    std::ifstream file{BZMQ_SOURCE_DIR "/docs/" + document};
+    std::ifstream file{source_dir() + "/docs/" + document};
     std::string name;
     for (std::string line; std::getline(file, line);) {
         if (line.starts_with("<!-- vector ")) {

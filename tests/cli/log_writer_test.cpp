@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "log_text.hpp"
+#include "source_dir.hpp"
 #include "zeek_log_reader.hpp"
 #include <sys/resource.h>
 #include <unistd.h>
@@ -436,7 +437,7 @@ class real_logs_written : public log_writer_test {
     void SetUp() override {
         log_writer_test::SetUp();
         const auto* named = std::getenv("BZMQ_ZEEK_LOGS");
-        source_ = named != nullptr ? named : BZMQ_SOURCE_DIR "/../shared/data/zeek-logs";
+        source_ = named != nullptr ? std::string{named} : source_dir() + "/../shared/data/zeek-logs";
         if (!fs::exists(source_ / "dns.log.gz")) {
             GTEST_SKIP() << "no real Zeek logs: BZMQ_ZEEK_LOGS names no folder with dns.log.gz";
         }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "source_dir.hpp"
 #include "zeek_values.hpp"
 #include <unistd.h>
 #include <zlib.h>
@@ -339,7 +340,7 @@ TEST(parse_seconds, is_exact_to_the_nanosecond) {
 std::filesystem::path real_logs() {
     const auto* named = std::getenv("BZMQ_ZEEK_LOGS");
     const std::filesystem::path folder =
-        named != nullptr ? named : BZMQ_SOURCE_DIR "/../shared/data/zeek-logs";
+        named != nullptr ? std::string{named} : source_dir() + "/../shared/data/zeek-logs";
     return std::filesystem::exists(folder / "dns.log.gz") ? folder : std::filesystem::path{};
 }
 

@@ -5,6 +5,7 @@
 
 #include "endpoint/configuration_sources.hpp"
 #include "endpoint/configuration_table.hpp"
+#include "source_dir.hpp"
 #include <unistd.h>
 
 #include <cstdlib>
@@ -380,7 +381,7 @@ TEST_F(configuration_test, help_is_printed_where_asked_for) {
 }
 
 TEST_F(configuration_test, the_documented_table_is_the_one_in_the_source) {
-    std::ifstream file{BZMQ_SOURCE_DIR "/docs/configuration.md"};
+    std::ifstream file{source_dir() + "/docs/configuration.md"};
     std::stringstream text;
     text << file.rdbuf();
     // The failure prints the table to paste.
