@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -374,11 +377,21 @@ latency median_of(const std::vector<latency>& runs) {
 }
 
 template <class T>
-std::vector<T> parse_list(const std::string& text) {
+T parse_number(const std::string& argument, std::string_view text, T least) {
+    T out{};
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), out);
+    if (problem != std::errc{} || end != text.data() + text.size() || out < least) {
+        die(fmt::format("{}: \"{}\" is no number from {} on", argument, text, least));
+    }
+    return out;
+}
+
+template <class T>
+std::vector<T> parse_list(const std::string& argument, std::string_view text, T least) {
     std::vector<T> out;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = 0; at <= text.size();) {
         const auto comma = std::min(text.find(',', at), text.size());
-        out.push_back(static_cast<T>(std::stoul(text.substr(at, comma - at))));
+        out.push_back(parse_number(argument, text.substr(at, comma - at), least));
         at = comma + 1;
     }
     return out;
@@ -392,25 +405,25 @@ options parse(int argc, char** argv) {
         const auto key = argument.substr(0, split);
         const auto value = split < argument.size() ? argument.substr(split + 1) : std::string{};
         if (key == "--sizes") {
-            how.sizes = parse_list<std::size_t>(value);
+            how.sizes = parse_list<std::size_t>(argument, value, 1);
         } else if (key == "--curve") {
-            how.curve = parse_list<int>(value);
+            how.curve = parse_list<int>(argument, value, 0);
         } else if (key == "--hops") {
-            how.hops = parse_list<int>(value);
+            how.hops = parse_list<int>(argument, value, 1);
         } else if (key == "--subscribers") {
-            how.subscribers = parse_list<int>(value);
+            how.subscribers = parse_list<int>(argument, value, 1);
         } else if (key == "--repeat") {
-            how.repeat = std::stoi(value);
+            how.repeat = parse_number<int>(argument, value, 1);
         } else if (key == "--scale") {
-            how.scale = std::stod(value);
+            how.scale = parse_number<double>(argument, value, 0);
         } else if (key == "--publish-queue") {
-            how.publish_queue = std::stoul(value);
+            how.publish_queue = parse_number<std::size_t>(argument, value, 1);
         } else if (key == "--peer-queue") {
-            how.peer_queue = std::stoul(value);
+            how.peer_queue = parse_number<std::size_t>(argument, value, 1);
         } else if (key == "--subscriber-queue") {
-            how.subscriber_queue = std::stoul(value);
+            how.subscriber_queue = parse_number<std::size_t>(argument, value, 1);
         } else if (key == "--frame") {
-            how.frame = std::stoul(value);
+            how.frame = parse_number<std::size_t>(argument, value, 1);
         } else if (key == "--no-latency") {
             how.latency = false;
         } else if (key == "--all") {

@@ -151,7 +151,8 @@ int main(int argc, char** argv) {
     app.add_option("--failures", wanted.failures_max, "Stop after so many")->capture_default_str();
     app.add_flag("--verbose", wanted.verbose, "Trace each run on standard error");
     app.add_option("--scale", sizes, "Measure random graphs of these sizes instead")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->check(CLI::Range(2U, 65'535U));
     app.add_flag("--json", json, "The scale table as JSON");
     CLI11_PARSE(app, argc, argv);
 
