@@ -279,7 +279,7 @@ struct room : ::testing::Test, node::hub_output {
         std::vector<std::byte> command;
         const std::vector<std::byte> bytes(100, std::byte{1});
         replica::put_command(command, {replica::operation::put, bytes, bytes, {}, 0, {}, {}});
-        auto* write = new write_state;
+        auto* write = new write_state{to.next_gate()};
         std::uint64_t number = 0;
         bool first = false;
         EXPECT_FALSE(to.queue().push(command, write, false, number, first));
@@ -348,7 +348,7 @@ TEST_F(room, takes_no_store_after_its_end) {
 TEST_F(room, readers_do_not_wait_for_what_was_rolled_back) {
     auto state = attach("s", false);
     std::vector<std::byte> command(10);
-    auto write = std::shared_ptr<write_state>{new write_state, [](auto* each) { each->drop_ref(); }};
+    auto write = std::shared_ptr<write_state>{new write_state{state->next_gate()}, [](auto* each) { each->drop_ref(); }};
     ASSERT_FALSE(state->submit(command, write.get()));  // To the core, which does not know the store.
     state->settle_later(1, 100);
     state->settle_later(2, 91);

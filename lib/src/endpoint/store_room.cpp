@@ -190,6 +190,7 @@ void store_room::end_commands(held& of, const error& why) noexcept {
 /// Takes over the reference that the queue had.
 void store_room::finish(write_state* state, error problem, std::uint64_t revision,
                         std::span<const std::byte> value) noexcept {
+    to_wake_ |= write_gates::set{1} << state->gate();
     if (state->finish(std::move(problem), revision, value)) {
         try {
             to_call_back_.push_back(state);
@@ -202,6 +203,7 @@ void store_room::finish(write_state* state, error problem, std::uint64_t revisio
 }
 
 void store_room::call_back() {
+    wake();
     while (!to_call_back_.empty()) {
         for (auto* state : std::exchange(to_call_back_, {})) {
             auto thrown = state->call_back();
@@ -210,6 +212,7 @@ void store_room::call_back() {
                 report(std::move(thrown));
             }
         }
+        wake();  // The callbacks may have ended some.
     }
     for (const auto& [id, each] : stores_) {
         each.state->serve_reads();
@@ -409,6 +412,7 @@ std::unique_ptr<store_disk> store_room::release(std::uint32_t id, const error& w
     stores_.erase(at);
     gone.state->queue().close(why);
     end_commands(gone, why);  // Takes no memory: whatever else fails, nobody waits for these.
+    wake();
     gone.state->end(why);
     return std::move(gone.disk);
 }

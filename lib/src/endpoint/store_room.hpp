@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bzmq/endpoint_id.hpp"
@@ -114,7 +115,8 @@ class store_room final : public replica::host_output, public replica::directory 
     void finish(write_state* state, error problem, std::uint64_t revision,
                 std::span<const std::byte> value) noexcept;
     void close(std::unique_ptr<store_disk> disk);
-    /// Calls back for writes that are done and reads that need not wait: outside of the machines,
+    void wake() noexcept { write_gates::wake(std::exchange(to_wake_, 0)); }
+    /// Wakes and calls back for writes that are done and reads that need not wait: outside of the machines,
     /// since whoever is called may want something of them.
     void call_back();
     void note_settled();
@@ -151,6 +153,7 @@ class store_room final : public replica::host_output, public replica::directory 
     error failure_;                        // of the disk that a master is just being told of
     std::vector<std::uint32_t> busy_;      // stores with commands that are not decided
     std::vector<write_state*> to_call_back_;
+    write_gates::set to_wake_ = 0;
     std::vector<std::thread> closers_;     // of disks that nobody waits for
     replica::host host_;
     std::map<std::uint32_t, held> stores_;

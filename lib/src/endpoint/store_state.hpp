@@ -71,6 +71,10 @@ class store_state : public std::enable_shared_from_this<store_state> {
     /// Sends a command on its way; where it succeeds, with a reference to `state`.
     error submit(std::span<const std::byte> command, write_state* state);
     [[nodiscard]] std::uint64_t submitted() const noexcept { return queue_.submitted(); }
+    /// Of a write that is about to be submitted.
+    [[nodiscard]] write_gates::gate next_gate() const noexcept {
+        return write_gates::at(id_, submitted());
+    }
 
     // -- The core ---------------------------------------------------------------------------------
 

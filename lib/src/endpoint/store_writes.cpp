@@ -126,7 +126,7 @@ store_write store::submit(const std::vector<std::byte>* command) {
     if (!state_) {
         return store_write{no_store()};
     }
-    store_write out{new write_state};
+    store_write out{new write_state{state_->next_gate()}};
     if (auto problem = state_->submit(*command, out.state_)) {
         return store_write{std::move(problem)};
     }

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -14,6 +13,7 @@
 
 #include "bzmq/error.hpp"
 #include "data/msgpack_codec.hpp"
+#include "endpoint/write_gates.hpp"
 
 namespace bzmq {
 
@@ -24,6 +24,8 @@ class write_state {
     using clock = std::chrono::steady_clock;
     using done_fn = std::function<void(write_state&)>;
 
+    explicit write_state(write_gates::gate gate) noexcept : gate_(gate) {}
+
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void drop_ref() noexcept {
         if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -32,10 +34,10 @@ class write_state {
     }
 
     /// True where callbacks wait: somebody has to `call_back`. Only the first answer counts. The
-    /// caller's reference must outlast the call.
+    /// caller's reference must outlast the call. Who waits at its gate has to be woken.
     [[nodiscard]] bool finish(error problem, std::uint64_t revision,
                               std::span<const std::byte> value) noexcept {
-        std::unique_lock lock{mutex_};
+        const std::lock_guard lock{mutex_};
         if (done()) {
             return false;
         }
@@ -46,15 +48,8 @@ class write_state {
         } catch (const std::bad_alloc&) {
             value_.clear();  // The write is done; better no copy of the value than no answer.
         }
-        done_.store(true, std::memory_order_release);
-        const bool call_back = !callbacks_.empty();
-        const bool wake = waiting_;
-        // Whoever wakes up finds the lock free: one switch less, for each of those that one sync ends.
-        lock.unlock();
-        if (wake) {
-            changed_.notify_all();
-        }
-        return call_back;
+        done_.store(true);
+        return !callbacks_.empty();
     }
     /// Calls all that wait. What one of them throws, if any does.
     [[nodiscard]] error call_back() {
@@ -87,19 +82,10 @@ class write_state {
         callback(*this);
     }
     [[nodiscard]] bool done() const noexcept { return done_.load(std::memory_order_acquire); }
-    bool wait_until(clock::time_point deadline) {
-        if (done()) {
-            return true;
-        }
-        std::unique_lock lock{mutex_};
-        waiting_ = true;
-        const auto ready = [this] { return done(); };
-        if (deadline == clock::time_point::max()) {
-            changed_.wait(lock, ready);
-            return true;
-        }
-        return changed_.wait_until(lock, deadline, ready);
+    bool wait_until(clock::time_point deadline) const noexcept {
+        return done() || write_gates::wait(gate_, done_, deadline);
     }
+    [[nodiscard]] write_gates::gate gate() const noexcept { return gate_; }
 
     // Once done.
     [[nodiscard]] const error& problem() const noexcept { return problem_; }
@@ -111,9 +97,8 @@ class write_state {
 
     std::atomic<std::uint32_t> refs_{1};
     std::atomic<bool> done_{false};
+    const write_gates::gate gate_;
     std::mutex mutex_;
-    std::condition_variable changed_;
-    bool waiting_ = false;
     error problem_;
     std::uint64_t revision_ = 0;
     std::vector<std::byte> value_;
