@@ -13,7 +13,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,6 +44,7 @@ struct options {
     double scale = 1;
     bool all = false;
     bool latency = true;
+    bool threads = false;
     bool json = false;
     std::size_t publish_queue = std::size_t{1} << 20;
     std::size_t peer_queue = std::size_t{4} << 20;
@@ -125,6 +129,31 @@ struct result {
     double cpu_ns = 0;      ///< processor time of all threads, for each published message
     double faults = 0;      ///< page faults of all threads, likewise
 };
+
+/// Of all threads that there are: nanoseconds of processor time so far.
+std::map<pid_t, std::pair<std::string, double>> thread_times() {
+    std::map<pid_t, std::pair<std::string, double>> out;
+    for (const auto& each : std::filesystem::directory_iterator{"/proc/self/task"}) {
+        const auto id = static_cast<pid_t>(std::stol(each.path().filename().string()));
+        auto& [name, time] = out[id];
+        std::getline(std::ifstream{each.path() / "comm"}, name);
+        std::ifstream{each.path() / "schedstat"} >> time;
+    }
+    return out;
+}
+
+/// What each thread spent on a message since `before`, the publisher first.
+void print_threads(const std::map<pid_t, std::pair<std::string, double>>& before, std::size_t count) {
+    for (const auto& [id, now] : thread_times()) {
+        const auto was = before.find(id);
+        const auto ns = (now.second - (was == before.end() ? 0 : was->second.second))
+                        / static_cast<double>(count);
+        if (ns >= 0.5) {
+            std::printf("    %-16s %8.0f ns of CPU for each message\n",
+                        id == ::getpid() ? "publisher" : now.first.c_str(), ns);
+        }
+    }
+}
 
 class stop_watch {
   public:
@@ -281,6 +310,8 @@ result bzmq_throughput(const test_case& what, const options& how, const std::str
                        std::size_t count) {
     auto chain = make_chain(what, how, cert);
     std::atomic<int> ready{0};
+    std::atomic<int> done{0};
+    std::atomic<bool> may_end{false};
     std::vector<std::thread> readers;
     for (int i = 0; i < what.subscribers; ++i) {
         readers.emplace_back([&] {
@@ -309,6 +340,9 @@ result bzmq_throughput(const test_case& what, const options& how, const std::str
                     }
                 }
             }
+            ++done;
+            done.notify_all();
+            may_end.wait(false);  // Until its time has been read.
         });
     }
     while (ready < what.subscribers) {
@@ -318,6 +352,7 @@ result bzmq_throughput(const test_case& what, const options& how, const std::str
         die("no subscriber");
     }
     const std::string payload(what.size, 'b');
+    const auto before = thread_times();
     const stop_watch watch;
     for (std::size_t i = 0; i < count; ++i) {
         if (const auto problem = chain.front().publish("bench/topic", payload);
@@ -325,10 +360,19 @@ result bzmq_throughput(const test_case& what, const options& how, const std::str
             die("publish: " + std::string{to_string(problem)});
         }
     }
+    for (int so_far = done; so_far < what.subscribers; so_far = done) {
+        done.wait(so_far);
+    }
+    const auto out = watch.read(count);
+    if (how.threads) {
+        print_threads(before, count);
+    }
+    may_end = true;
+    may_end.notify_all();
     for (auto& each : readers) {
         each.join();
     }
-    return watch.read(count);
+    return out;
 }
 
 /// `direct`: the far end answers on its endpoint's own thread, else on one of the callback's own.
@@ -424,6 +468,8 @@ options parse(int argc, char** argv) {
             how.subscriber_queue = parse_number<std::size_t>(argument, value, 1);
         } else if (key == "--frame") {
             how.frame = parse_number<std::size_t>(argument, value, 1);
+        } else if (key == "--threads") {
+            how.threads = true;
         } else if (key == "--no-latency") {
             how.latency = false;
         } else if (key == "--all") {
@@ -435,7 +481,7 @@ options parse(int argc, char** argv) {
                 + "\noptions: --sizes=64,1024,16384 --curve=0,1 --hops=1,3 --subscribers=1,2,4,8"
                   " --repeat=5 --scale=1\n         --publish-queue=BYTES --peer-queue=BYTES"
                   " --subscriber-queue=BYTES --frame=BYTES\n         --all (every combination)"
-                  " --no-latency --json");
+                  " --no-latency\n         --threads (what each of bzmq's threads takes) --json");
         }
     }
     return how;
