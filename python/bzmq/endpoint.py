@@ -260,7 +260,8 @@ class Endpoint(_Base):
         return self._own.await_subscriptions(topic_list(known), timeout)
 
     def await_filter_entry(self, topic, timeout=10.0):
-        """Waits until this endpoint subscribes to `topic` and every endpoint within reach knows."""
+        """Waits until this endpoint subscribes to `topic` and every endpoint within reach knows; not those
+        beyond a gateway."""
         return self._own.await_filter_entry(topic_text(topic), timeout)
 
     def wait_for_subscriber(self, topic, count=1, timeout=10.0):

@@ -37,7 +37,7 @@ class _GatewayBase:
     @property
     def one(self):
         """The endpoint in the domain of `one`, to listen, peer and subscribe with. What it publishes itself
-        passes to the other side too, unless its option `local_delivery` is off."""
+        stays in its domain."""
         return self._one
 
     @property
@@ -60,11 +60,15 @@ class _GatewayBase:
 class Gateway(_GatewayBase):
     """Belongs to two domains and shows each to the other only as itself. What matches both the filters of
     the far side and those given here is published anew there, in the same mode and order; its origin
-    there is the gateway.
+    there is the gateway. Nothing goes back to the domain that it came from.
 
     Several may join the same two domains: the reachable one with the smallest id works, the others stand
-    by. The graph of domains must be a tree, parallel gateways aside. For a side with many agents that
-    shall know of the gateway alone, set its option `hide_peers`.
+    by. While the role passes from one to another, messages may be lost, or come twice in the other domain.
+
+    The graph of domains must be a tree, parallel gateways aside: in a cycle of domains each message goes
+    round without end, and nothing notices it.
+
+    For a side with many agents that shall know of the gateway alone, set its option `hide_peers`.
 
     A context manager: its end shuts both endpoints down. Thread-safe.
     """

@@ -68,7 +68,7 @@ class Subscriber(Waitable):
 
     def wait_ready(self, timeout=10.0):
         """Waits until every endpoint within reach knows the topics: what is published after that cannot
-        be missed. False at the timeout."""
+        be missed, unless it comes from beyond a gateway. False at the timeout."""
         return self._own.wait_ready(timeout)
 
     def dropped(self):

@@ -153,6 +153,22 @@ def test_a_gateway_passes_what_it_may_and_hides_each_domain(start, tmp_path):
     assert door.wait() == OK
 
 
+def test_a_gateway_passes_once_what_both_sides_subscribe_to(start, tmp_path):
+    for name in ("inside", "outside"):
+        (tmp_path / f"{name}.toml").write_text(f'domain = "{name}"\nlisten = ["tcp://127.0.0.1:0"]\n')
+    door = start("gateway", tmp_path / "inside.toml", tmp_path / "outside.toml", "--json")
+    url = {side: door.event("listening", domain=side)["url"] for side in ("inside", "outside")}
+    readers = [start("sub", "--peer", url[side], "/t/", "-n", "3", f"--bzmq.domain={side}", *WAIT)
+               for side in url]
+    # What came round would come between the messages that are published after it.
+    for side, text in (("inside", "1"), ("outside", "2"), ("inside", "3")):
+        sent = run("pub", "--peer", url[side], "/t/x", text, "--reliable", "--wait=2",
+                   f"--bzmq.domain={side}", *WAIT)
+        assert sent.returncode == OK, sent.stderr
+    for reader in readers:
+        assert reader.rest() == [b"/t/x 1", b"/t/x 2", b"/t/x 3"]
+
+
 def test_a_gateway_needs_two_domains_that_can_be_reached(tmp_path):
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text('domain = "a"\nlisten = ["tcp://127.0.0.1:0"]\n')

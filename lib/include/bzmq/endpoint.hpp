@@ -151,7 +151,7 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] bool await_peer(const endpoint_id& id,
                                   timespan timeout = std::chrono::seconds{10});
     /// Waits until this endpoint subscribes to `topic` or a prefix of it and every endpoint within
-    /// reach knows.
+    /// reach knows; not those beyond a gateway.
     [[nodiscard]] bool await_filter_entry(std::string_view topic,
                                           timespan timeout = std::chrono::seconds{10});
     /// Waits until at least `count` other endpoints would receive a message with this topic.

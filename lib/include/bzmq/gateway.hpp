@@ -23,12 +23,16 @@ struct gateway_options {
 
 /// Belongs to two domains and shows each to the other only as itself: with one filter, aggregated
 /// over all endpoints of the other side and cut to what may pass. Messages that match are published
-/// anew on the other side, in the same mode and order; their origin there is the gateway.
+/// anew on the other side, in the same mode and order; their origin there is the gateway. Nothing goes
+/// back to the domain that it came from. docs/guarantees.md, "Across gateways", says what is promised.
 ///
 /// Several gateways may join the same two domains: the reachable one with the smallest id works, the
-/// others stand by. While the role passes from one to another, best-effort messages may be lost and
-/// reliable ones that the old gateway had accepted may be lost or come twice. The graph of domains
-/// must be a tree (parallel gateways aside).
+/// others stand by. While the role passes from one to another, messages of either mode that the old
+/// gateway had accepted may be lost, or come twice in the other domain.
+///
+/// **The graph of domains must be a tree** (parallel gateways aside). In a cycle, as of gateways between
+/// a and b, b and c, c and a, each message that all of them take goes round without end, and nothing
+/// notices it. Whoever configures gateways must see to it.
 ///
 /// For a side with thousands of agents, set its option `hide_peers`: each agent then knows of the
 /// gateway alone, and what one of them does costs the others nothing. Agents do not reach each other
@@ -45,7 +49,7 @@ class BZMQ_EXPORT gateway {
     gateway& operator=(const gateway&) = delete;
 
     /// The endpoint in the domain of `options.one`, to listen, peer and subscribe with. Messages that
-    /// it publishes itself pass to the other side too, unless its option `local_delivery` is off.
+    /// it publishes itself stay in its domain.
     [[nodiscard]] endpoint& one() noexcept;
     [[nodiscard]] endpoint& other() noexcept;
     /// Both endpoints have this id.

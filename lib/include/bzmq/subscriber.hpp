@@ -79,8 +79,8 @@ class BZMQ_EXPORT subscriber {
     /// False where there was none, and in such a callback.
     bool remove_topic(std::string_view prefix);
     [[nodiscard]] std::vector<std::string> topics() const;
-    /// Waits until every endpoint within reach knows what this one subscribes to: messages that are
-    /// published after that cannot be missed. False after `timeout`.
+    /// Waits until all endpoints within reach know what this one subscribes to: what they publish then
+    /// cannot be missed; what those beyond a gateway publish can. False after `timeout`.
     [[nodiscard]] bool wait_ready(timespan timeout = std::chrono::seconds{10});
 
     // -- State ------------------------------------------------------------------------------------

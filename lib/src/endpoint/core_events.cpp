@@ -108,6 +108,9 @@ void endpoint_core::deliver(std::span<const node::subscriber_id> to, const batch
         if (at == subscribers_.end()) {
             continue;
         }
+        if (at->second.bridge && batch->origin == self_) {
+            continue;  // A gateway publishes what the other domain has already, for this one alone.
+        }
         direct_came_ = direct_came_ || at->second.direct;
         switch (at->second.queue->push(batch)) {
             case subscriber_queue::push_result::accepted:

@@ -1,8 +1,11 @@
 #include "bzmq/gateway.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <exception>
+#include <iterator>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -122,22 +125,54 @@ class gateway::impl : public std::enable_shared_from_this<impl> {
         }
     }
 
+    /// The gateways from one domain to the other, as this one has seen them in the one: what they
+    /// publish there has come from the other, and must not go back. Those of the past stay in it,
+    /// since what they published may still be under way.
+    class fellow_gateways {
+      public:
+        /// `now`: those that are there, by id.
+        void saw(const std::vector<endpoint_id>& now) {
+            const std::lock_guard lock{mutex_};
+            std::erase_if(ids_, [&now](const endpoint_id& id) {
+                return std::binary_search(now.begin(), now.end(), id);
+            });
+            if (std::ssize(ids_) > past_max) {
+                ids_.erase(ids_.begin(), ids_.end() - past_max);  // Those that are gone for longest.
+            }
+            ids_.insert(ids_.end(), now.begin(), now.end());
+        }
+        [[nodiscard]] std::vector<endpoint_id> all() const {
+            const std::lock_guard lock{mutex_};
+            return ids_;
+        }
+
+      private:
+        static constexpr std::ptrdiff_t past_max = 256;
+
+        mutable std::mutex mutex_;
+        std::vector<endpoint_id> ids_;
+    };
+
     struct side {
         endpoint ep;
         std::optional<std::vector<std::string>> may_leave;
         node::subscriber_id bridge = 0;
         std::shared_ptr<subscriber_queue> queue = {};
+        fellow_gateways fellows = {};
         std::thread pump = {};
         std::thread watch = {};
 
         [[nodiscard]] endpoint_core& core() const { return *ep.core_; }
     };
 
-    /// Publishes what one side's bridge receives on the other side.
+    /// Publishes what one side's bridge receives on the other side, but what has come from there. Of
+    /// what this gateway publishes itself its bridges get nothing.
     void pump(std::size_t from) {
         auto& source = sides_[from];
         auto& target = sides_[1 - from].core();
         std::vector<message> batch;
+        std::uint64_t seen = 0;
+        std::vector<endpoint_id> fellows;
         for (;;) {
             batch.clear();
             const auto got = source.queue->take(batch, take_max, 1,
@@ -148,10 +183,24 @@ class gateway::impl : public std::enable_shared_from_this<impl> {
             if (got.count == 0 && got.ended) {
                 return;
             }
+            // Who is a gateway has said so before its messages came, and the version grew with that.
+            if (const auto version = source.core().overlay_version(); version != seen) {
+                seen = version;
+                look_for_fellows(from);
+                fellows = source.fellows.all();
+            }
             for (const auto& msg : batch) {
-                pass(target, msg);
+                if (std::find(fellows.begin(), fellows.end(), msg.origin()) == fellows.end()) {
+                    pass(target, msg);
+                }
             }
         }
+    }
+
+    void look_for_fellows(std::size_t at) {
+        const auto& tag = sides_[1 - at].ep.options().domain;
+        sides_[at].fellows.saw(
+            sides_[at].core().ask([&tag](const node::hub& hub) { return hub.gateways_to(tag); }));
     }
 
     /// A full queue holds the bridge up, and with it the publishers: nothing is lost in between.
@@ -192,6 +241,7 @@ class gateway::impl : public std::enable_shared_from_this<impl> {
             const auto look = sides_[at].core().ask([&](const node::hub& hub) {
                 return std::pair{hub.gateways_to(tag), !hub.alone()};
             });
+            sides_[at].fellows.saw(look.first);
             connected[at] = look.second;
             first = first && (look.first.empty() || self <= look.first.front());
         }
@@ -203,7 +253,7 @@ class gateway::impl : public std::enable_shared_from_this<impl> {
             auto& far = sides_[1 - at];
             const auto& near_tag = near.ep.options().domain;
             std::vector<std::string> prefixes;
-            if (first) {
+            if (first && connected[1 - at]) {
                 prefixes = far.core().ask(
                     [&](const node::hub& hub) { return hub.aggregate_filter(near_tag); });
                 if (near.may_leave) {
