@@ -417,6 +417,7 @@ TEST_F(requests, an_endpoint_answers_each_request_once) {
     general.stop();
     const auto special = server.serve("/calc/add", add);
     EXPECT_FALSE(special.last_error()) << "the topic of what has stopped is free";
+    ASSERT_TRUE(asker.await_peer(server.node_id(), patience));
     auto how = all();
     how.to = server.node_id();
     EXPECT_EQ(asker.request("/calc/add", vector{1U, 2U}, how).answers.size(), 1U);
