@@ -1,11 +1,8 @@
 // A node of a cluster that `bzmq-cli cluster` starts: workers and a manager who gives them work.
+// cluster.toml beside this file is such a cluster, and says how to start it.
 //
-//     [[node]]
-//     name = "worker-1"
-//     role = "worker"
-//     command = ["example_cluster_node"]
-//
-// The supervisor tells it by its environment who it is and how to join (docs/cluster.md).
+// The supervisor tells it by its environment who it is and how to join (docs/cluster.md). Started by
+// hand it is a worker that nobody gives work to.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>

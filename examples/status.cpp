@@ -12,7 +12,10 @@ using namespace bzmq;
 
 int main(int argc, char** argv) {
     configuration cfg;
-    cfg.init(argc, argv);
+    if (const auto read = cfg.init(argc, argv); !read) {
+        std::fprintf(stderr, "%s\n", to_string(read.error()).c_str());
+        return 2;
+    }
     endpoint ep{std::move(cfg)};
     auto ssub = ep.make_status_subscriber(true);
     if (ep.listeners().empty() && ep.listen("127.0.0.1", 9999) == 0) {

@@ -1,11 +1,8 @@
 """A node of a cluster that `bzmq-cli cluster` starts: workers and a manager who gives them work.
+examples/cluster.toml is such a cluster, and says how to start it.
 
-    [[node]]
-    name = "worker-1"
-    role = "worker"
-    command = ["/usr/bin/python3", "cluster_node.py"]
-
-The supervisor tells it by its environment who it is and how to join (docs/cluster.md).
+The supervisor tells it by its environment who it is and how to join (docs/cluster.md). Started by hand it
+is a worker that nobody gives work to.
 """
 
 import collections

@@ -374,7 +374,8 @@ class Endpoint(_Base):
 
     def serve(self, topic, handler=None):
         """Answers requests on the event loop, each in a task: `await handler(request)`, or an
-        asynchronous generator. A decorator without a handler. Returns a `Service`."""
+        asynchronous generator. A decorator without a handler. Returns a `Service`. InvalidTopic where a
+        service of this endpoint answers some of the same requests."""
         return serve_async(self, topic, handler)
 
     async def shutdown(self):

@@ -9,6 +9,14 @@ from ._fitting import fitter
 __all__ = ["EventBus"]
 
 
+def _event(name, args):
+    if not isinstance(name, zeek.Event):
+        return zeek.Event(name, *args)
+    if args:
+        raise TypeError("an Event has its arguments already")
+    return name
+
+
 class EventBus:
     """Calls functions by events, from this program and from the overlay, and sends events there.
 
@@ -25,6 +33,10 @@ class EventBus:
     dict[K, V], Optional[X], X | Y and the like; a vector comes as a list where the annotation says so.
     What fits no handler, and what a handler raises, goes to `on_error(name, exception)` and is counted in
     `failed`.
+
+    Wherever an event goes out, a `zeek.Event` may stand for its name and arguments, with metadata:
+
+        bus.raise_(zeek.Event("ping", "hello", 7, metadata={zeek.MetadataType.NetworkTimestamp: now}))
     """
 
     def __init__(self, endpoint, topics=(), on_error=None):
@@ -40,18 +52,20 @@ class EventBus:
         self._thread = threading.Thread(target=self._run, name="bzmq-bus", daemon=True)
         self._thread.start()
 
-    def event(self, name=None):
+    def event(self, name=None, whole=False):
         """A decorator: the function handles the events with its name, or `@bus.event("other")`."""
         if callable(name):
             return self.on(name.__name__, name)
-        return lambda handler: self.on(name or handler.__name__, handler)
+        return lambda handler: self.on(name or handler.__name__, handler, whole)
 
-    def on(self, name, handler):
-        """Calls `handler` for each event with this name; it returns the handler. TypeError for one that is
+    def on(self, name, handler, whole=False):
+        """Calls `handler` for each event with this name; it returns the handler. `whole`: its only argument
+        is the `zeek.Event`, whatever its arguments are, with its metadata. TypeError for a handler that is
         to be awaited: nobody would."""
         fit = fitter(handler)
         with self._lock:
-            self._handlers.setdefault(name, []).append((fit, handler))
+            self._handlers.setdefault(name, []).append(
+                ((lambda event: (event,)) if whole else (lambda event: fit(event.args())), handler))
         return handler
 
     def auto_publish(self, topic, name, reliable=True):
@@ -66,10 +80,10 @@ class EventBus:
     def raise_(self, name, *args):
         """Calls the handlers here, then publishes wherever `auto_publish` says; raises the first failure of
         that once all have been tried."""
-        event = zeek.Event(name, *args)
+        event = _event(name, args)
         self._call(event, Exception)
         with self._lock:
-            routes = list(self._routes.get(name, {}).items())
+            routes = list(self._routes.get(event.name(), {}).items())
         first = None
         for topic, reliable in routes:
             try:
@@ -81,7 +95,7 @@ class EventBus:
 
     def publish(self, topic, name, *args, reliable=True):
         """To the overlay only: handlers here are not called."""
-        self._endpoint.publish(topic, zeek.Event(name, *args), reliable)
+        self._endpoint.publish(topic, _event(name, args), reliable)
 
     def wait_ready(self, timeout=10.0):
         """Waits until every endpoint within reach knows what the bus subscribes to."""
@@ -131,7 +145,7 @@ class EventBus:
             self.unhandled += 1
         for fit, handler in handlers:
             try:
-                handler(*fit(event.args()))
+                handler(*fit(event))
             except caught as why:
                 self._fail(event.name(), why, caught)
 

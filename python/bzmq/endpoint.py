@@ -57,6 +57,7 @@ class _Base:
         self._own = own
         self._queue_bytes = own.options().publish_queue_bytes
         self._last_error = None
+        self._services = weakref.WeakSet()  # that answer requests
         _living.add(self)
 
     @classmethod
@@ -352,7 +353,8 @@ class Endpoint(_Base):
     def serve(self, topic, handler=None):
         """Answers the requests for a topic and for what lies below it, on a thread: `handler(request)`
         returns the answer, yields several (a generator), or raises. A decorator without a handler.
-        Returns a `Service`; `stop` ends it. One service for each topic at an endpoint."""
+        Returns a `Service`; `stop` ends it. InvalidTopic where a service of this endpoint answers some of
+        the same requests: its topic is the same, above or below."""
         return serve(self, topic, handler)
 
     def wait_for_server(self, topic, count=1, timeout=10.0):

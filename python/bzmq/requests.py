@@ -20,6 +20,9 @@ _ANSWERS = "/bzmq/answers/"
 _PREFIX = "/bzmq/requests"
 _STOPPED = "the service has stopped"
 
+# Of all endpoints: whoever looks which services there are makes or ends one.
+_services_lock = threading.Lock()
+
 # So many requests are at work on a loop, or wait for a thread. The others stay where their number holds
 # askers up.
 _TAKEN_MAX = 1024
@@ -46,6 +49,10 @@ def request_topic(topic):
     """The topic of the messages that carry requests for `topic`."""
     topic = _PREFIX + ("" if topic.startswith("/") else "/") + topic
     return topic if topic.endswith("/") else topic + "/"
+
+
+def _served_topic(topic):
+    return topic[len(_PREFIX):-1] or "/"
 
 
 def first_answer(answers, why):
@@ -101,15 +108,36 @@ class Service:
 
     def __init__(self, endpoint, topic):
         self._own = endpoint._own
-        self._source = endpoint.make_subscriber(request_topic(topic_text(topic)), overflow="block")
+        self._topic = request_topic(topic_text(topic))
         self._open = {}
         self.requests = 0
         self.malformed = 0
+        self._others = endpoint._services
+        self._come()
+        try:
+            self._source = endpoint.make_subscriber(self._topic, overflow="block")
+        except BaseException:
+            self._leave()
+            raise
+
+    def _come(self):
+        """Each request has one answer: no two services whose topics are equal, or one below the other."""
+        with _services_lock:
+            for each in self._others:
+                if self._topic.startswith(each._topic) or each._topic.startswith(self._topic):
+                    mine, theirs = (_served_topic(it._topic) for it in (self, each))
+                    raise make_error(EC.InvalidTopic, f"{mine}: this endpoint serves {theirs} already")
+            self._others.add(self)
+
+    def _leave(self):
+        with _services_lock:
+            self._others.discard(self)
 
     def stop(self):
         """No request is taken after the return. Those that have come and wait for their turn are told
         `Cancelled`."""
         self._source.close()
+        self._leave()
 
     @property
     def open(self):
@@ -144,7 +172,7 @@ class Service:
             self.requests += 1
             asked = _Asked(self._own, message, value[2], value[3])
             self._open[message.origin, value[2]] = asked
-            return Request(message.topic[len(_PREFIX):-1], value[4], message.origin, value[3]), asked
+            return Request(_served_topic(message.topic), value[4], message.origin, value[3]), asked
         else:
             self.malformed += 1
         return None
@@ -176,6 +204,7 @@ class _Threaded(Service):
             self._take(message)
             while self._later:
                 self._answer(*self._later.popleft())
+        self._leave()
 
     def _take(self, message):
         if (got := self._read(message)) is not None:
@@ -214,6 +243,8 @@ class _Looped(Service):
         self._room = asyncio.Semaphore(_TAKEN_MAX)
         self._loop = asyncio.get_running_loop()
         self._reader = self._loop.create_task(self._run())
+        # It also ends with its loop.
+        self._reader.add_done_callback(lambda _: self._leave())
 
     def stop(self):
         super().stop()

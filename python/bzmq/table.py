@@ -2,11 +2,13 @@
 
 import collections.abc
 import datetime
+import numbers
 import os
 import select
 import sys
 import threading
 
+from ._bzmq import Data
 from .errors import Error, NoSuchKey, RevisionMismatch
 from .store import Batch
 
@@ -16,8 +18,17 @@ _TOUCHES_MAX = 4096
 _MISSING = object()
 
 
-def _seconds(value):
-    return value.total_seconds() if isinstance(value, datetime.timedelta) else value
+def _checked_expiry(value):
+    """In seconds."""
+    if value is None:
+        return None
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"expected an expiry in seconds or as a timedelta, got {type(value).__name__}")
+    if not value > 0:  # NaN, too
+        raise ValueError(f"expected an expiry above 0, got {value}")
+    return value
 
 
 class StoreTable(collections.abc.MutableMapping):
@@ -40,7 +51,7 @@ class StoreTable(collections.abc.MutableMapping):
         if sum(each is not None for each in (create_expire, write_expire, read_expire)) > 1:
             raise TypeError("at most one expiry")
         self._store = store
-        self._create, self._write, self._read = map(_seconds, (create_expire, write_expire, read_expire))
+        self._create, self._write, self._read = map(_checked_expiry, (create_expire, write_expire, read_expire))
         self._touches_lock = threading.Lock()
         self._touches = {}  # Words about reads that are on their way: none goes twice.
         self._events = None
@@ -210,7 +221,8 @@ class StoreTable(collections.abc.MutableMapping):
                     return  # Readable with nothing there: the store has ended.
                 for each in came:
                     what = names.get(each.what)
-                    if each.what == "update" and each.old_value != each.new_value:
+                    # As the store compares: 1, True and 1.0 are three values.
+                    if each.what == "update" and Data(each.old_value) != Data(each.new_value):
                         what = "changed"  # else: a read that was told
                     if what is not None:
                         try:

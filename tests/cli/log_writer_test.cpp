@@ -26,6 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 namespace fs = std::filesystem;
 
 const timestamp noon{std::chrono::seconds{1'712'923'200}};  // 2024-04-12 12:00:00
@@ -296,6 +297,44 @@ TEST_F(log_writer_test, a_number_that_its_field_has_no_room_for_is_no_record) {
     EXPECT_THAT(large.error(), ec::invalid_data);
     ASSERT_TRUE(writer->close(noon));
     EXPECT_EQ(sorted_records(folder_ / "t.log").size(), 1u);
+}
+
+TEST(log_schema, a_value_fits_the_types_that_it_reads_as) {
+    const auto most = std::numeric_limits<std::uint64_t>::max();
+    const std::vector<std::pair<data, std::string>> fitting{
+        {nil, "count"}, {nil, "set[addr]"}, {1u, "count"}, {1u, "int"}, {1u, "double"}, {1, "count"},
+        {-1, "int"}, {-1, "double"}, {most, "count"}, {1.5, "double"}, {true, "bool"},
+        {1s, "interval"}, {timestamp{1s}, "time"}, {port{53, port::protocol::udp}, "port"},
+        {*address::parse("::1"), "addr"}, {*subnet::parse("::/0"), "subnet"}, {"x", "string"},
+        {"x", "enum"}, {enum_value{"x"}, "enum"}, {enum_value{"x"}, "string"}, {7u, "string"},
+        {vector{1u}, "string"}, {7u, "pattern"}, {set{}, "set[addr]"}, {set{data{1u}}, "set[int]"},
+        {vector{nil, 1s}, "vector[interval]"}, {vector{"a"}, "set[string]"}};
+    for (const auto& [value, type] : fitting) {
+        EXPECT_TRUE(fits(value, type)) << to_string(value) << ' ' << type;
+    }
+    const std::vector<std::pair<data, std::string>> others{
+        {-1, "count"}, {most, "int"}, {1.5, "count"}, {1.5, "int"}, {1.5, "time"}, {1u, "bool"},
+        {1u, "time"}, {1u, "port"}, {true, "count"}, {"10.0.0.1", "addr"}, {"x", "set[string]"},
+        {"x", "count"}, {1s, "time"}, {set{data{"x"}}, "set[addr]"}, {set{data{-1}}, "set[count]"},
+        {vector{1u, "x"}, "vector[count]"}, {table{}, "count"}, {set{}, "addr"}};
+    for (const auto& [value, type] : others) {
+        EXPECT_FALSE(fits(value, type)) << to_string(value) << ' ' << type;
+    }
+}
+
+TEST_F(log_writer_test, a_value_of_another_type_than_its_fields_is_no_record) {
+    const log_schema schema{"mm", {{"ts", "time"}, {"n", "count"}}};
+    for (const auto format : {log_format::tsv, log_format::json}) {
+        log_writer_options how;
+        how.format = format;
+        auto writer = open(how);
+        const auto refused =
+            writer->write(schema, std::vector<data>{timestamp{1s}, -3}, noon);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(to_string(refused.error()), "invalid_data: n of mm: expected count, got int -3");
+        EXPECT_THAT(names(), IsEmpty()) << "a log of nothing";
+        EXPECT_EQ(writer->records(), 0u);
+    }
 }
 
 TEST_F(log_writer_test, a_log_called_as_what_is_no_record_has_a_file_of_its_own) {

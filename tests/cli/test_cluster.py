@@ -274,9 +274,12 @@ def test_the_example_spreads_work_over_its_workers(cluster, manager, worker):
                           str(SOURCE / "examples/python/cluster_node.py")]}
     if not pathlib.Path(command["cpp"][0]).exists() or not (build / "python/bzmq").exists():
         pytest.skip("the examples or the Python package are not built")
-    cluster.nodes(("manager", "manager", f"command = {command[manager]}"),
-                  *((f"worker-{i}", "worker", f"command = {command[worker]}") for i in (1, 2)))
-    cluster.start()
+    text = (SOURCE / "examples/cluster.toml").read_text()
+    named = '["example_cluster_node"]'
+    assert text.count(f"command = {named}") == 3
+    text = text.replace(named, str(command[manager]), 1).replace(named, str(command[worker]))
+    text = re.sub(r"tcp://127\.0\.0\.1:\d+", lambda at: f"IPC/{at[0][-4:]}", text)
+    cluster.write(text).start()
     log = cluster.folder / "site.state/manager.log"
     await_that(lambda: "all done" in log.read_text())
     did = dict(re.findall(r"(worker-\d) did (\d+) jobs", log.read_text()))

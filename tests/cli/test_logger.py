@@ -143,6 +143,26 @@ def test_what_is_no_record_is_kept_and_told(tmp_path, start):
     assert lines[0]["data"] == {"@data-type": "count", "data": 7}
 
 
+def test_a_record_whose_values_are_not_of_its_fields_types_is_rejected_and_the_log_can_be_read(tmp_path, start):
+    logger = start(tmp_path / "out", kind=Logger)
+    begin = '(1, 2, (enum("mm::LOG"), enum("w"), {}, (("n", "count"), ("a", "addr"), ("s", "set[string]"))))'
+    writes = ", ".join(f'(1, 3, (enum("mm::LOG"), enum("w"), "mm", {values}))' for values in (
+        '(1, 10.0.0.1, {"x"})', '(-3, 10.0.0.1, {"x"})', '(1, "10.0.0.1", {"x"})', '(1, 10.0.0.1, "x")',
+        '(2, nil, nil)'))
+    sent = run("pub", "/zeek/logs/mm", "--peer", logger.url, "--wait", "--reliable", *WAIT,
+               f"(1, 5, ({begin}, {writes}))")
+    assert sent.returncode == OK, sent.stderr
+    logger.stop()
+    reasons = [json.loads(line)["reason"] for line in (tmp_path / "out/rejected.log").read_text().splitlines()]
+    assert reasons == ["n of mm: expected count, got int -3", "a of mm: expected addr, got string 10.0.0.1",
+                       "s of mm: expected set[string], got string x"]
+    again = start(tmp_path / "again", kind=Logger)
+    replay(again.url, tmp_path / "out/mm.log")
+    again.stop()
+    assert canonical(tmp_path / "again/mm.log") == canonical(tmp_path / "out/mm.log")
+    assert b"2\t-\t-" in read(tmp_path / "again/mm.log")
+
+
 def test_only_the_bad_record_of_a_batch_is_rejected(tmp_path, start):
     logger = start(tmp_path / "out", kind=Logger)
     source = tmp_path / "source.log"

@@ -401,6 +401,28 @@ TEST_F(requests, a_service_ends_with_its_handle) {
     ended.wait();
 }
 
+TEST_F(requests, an_endpoint_answers_each_request_once) {
+    auto general = server.serve("/calc", add);
+    for (const auto* topic : {"/calc", "calc/", "/calc/add", "/", ""}) {
+        const auto refused = server.serve(topic, add);
+        EXPECT_EQ(refused.last_error(), ec::invalid_topic) << topic;
+        EXPECT_FALSE(general.last_error()) << topic;
+    }
+    EXPECT_EQ(to_string(server.serve("/calc/add", add).last_error()),
+              "invalid_topic: /calc/add: this endpoint serves /calc already");
+    const auto neighbour = server.serve("/calculate", add);
+    EXPECT_FALSE(neighbour.last_error());
+    const auto elsewhere = relay.serve("/calc/add", add);
+    EXPECT_FALSE(elsewhere.last_error());
+    general.stop();
+    const auto special = server.serve("/calc/add", add);
+    EXPECT_FALSE(special.last_error()) << "the topic of what has stopped is free";
+    ASSERT_TRUE(asker.await_peer(server.node_id(), patience));
+    auto how = all();
+    how.to = server.node_id();
+    EXPECT_EQ(asker.request("/calc/add", vector{1U, 2U}, how).answers.size(), 1U);
+}
+
 TEST_F(requests, many_threads_ask_at_once_and_each_gets_its_own) {
     const auto echo = server.serve("/echo", [](const request& what) -> expected<data> {
         return what.value;

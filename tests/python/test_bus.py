@@ -1,6 +1,7 @@
 """Events as functions."""
 
 import collections.abc
+import datetime
 import sys
 import threading
 import typing
@@ -44,6 +45,36 @@ def test_publish_auto_publish_and_raise(buses):
     here.publish("/events/x", "nobody wants it")
     eventually(lambda: there.unhandled == 1)
     assert there.handled == 2 and errors == []
+
+
+def test_an_event_goes_out_and_comes_in_with_its_metadata(buses):
+    here, there, errors = buses
+    calls, local = [], []
+
+    @there.event("ping", whole=True)
+    def take(event):
+        calls.append(event)
+
+    at = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
+    sent = zeek.Event("ping", "a", 1, metadata={zeek.MetadataType.NetworkTimestamp: at, 200: "mine"})
+    here.on("ping", local.append, whole=True)
+    here.publish("/events/x", sent)
+    here.auto_publish("/events/x", "ping")
+    here.raise_(sent)
+    here.publish("/events/x", "ping")
+    eventually(lambda: len(calls) == 3)
+    assert calls[:2] == [sent, sent] == local * 2 and calls[0].ts() == at
+    assert calls[2] == zeek.Event("ping") and errors == []
+    for send in (here.raise_, lambda *what: here.publish("/events/x", *what)):
+        with pytest.raises(TypeError, match="an Event has its arguments already"):
+            send(sent, 1)
+        for nameless in ("", zeek.Event(""), zeek.Event((1, 2))):
+            with pytest.raises(ValueError):
+                send(nameless)
+    with pytest.raises(TypeError):
+        @here.event("later", whole=True)
+        async def later(event):
+            pass
 
 
 def test_what_does_not_fit_is_reported(buses):

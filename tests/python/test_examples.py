@@ -54,6 +54,12 @@ def test_pubsub_and_status(example, cpp_status, cpp_pubsub):
         finish(status)
 
 
+def test_a_wrong_option_is_told(example):
+    wrong = example("status.py", "--bzmq.bogus=1", cpp=True)
+    _, told = wrong.communicate(timeout=60)
+    assert wrong.returncode == 2 and "bogus" in told and "terminate" not in told
+
+
 @pytest.mark.parametrize("cpp_master, cpp_clone", [(0, 0), (1, 0), (0, 1)])
 def test_the_store_pair_twice_on_disk(example, tmp_path, cpp_master, cpp_clone):
     for turn in (1, 2):

@@ -37,6 +37,21 @@ def test_ask_and_answer(asking):
         asker.request("/calc")
 
 
+def test_an_endpoint_answers_each_request_once(asking):
+    asker, server = asking
+    general = server.serve("/calc", lambda request: "general")
+    for topic in ("/calc", "calc/", "/calc/add", "/", ""):
+        with pytest.raises(errors.InvalidTopic, match="this endpoint serves /calc already"):
+            server.serve(topic, lambda request: "special")
+    with server.serve("/calculate", lambda request: None), asker.serve("/calc/add", lambda request: 1):
+        pass
+    assert asker.wait_for_server("/calc/add")
+    assert [asker.request("/calc/add") for _ in range(8)] == ["general"] * 8
+    general.stop()
+    with server.serve("/calc/add", lambda request: "special"):
+        assert asker.request("/calc/add", to=server.node_id()) == "special"
+
+
 def test_errors_keep_their_kind(asking):
     asker, server = asking
 
@@ -229,6 +244,8 @@ def test_asyncio():
             assert [each.value for each in await asker.request_all("/letters", "abc")] == list("abc")
             echoes = await asyncio.gather(*(asker.request("/plain", i) for i in range(20)))
             assert echoes == list(range(20))
+            with pytest.raises(errors.InvalidTopic):
+                server.serve("/plain/and/simple", slow)
             # Cancelled here, the server's task is cancelled there.
             asked = asyncio.ensure_future(asker.request("/slow"))
             await started.wait()
@@ -244,4 +261,5 @@ def test_asyncio():
                 each.stop()
             with pytest.raises(errors.Cancelled, match="the service has stopped"):
                 await asked
+            server.serve("/plain", slow).stop()
     run(main())

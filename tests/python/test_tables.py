@@ -9,7 +9,7 @@ import time
 import pytest
 
 import bzmq
-from bzmq import Pool, StoreTable
+from bzmq import Count, Pool, StoreTable
 from conftest import PATIENCE, eventually
 
 
@@ -46,6 +46,26 @@ def test_changes_are_told(stores):
     assert told == [("created", "ann", None, 3), ("changed", "ann", 3, 4), ("removed", "ann", 4, None),
                     ("created", "bob", None, 5), ("expired", "bob", 5, None)]
     assert not any(each.name == "bzmq-table" for each in threading.enumerate())
+
+
+def test_changes_are_told_where_python_calls_the_values_equal(stores):
+    told = []
+    nan = float("nan")
+    with StoreTable(stores[0], on_change=lambda *what: told.append(what[:2] + (repr(what[3]),))) as here:
+        for value in (0, False, 0.0, Count(0), (1,), (True,), nan, nan, "end"):
+            here["x"] = value
+        eventually(lambda: told and told[-1][2] == "'end'")
+    assert told == [("created" if after == "0" else "changed", "x", after) for after in (
+        "0", "False", "0.0", "Count(0)", "(1,)", "(True,)", "nan", "'end'")], "NaN is NaN"
+
+
+@pytest.mark.parametrize("expiry, problem", [
+    (0, ValueError), (-1, ValueError), (float("nan"), ValueError), (datetime.timedelta(), ValueError),
+    ("1", TypeError), (True, TypeError), ([1], TypeError)])
+@pytest.mark.parametrize("kind", ["create_expire", "write_expire", "read_expire"])
+def test_an_expiry_is_a_time_above_0(stores, kind, expiry, problem):
+    with pytest.raises(problem, match="expected an expiry"):
+        StoreTable(stores[0], **{kind: expiry})
 
 
 def test_closing_after_the_end_of_the_endpoint_touches_no_other_descriptor(endpoints):

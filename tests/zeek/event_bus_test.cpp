@@ -214,6 +214,19 @@ TEST_F(buses, handlers_may_be_noexcept) {
     EXPECT_EQ(in_function, 2U);
 }
 
+TEST_F(buses, an_event_without_a_name_goes_nowhere) {
+    event_bus here{a, {}};
+    event_bus there{b, {"/events/"}};
+    ASSERT_TRUE(a.wait_for_subscriber("/events/", 1, patience));
+    here.auto_publish("/events/x", "");
+    EXPECT_EQ(here.publish("/events/x", "", 1U), ec::invalid_data);
+    EXPECT_EQ(here.raise("", 1U), ec::invalid_data);
+    EXPECT_EQ(here.publish("/events/x", "named"), ec::none);
+    EXPECT_TRUE(eventually([&] { return there.unhandled() == 1; }));
+    EXPECT_EQ(there.failed(), 0U) << "what has no name was not sent";
+    EXPECT_EQ(here.unhandled(), 0U);
+}
+
 TEST_F(buses, raising_goes_on_to_the_other_topics_where_one_fails) {
     event_bus here{a, {}};
     event_bus there{b, {"/events/"}};

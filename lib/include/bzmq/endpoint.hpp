@@ -258,7 +258,9 @@ class BZMQ_EXPORT endpoint {
 
     /// Answers the requests for `topic` and for what lies below it ("/calc" also "/calc/add"). The
     /// handler runs on a thread of the service's own, one request after the other; what it returns
-    /// or throws is the answer. One service for each topic at an endpoint.
+    /// or throws is the answer. Refused, with `invalid_topic` in `service::last_error`, where a
+    /// service of this endpoint answers some of the same requests: its topic is the same, above or
+    /// below. Once that one has stopped, its topic is free.
     [[nodiscard]] service serve(std::string_view topic,
                                 std::function<expected<data>(const bzmq::request&)> handler);
     /// The same, to answer later, several times or from other threads.

@@ -104,13 +104,13 @@ class BZMQ_EXPORT event_bus {
     void auto_unpublish(std::string_view topic, std::string_view name);
 
     /// Calls the handlers here, then publishes where `auto_publish` says; the first failure of
-    /// `endpoint::publish`.
+    /// `endpoint::publish`. `invalid_data`, and nothing happens, where the name is empty.
     template <class... As>
     ec raise(std::string name, const As&... args) {
         return raise(event{std::move(name), vector{data{args}...}, {}});
     }
     ec raise(const event& what);
-    /// To the overlay only: handlers here are not called.
+    /// To the overlay only: handlers here are not called. `invalid_data` where the name is empty.
     template <class... As>
     ec publish(std::string_view topic, std::string name, const As&... args) {
         return publish(topic, event{std::move(name), vector{data{args}...}, {}});
@@ -118,7 +118,8 @@ class BZMQ_EXPORT event_bus {
     ec publish(std::string_view topic, const event& what,
                delivery_mode mode = delivery_mode::reliable);
 
-    /// Waits until every endpoint within reach knows what the bus subscribes to.
+    /// Waits, at most `timeout` long, until every endpoint within reach knows what the bus
+    /// subscribes to.
     [[nodiscard]] bool wait_ready(timespan timeout = std::chrono::seconds{10});
 
     [[nodiscard]] std::uint64_t handled() const noexcept;   ///< events with a handler

@@ -41,6 +41,8 @@ class BZMQ_EXPORT store_watch {
     store_watch& operator=(const store_watch&) = delete;
     /// Events that were given up, since the callback was too slow.
     [[nodiscard]] std::uint64_t dropped() const;
+    /// Events for which the callback threw. What it threw is lost: the next event is told all the same.
+    [[nodiscard]] std::uint64_t failed() const;
 
   private:
     struct state;
@@ -84,11 +86,16 @@ class table {
                                               const std::optional<V>& before,
                                               const std::optional<V>& after)>;
 
-    /// Throws `std::invalid_argument` where several expiries are set.
+    /// Throws `std::invalid_argument` where several expiries are set, or one is not above 0.
     explicit table(store on, const table_options& how = {}) : store_(std::move(on)), how_(how) {
         if (how.create_expire.has_value() + how.write_expire.has_value() + how.read_expire.has_value()
             > 1) {
             throw std::invalid_argument{"a table has at most one expiry"};
+        }
+        for (const auto& each : {how.create_expire, how.write_expire, how.read_expire}) {
+            if (each && *each <= timespan{0}) {
+                throw std::invalid_argument{"a table's expiry is above 0"};
+            }
         }
     }
 
@@ -159,6 +166,8 @@ class table {
 
     /// Changes that were not told since `on_change`, because its handler was too slow.
     [[nodiscard]] std::uint64_t dropped() const { return watch_ ? watch_->dropped() : 0; }
+    /// Changes since `on_change` for which its handler threw.
+    [[nodiscard]] std::uint64_t failed() const { return watch_ ? watch_->failed() : 0; }
 
     [[nodiscard]] store& underlying() noexcept { return store_; }
 

@@ -28,6 +28,7 @@
 #include "endpoint/journal.hpp"
 #include "endpoint/permissions_file.hpp"
 #include "endpoint/publish_queue.hpp"
+#include "endpoint/served_topics.hpp"
 #include "endpoint/status_queue.hpp"
 #include "endpoint/store_room.hpp"
 #include "endpoint/subscriber_queue.hpp"
@@ -127,6 +128,7 @@ class endpoint_core final : public transport::events,
     /// The room of requests, which `make` makes where there is none yet.
     expected<std::shared_ptr<request_room>> requests(
         const std::function<expected<std::shared_ptr<request_room>>()>& make);
+    [[nodiscard]] served_topics& served() noexcept { return served_; }
 
     // Stores (core_stores.cpp). `self` is this core.
     expected<std::shared_ptr<store_state>> attach_master(
@@ -329,6 +331,7 @@ class endpoint_core final : public transport::events,
     std::mutex requests_mutex_;
     std::shared_ptr<request_room> requests_;
     bool requests_closed_ = false;
+    served_topics served_;
     std::mutex shutdown_mutex_;
     std::mutex opening_mutex_;  // whoever opens a store's disk
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -52,7 +53,15 @@ class service_state : public std::enable_shared_from_this<service_state> {
 
     service_state(std::shared_ptr<endpoint_core> core, handler what)
         : core_(std::move(core)), handler_(std::move(what)) {}
+    ~service_state();
+    service_state(const service_state&) = delete;
+    service_state& operator=(const service_state&) = delete;
 
+    /// Takes the topic of its messages for itself, until `leave`. Fails where a service of the
+    /// endpoint answers some of the same requests.
+    error take(std::string topic);
+    /// Others may serve its topic. Again: does nothing.
+    void leave();
     void begun() noexcept { thread_ = std::this_thread::get_id(); }
     void received(const message& from);
     void ended(const error& why);
@@ -94,6 +103,7 @@ class service_state : public std::enable_shared_from_this<service_state> {
     std::atomic<std::uint64_t> malformed_{0};
     mutable std::mutex mutex_;
     error why_;
+    std::string topic_;  // that it has taken
     std::map<std::pair<endpoint_id, std::uint64_t>, std::weak_ptr<responder_state>> open_;
 };
 

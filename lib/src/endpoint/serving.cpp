@@ -78,6 +78,10 @@ service endpoint::serve(std::string_view topic,
 service endpoint::serve(std::string_view topic,
                         std::function<void(const bzmq::request&, responder)> handler) {
     auto state = std::make_shared<service_state>(core_, std::move(handler));
+    if (const auto problem = state->take(request_topic(topic))) {
+        state->ended(problem);
+        return service{std::move(state), {}};
+    }
     // A request that arrived must not end at a slow handler: its asker would wait for the timeout.
     queue_options queue;
     queue.overflow = overflow_policy::block;
@@ -187,7 +191,31 @@ void service_state::forget(const endpoint_id& asker, std::uint64_t id) {
     open_.erase({asker, id});
 }
 
+service_state::~service_state() { leave(); }
+
+error service_state::take(std::string topic) {
+    if (const auto other = core_->served().take(topic)) {
+        return {ec::invalid_topic, request_wire::served_topic(topic) + ": this endpoint serves "
+                                       + request_wire::served_topic(*other) + " already"};
+    }
+    const std::lock_guard lock{mutex_};
+    topic_ = std::move(topic);
+    return {};
+}
+
+void service_state::leave() {
+    std::string topic;
+    {
+        const std::lock_guard lock{mutex_};
+        topic.swap(topic_);
+    }
+    if (!topic.empty()) {
+        core_->served().give_back(topic);
+    }
+}
+
 void service_state::ended(const error& why) {
+    leave();
     const std::lock_guard lock{mutex_};
     why_ = why ? why : error{ec::cancelled, "stopped"};
 }
@@ -208,6 +236,7 @@ void service::stop() {
     }
     state_->stop();
     worker_.stop();
+    state_->leave();
     if (!state_->on_its_thread()) {
         worker_.wait();
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -145,6 +146,9 @@ void event_bus::auto_unpublish(std::string_view topic, std::string_view name) {
 }
 
 ec event_bus::raise(const event& what) {
+    if (what.name.empty()) {
+        return ec::invalid_data;  // Nobody could take it: a message needs a name.
+    }
     const auto own = state_;  // A handler may end us.
     own->call(what);
     std::vector<state::route> routes;
@@ -163,12 +167,15 @@ ec event_bus::raise(const event& what) {
 }
 
 ec event_bus::publish(std::string_view topic, const event& what, delivery_mode mode) {
-    return state_->node.publish(topic, to_data(what), mode);
+    return what.name.empty() ? ec::invalid_data
+                             : state_->node.publish(topic, to_data(what), mode);
 }
 
 bool event_bus::wait_ready(timespan timeout) {
+    const auto begun = std::chrono::steady_clock::now();
     return std::all_of(state_->topics.begin(), state_->topics.end(), [&](const auto& each) {
-        return state_->node.await_filter_entry(each, timeout);
+        const timespan gone = std::chrono::steady_clock::now() - begun;
+        return state_->node.await_filter_entry(each, timeout > gone ? timeout - gone : timespan{0});
     });
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
 
 namespace bzmq::zeek {
@@ -14,6 +15,7 @@ struct store_watch::state {
     store_event_subscriber events;
     std::function<void(const store_event&)> callback;
     int stop = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    std::atomic<std::uint64_t> failed{0};
     std::thread thread = {};
 
     void run() {
@@ -32,7 +34,8 @@ struct store_watch::state {
             for (const auto& each : came) {
                 try {
                     callback(each);
-                } catch (...) {  // NOLINT(bugprone-empty-catch): the next one is not its business.
+                } catch (...) {
+                    ++failed;  // The next one is not its business.
                 }
             }
         }
@@ -65,5 +68,6 @@ store_watch::~store_watch() {
 }
 
 std::uint64_t store_watch::dropped() const { return state_->events.dropped(); }
+std::uint64_t store_watch::failed() const { return state_->failed; }
 
 }  // namespace bzmq::zeek

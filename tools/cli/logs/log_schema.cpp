@@ -1,6 +1,8 @@
 #include "log_schema.hpp"
 
 #include <algorithm>
+#include <array>
+#include <limits>
 
 namespace bzmq::cli {
 namespace {
@@ -56,6 +58,56 @@ std::string type_name(const data& value) {
             break;
     }
     return "string";
+}
+
+list_type parts_of(std::string_view type) {
+    for (const std::string_view list : {"set", "vector"}) {
+        if (type.starts_with(list) && type.substr(list.size()).starts_with('[')
+            && type.ends_with(']')) {
+            return {list, type.substr(list.size() + 1, type.size() - list.size() - 2)};
+        }
+    }
+    return {{}, type};
+}
+
+bool fits(const data& value, std::string_view type) {
+    if (is<none>(value)) {
+        return true;
+    }
+    if (const auto [list, element] = parts_of(type); !list.empty()) {
+        const auto all_fit = [inner = element](const auto& elements) {
+            return std::all_of(elements.begin(), elements.end(),
+                               [&](const data& each) { return fits(each, inner); });
+        };
+        return is<set>(value) ? all_fit(get<set>(value))
+                              : is<vector>(value) && all_fit(get<vector>(value));
+    }
+    switch (value.get_type()) {
+        case data_type::count:
+            if (type == "count" || type == "double") {
+                return true;
+            }
+            if (type == "int") {
+                return get<count>(value)
+                       <= static_cast<count>(std::numeric_limits<integer>::max());
+            }
+            break;
+        case data_type::integer:
+            if (type == "int" || type == "double") {
+                return true;
+            }
+            if (type == "count") {
+                return get<integer>(value) >= 0;
+            }
+            break;
+        default:
+            if (type == type_name(value)) {
+                return true;
+            }
+    }
+    static constexpr std::array<std::string_view, 9> not_text{
+        "time", "interval", "count", "int", "double", "bool", "addr", "subnet", "port"};
+    return std::find(not_text.begin(), not_text.end(), type) == not_text.end();
 }
 
 log_schema schema_of(const log_record& record) {

@@ -31,4 +31,15 @@ vector values_of(const log_record& record);
 /// Zeek's name for the type of a value: "count", "set[addr]"...; "string" where there is none.
 std::string type_name(const data& value);
 
+/// `set[addr]`: addr, and what is around it.
+struct list_type {
+    std::string_view list;  ///< "set", "vector"; empty where it is none
+    std::string_view element;
+};
+list_type parts_of(std::string_view type);
+
+/// Does a value, written down, read as one of this type? What is unset does, whole numbers do as
+/// other numbers whose range they are in, and all does where the type is text.
+bool fits(const data& value, std::string_view type);
+
 }  // namespace bzmq::cli

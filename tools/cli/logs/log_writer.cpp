@@ -1,5 +1,7 @@
 #include "log_writer.hpp"
 
+#include "zeek_values.hpp"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -304,22 +306,6 @@ bool log_writer::is_due(const log& one, timestamp now) const {
 
 namespace {
 
-/// `set[addr]`: addr, and what is around it.
-struct list_type {
-    std::string_view list;  // "set", "vector"; empty where it is none.
-    std::string_view element;
-};
-
-list_type parts_of(std::string_view type) {
-    for (const std::string_view list : {"set", "vector"}) {
-        if (type.starts_with(list) && type.substr(list.size()).starts_with('[')
-            && type.ends_with(']')) {
-            return {list, type.substr(list.size() + 1, type.size() - list.size() - 2)};
-        }
-    }
-    return {{}, type};
-}
-
 /// The type whose fields may have values of both; empty where there is none.
 std::string wider(std::string_view a, std::string_view b) {
     static constexpr std::array<std::string_view, 3> numbers{"count", "int", "double"};
@@ -431,6 +417,14 @@ expected<void> log_writer::write(const log_schema& schema, std::span<const data>
         return fail(ec::invalid_data, fmt::format("a record of {} has {} values for {} fields",
                                                   schema.path, values.size(),
                                                   schema.columns.size()));
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& [name, type] = schema.columns[i];
+        if (!fits(values[i], type)) {  // It would stand under a type that no reader takes it for.
+            return fail(ec::invalid_data,
+                        fmt::format("{} of {}: expected {}, got {} {}", name, schema.path, type,
+                                    type_name(values[i]), printable(to_string(values[i]))));
+        }
     }
     const auto found = log_for(schema, now);
     if (!found) {

@@ -59,7 +59,7 @@ class log_writer {
     log_writer& operator=(const log_writer&) = delete;
 
     /// Takes a record; it is written at the next `flush`, or earlier. After an error it was not
-    /// taken.
+    /// taken: `invalid_data` where a value does not fit its field's type.
     expected<void> write(const log_schema& schema, std::span<const data> values, timestamp now);
     /// Keeps a line that is no record in rejected.log, which no log's records go to: those of one
     /// with this name have %72ejected.log.
