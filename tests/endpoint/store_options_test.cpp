@@ -103,7 +103,7 @@ TEST_F(store_options, all_of_a_master_s_can_be_given_by_name) {
                         {"log_bytes", count{1 << 20}}, {"map_bytes_max", count{1} << 30},
                         {"sync_replicas", count{1}},   {"electors", electors},
                         {"elector", "a"},              {"failover_timeout", timespan{5s}}};
-    const auto made = ep.attach_master("s", backend::lmdb, how);
+    auto made = ep.attach_master("s", backend::lmdb, how);
     ASSERT_TRUE(made) << to_string(made.error());
     EXPECT_TRUE(made->put("x", 1).wait(50ms).error() == ec::request_timeout)
         << "no standby has it yet";

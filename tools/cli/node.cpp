@@ -213,8 +213,8 @@ void add_node(CLI::App& app, context& ctx) {
                            "Ctrl-C or SIGTERM");
     add_stores(*command, *how);
     add_duration(*command, "--stats", how->stats,
-                 "Also print the queues, drops, bytes and round trips of all peers and the counters "
-                 "of this endpoint, once in each DURATION");
+                 "Also print the queues, drops, bytes and round trips of all peers, how stores stand, "
+                 "and the counters of this endpoint, once in each DURATION");
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
     add_common(*command, ctx.common);
