@@ -75,6 +75,9 @@ class SC(IntEnum):
     PeerLost = 3
     EndpointDiscovered = 4
     EndpointUnreachable = 5
+    StorePromoted = 6
+    StoreStale = 7
+    StoreFresh = 8
 
 class PeerStatus(IntEnum):
     Connecting = 0

@@ -57,6 +57,9 @@ class SC(enum.IntEnum):
     PeerLost = 3
     EndpointDiscovered = 4
     EndpointUnreachable = 5
+    StorePromoted = 6
+    StoreStale = 7
+    StoreFresh = 8
 
 
 class PeerStatus(enum.IntEnum):

@@ -65,7 +65,7 @@ class EndpointInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """A change in the overlay."""
+    """A change in the overlay, or in how a store of this endpoint stands: then `message` names it."""
 
     _code: int
     _context: EndpointInfo
@@ -86,7 +86,8 @@ class Status:
         who = self._context
         name = f"{who.name} ({who.node})" if who.name else str(who.node)
         at = f" at {who.address}" if who.address else ""
-        return f"{self.code().name}: {name}{at}"
+        what = f": {self._message}" if self._message else ""
+        return f"{self.code().name}: {name}{at}{what}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -81,7 +81,8 @@ TEST(status, tells_code_name_id_address_and_message) {
     EXPECT_EQ(to_string(status{sc::peer_lost, {sample, "", ""}, "is silent"}),
               "peer_lost: " + id + ": is silent");
     for (const auto code : {sc::peer_added, sc::peer_removed, sc::peer_lost,
-                            sc::endpoint_discovered, sc::endpoint_unreachable}) {
+                            sc::endpoint_discovered, sc::endpoint_unreachable,
+                            sc::store_promoted, sc::store_stale, sc::store_fresh}) {
         EXPECT_NE(to_string(code), "unspecified");
     }
     EXPECT_EQ(to_string(static_cast<sc>(200)), "unspecified");

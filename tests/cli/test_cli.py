@@ -426,6 +426,43 @@ def test_a_node_prints_its_statistics_and_those_of_its_peers(start):
     assert "dropped_overflow 0" in line and "round trip" in line
 
 
+def test_a_node_prints_how_its_stores_stand_and_who_becomes_master(start, tmp_path):
+    hub = start("hub", "--master", f"s={tmp_path / 'hub'}", "--sync-replicas", "1", "--stats", "50ms",
+                kind=Node)
+    heir = start("heir", "--standby", f"s={tmp_path / 'heir'}", "--stats", "50ms", kind=Node,
+                 peers=[hub.url])
+    written = run("store", "s", "put", "a", "1", "--peer", hub.url)
+    assert written.returncode == OK, written.stderr
+    revision = int(written.stdout)
+
+    def stored(told):
+        return [each["stored"] for each in told["clones"] if each["standby"] and each["id"] == heir.id]
+
+    while not stored(told := hub.event("stats")["stores"][0]) or stored(told)[0] < revision:
+        pass
+    assert (told["store"], told["role"], told["entries"]) == ("s", "master", 1)
+    while (told := heir.event("stats")["stores"][0])["revision"] < revision:
+        pass
+    assert (told["role"], told["attached"], told["synced"], told["stale"]) == ("standby", True, True, False)
+    done = run("store", "s", "promote", "heir", "--peer", heir.url)
+    assert done.returncode == OK, done.stderr
+    assert "store s: " in heir.event("store_promoted", id=heir.id)["message"]
+
+    text = start("node", "--listen", "tcp://127.0.0.1:0", "--master", "t", "--stats", "50ms")
+    while not (line := text.line().decode()).startswith("stats "):
+        pass
+    assert "; store t master revision 0 " in line
+
+
+def test_a_node_without_a_disk_takes_no_options_of_disks(tmp_path):
+    for options in (["--sync-replicas", "1"], ["--electors", "A,B,C", "--elector", "A"]):
+        told = run("node", "--listen", "tcp://127.0.0.1:0", "--master", "f", *options)
+        assert told.returncode == USAGE and b"on disk" in told.stderr, (told.returncode, told.stderr)
+    told = run("node", "--listen", "tcp://127.0.0.1:0", "--master", "f", "--master", f"f={tmp_path}/f")
+    assert told.returncode not in (OK, USAGE) and b"already" in told.stderr
+    assert not (tmp_path / "f").exists()
+
+
 def test_a_node_takes_no_interval_of_nothing():
     told = run("node", "--listen", "tcp://127.0.0.1:0", "--stats", "0")
     assert told.returncode == USAGE and b"10ms" in told.stderr

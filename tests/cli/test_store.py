@@ -367,6 +367,7 @@ def test_nobody_listening_is_unavailable():
     (), ("s",), ("s", "frob"), ("s", "get"), ("s", "put", "a"), ("s", "put-unique", "a"),
     ("s", "size", "x"), ("s", "get", "a", "--max", "3"), ("s", "load"),
     ("s", "put", "a", "1", "b", "2", "--revision=3"), ("s", "put", "a", "1", "--revision"),
+    ("s", "put", "a", "1", "--revision=abc"),
     ("s", "put", "a", "1", "--expiry", "soon"), ("s", "keys", "--prefix", "a", "--from", "b"),
     ("s", "watch", "-n", "0")])
 def test_wrong_usage_says_what_and_has_its_code(arguments):
@@ -464,3 +465,20 @@ def test_a_copy_may_take_longer_than_the_timeout_as_long_as_it_grows(hub):
         assert done.stdout == b"100\n"
     finally:
         line.close()
+
+
+def test_a_restored_store_is_followed_where_the_operator_says_so(start, tmp_path):
+    copies = ("copy", "--standby", f"r={tmp_path / 'copy'}")
+    copy = start(*copies, kind=Node)
+    master = ("--master", f"r={tmp_path / 'r'}", "--sync-replicas", "1")
+    node = start("master", *master, kind=Node, peers=[copy.url])
+    assert run("store", "r", "put", "a", "1", "--peer", node.url, *WAIT).returncode == OK
+    assert run("store-file", tmp_path / "r", "backup", tmp_path / "backup").returncode == OK
+    assert run("store", "r", "put", "b", "2", "--peer", node.url, *WAIT).returncode == OK
+    node.end()
+    assert run("store-file", tmp_path / "r", "restore", tmp_path / "backup", "--force").returncode == OK
+    node = start("master", *master, kind=Node, peers=[copy.url])
+    assert "the copy is kept" in copy.event("error", code="stale_data")["message"]
+    copy.end()
+    copy = start(*copies, "--follow-new-store", kind=Node, peers=[node.url])
+    assert "2 entries, is given up" in copy.event("error", code="stale_data")["message"]

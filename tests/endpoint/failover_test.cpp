@@ -62,9 +62,13 @@ TEST_F(failover, a_standby_takes_over_and_clones_follow) {
     }
     EXPECT_EQ(copy.promote().error(), ec::invalid_configuration);
     first.shutdown();
+    auto statuses = second.make_status_subscriber(true);
     const auto promoted = heir.promote(patience);
     ASSERT_TRUE(promoted) << to_string(promoted.error());
     EXPECT_TRUE(heir.is_master());
+    const auto told = get<status>(read_until(statuses, sc::store_promoted, second.node_id()).back());
+    EXPECT_NE(told.message().find("store s: "), std::string::npos);
+    EXPECT_NE(told.message().find(std::to_string(heir.info()->epoch)), std::string::npos);
     EXPECT_EQ(heir.size(), 100U);
     ASSERT_TRUE(heir.put("x", "after").wait(patience));
     EXPECT_TRUE(eventually([&] { return copy.get("x") == data{"after"}; }));

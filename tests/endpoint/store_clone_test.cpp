@@ -14,6 +14,7 @@ TEST(store_clone, goes_stale_after_the_stale_interval_and_is_fresh_when_its_mast
     const auto port = here.listen("127.0.0.1", 0);
     clone_options how;
     how.stale_interval = 3s;  // More than a master's heartbeats are apart.
+    auto statuses = here.make_status_subscriber(true);
     auto clone = *here.attach_clone("s", how);
     {
         auto there = make("there");
@@ -38,6 +39,11 @@ TEST(store_clone, goes_stale_after_the_stale_interval_and_is_fresh_when_its_mast
     ASSERT_TRUE(master.put("x", 2).wait(patience));
     ASSERT_TRUE(eventually([&] { return clone.get("x") == data{2}; }));
     EXPECT_FALSE(clone.info()->stale);
+    // Both are told, each once, and of what is given up for the new master's state.
+    EXPECT_EQ(codes(read_until(statuses, sc::store_stale, here.node_id())).back(), sc::store_stale);
+    const auto given_up = get<error>(read_until(statuses, ec::stale_data).back());
+    EXPECT_NE(given_up.message().find("given up"), std::string::npos);
+    EXPECT_EQ(codes(read_until(statuses, sc::store_fresh, here.node_id())).back(), sc::store_fresh);
 }
 
 TEST(store_clone, is_not_stale_before_the_stale_interval) {

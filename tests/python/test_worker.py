@@ -98,8 +98,12 @@ def test_a_standby_is_promoted_where_it_is(endpoints, tmp_path):
     assert standby.await_sync(PATIENCE)
     master.put("key", "value").wait()
     first.shutdown()
+    news = second.make_status_subscriber(receive_statuses=True)
     standby.promote(PATIENCE)
     assert standby.is_master() and standby.info().commits > 0
+    while (told := news.get(PATIENCE)).code() != bzmq.SC.StorePromoted:
+        pass
+    assert "store s: " in told.message() and "store s: " in str(told)
     standby.put("key", "new").wait()
     assert standby.get("key") == "new"
 

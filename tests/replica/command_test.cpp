@@ -1,6 +1,9 @@
 // What commands do to values of every type, and what they refuse.
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <tuple>
+
 #include "base/bytes.hpp"
 #include "data/msgpack_codec.hpp"
 #include "data/ordered_codec.hpp"
@@ -127,6 +130,20 @@ TEST(command, a_batch_with_one_that_does_not_fit_has_no_effect_at_all) {
             }
         }
     }
+}
+
+TEST(command, a_sum_that_is_out_of_range_is_refused_and_of_reals_infinite) {
+    state one;
+    for (const auto& [value, amount, expected_code] :
+         {std::tuple{data{~count{0}}, data{count{1}}, ec::invalid_data},
+          std::tuple{data{timespan::max()}, data{timespan{1}}, ec::invalid_data},
+          std::tuple{data{1.7e308}, data{1.7e308}, ec::none}}) {
+        ASSERT_EQ(one.run(command_of(operation::put, "k", value)), ec::none);
+        one.settle();
+        EXPECT_EQ(one.run(command_of(operation::add, "k", amount)), expected_code);
+        one.settle();
+    }
+    EXPECT_EQ(one.at("k"), data{std::numeric_limits<real>::infinity()});
 }
 
 TEST(command, what_cannot_begin_with_nothing_is_refused_and_has_no_effect) {

@@ -74,6 +74,108 @@ TEST(roles, a_refused_master_says_nothing_where_it_is_the_own_endpoint_that_has_
     EXPECT_TRUE(a.reports.empty());
 }
 
+TEST(roles, two_masters_that_meet_are_reported_once_however_often_they_claim) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto stays = a.master("s");
+    a.write(stays, 0, make_command(operation::put, "x", one));
+    for (int i = 0; i < 5; ++i) {
+        const auto claim = encode("s", claim_message{b.id, epoch_after_start(0, b.id), 0});
+        a.stores->received(around.now, around.wall, b.id, claim);
+    }
+    EXPECT_EQ(count_of(a, ec::master_exists, "second master"), 1U);
+    around.now += 10s;
+    const auto claim = encode("s", claim_message{b.id, epoch_after_start(0, b.id), 0});
+    a.stores->received(around.now, around.wall, b.id, claim);
+    EXPECT_EQ(count_of(a, ec::master_exists, "second master"), 2U);
+}
+
+// -- Masters of another store -----------------------------------------------------------------------
+
+TEST(roles, a_copy_of_a_durable_master_is_kept_when_a_master_in_memory_takes_its_name) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto first = a.master("s", cast::master_part(0));
+    a.write(first, 0, make_command(operation::put, "x", one));
+    clone_options how;
+    how.stale_interval = 5s;
+    const auto copy = b.clone("s", how);
+    b.watching = true;
+    around.pass(1s);
+    ASSERT_EQ(b.content(copy).size(), 1U);
+    b.changes.clear();
+    a.restart();
+    const auto wrong = a.master("s");  // Its operator forgot the folder.
+    around.pass(10s);
+    EXPECT_EQ(b.content(copy).size(), 1U);
+    EXPECT_TRUE(b.changes.empty());
+    EXPECT_TRUE(b.statuses[copy].stale);
+    EXPECT_EQ(count_of(b, ec::stale_data, "the copy is kept"), 1U);
+    a.write(wrong, 0, make_command(operation::put, "y", one));
+    around.pass(10s);
+    EXPECT_EQ(b.content(copy), (std::map<data, data>{{"x", one}})) << "nor when it has something";
+    // The right one comes back.
+    a.restart();
+    const auto right = a.master("s", cast::master_part(0));
+    a.write(right, 0, make_command(operation::put, "z", one));
+    around.pass(12s);
+    EXPECT_EQ(b.content(copy), (std::map<data, data>{{"x", one}, {"z", one}}));
+    EXPECT_FALSE(b.statuses[copy].stale);
+    // And where that is what its operator wants, it follows.
+    a.restart();
+    a.master("s");
+    around.pass(1s);
+    b.clone_of(copy).accept_new_store(around.now);
+    around.pass(1s);
+    EXPECT_TRUE(b.content(copy).empty());
+    EXPECT_EQ(count_of(b, ec::stale_data, "the copy, 2 entries, is given up"), 1U);
+}
+
+TEST(roles, a_clone_says_how_much_it_gives_up_for_the_next_master_in_memory) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    const auto first = a.master("s");
+    const auto copy = b.clone("s");
+    around.pass(1s);
+    EXPECT_TRUE(b.reports.empty()) << "it had nothing";
+    a.write(first, 0, make_command(operation::put, "x", one));
+    around.pass(1s);
+    a.restart();
+    a.master("s");
+    around.pass(2s);
+    EXPECT_TRUE(b.content(copy).empty());
+    ASSERT_EQ(b.reports.size(), 1U);
+    EXPECT_EQ(count_of(b, ec::stale_data, "the copy, 1 entry, is given up"), 1U);
+}
+
+TEST(roles, a_clone_without_pauses_between_its_attempts_floods_no_master) {
+    world around;
+    auto& a = around.add();
+    auto& b = around.add();
+    a.master("s");
+    for (const auto pause : {0ns, 1ns, -1ns}) {
+        clone_options how;
+        how.resync_interval = pause;
+        const auto copy = b.clone("s", how);
+        std::size_t attempts = 0;
+        around.lose = [&](std::span<const std::byte> message) {
+            attempts += type_of(message) == message_type::attach ? 1 : 0;
+            return true;
+        };
+        b.stores->tick(around.now, around.wall);
+        EXPECT_GT(b.stores->next_deadline(), around.now);
+        around.pass(2s);
+        EXPECT_LE(attempts, 21U);
+        EXPECT_GE(attempts, 10U);
+        b.stores->detach(copy);
+        around.lose = {};
+        around.settle();
+    }
+}
+
 // -- Promotions -----------------------------------------------------------------------------------
 
 TEST(roles, a_promotion_that_its_disk_holds_up_ends_and_the_standby_follows_again) {

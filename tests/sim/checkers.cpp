@@ -324,6 +324,9 @@ void ledger::notified(life_index life, const status_variant& what) {
             out_of_order(!sight.peered);
             sight.peered = false;
             break;
+        case sc::store_promoted:  // No hub tells of stores.
+        case sc::store_stale:
+        case sc::store_fresh:
         case sc::unspecified:
             out_of_order(true);
             break;

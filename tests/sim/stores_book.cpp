@@ -319,7 +319,13 @@ void book::reported(slot_index at, const error& what) {
         lossy = lossy || (what == ec::stale_data && may_lose(store)
                           && what.message().find("store " + stores[store].name) != std::string::npos);
     }
-    if (what != ec::master_exists && what != ec::backend_failure && !lossy) {
+    // A memory master begins an empty store, for which its clones give up what they have.
+    const bool begun_anew = what == ec::stale_data
+                            && std::ranges::any_of(stores, [&](const auto& each) {
+                                   return !each.durable && what.message().find(
+                                       "store " + each.name + " ") != std::string::npos;
+                               });
+    if (what != ec::master_exists && what != ec::backend_failure && !lossy && !begun_anew) {
         fail(fmt::format("e{} reports {}", at, bzmq::to_string(what)));
     }
 }

@@ -60,14 +60,14 @@ void event_printer::announce(const endpoint& node, const store& which, std::stri
 }
 
 void event_printer::follow(const endpoint& node, status_subscriber& statuses,
-                           std::optional<timespan> interval) {
+                           std::optional<timespan> interval, std::span<const store> stores) {
     using clock = std::chrono::steady_clock;
     auto due = clock::now() + interval.value_or(timespan{0});
     for (;;) {
         const auto news = interval ? statuses.get(std::max(timespan{0}, timespan{due - clock::now()}))
                                    : std::optional{statuses.get()};
         if (interval && clock::now() >= due) {
-            print(stats_line(node.metrics(), json_));
+            print(stats_line(node.metrics(), stores, json_));
             due = std::max(due + *interval, clock::now());  // What was missed is not made up for.
         }
         if (!news) {

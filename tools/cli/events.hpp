@@ -7,6 +7,7 @@
 
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -35,9 +36,10 @@ class event_printer {
     void announce(const endpoint& node);
     /// A store of the endpoint's: its role is "master" or "clone".
     void announce(const endpoint& node, const store& which, std::string_view role);
-    /// All news, until the endpoint has shut down; and its numbers, once in each `interval`.
+    /// All news, until the endpoint has shut down; and its numbers and those of its `stores`, once
+    /// in each `interval`.
     void follow(const endpoint& node, status_subscriber& statuses,
-                std::optional<timespan> interval = {});
+                std::optional<timespan> interval = {}, std::span<const store> stores = {});
     void stopped();
 
   private:

@@ -2,6 +2,7 @@
 #include "events.hpp"
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -21,8 +22,11 @@ struct node_options {
     failover_options failover;
     std::optional<timespan> failover_timeout;
     bzmq::durability durability = durability::group;
+    bool follow_new_store = false;
     std::optional<timespan> stats;  ///< how often to print them
 };
+
+bool has_folder(const std::string& text) { return text.find('=') != std::string::npos; }
 
 master_options on_disk(const std::string& folder, const node_options& how) {
     master_options out;
@@ -41,6 +45,7 @@ expected<store> attach_standby(endpoint& node, const std::string& text, const no
     }
     clone_options options;
     options.standby = on_disk(text.substr(at + 1), how);
+    options.follow_new_store = how.follow_new_store;
     return node.attach_clone(text.substr(0, at), options);
 }
 
@@ -75,8 +80,10 @@ expected<void> attach_stores(endpoint& node, const node_options& how, std::vecto
             return made;
         }
     }
+    clone_options copies;
+    copies.follow_new_store = how.follow_new_store;
     for (const auto& name : how.clones) {
-        if (auto made = take(node.attach_clone(name), name); !made) {
+        if (auto made = take(node.attach_clone(name, copies), name); !made) {
             return made;
         }
     }
@@ -111,6 +118,11 @@ exit_code run(const node_options& how, const context& ctx) {
         return report(exit_code::usage,
                       "--stats: expected an interval of " + to_string(shortest_interval) + " or more");
     }
+    if ((how.sync_replicas > 0 || !how.failover.electors.empty()) && how.standbys.empty()
+        && std::none_of(how.masters.begin(), how.masters.end(), has_folder)) {
+        return report(exit_code::usage, "--sync-replicas and --electors are for stores on disk: "
+                                        "--master NAME=FOLDER, --standby NAME=FOLDER");
+    }
     event_printer out{ctx.common.json, false};
     try {
         endpoint node{std::move(*config)};
@@ -135,7 +147,7 @@ exit_code run(const node_options& how, const context& ctx) {
             return report(begun.error());
         }
         const interrupt::handler stop{*ctx.interrupt, [&node] { node.shutdown(); }};
-        out.follow(node, statuses, how.stats);
+        out.follow(node, statuses, how.stats, stores);
     } catch (const endpoint_error& failure) {
         return report(failure.why());
     }
@@ -163,6 +175,9 @@ void add_stores(CLI::App& command, node_options& how) {
                     "more")
         ->type_name("NAME=FOLDER")
         ->allow_extra_args(false);
+    command.add_flag("--follow-new-store", how.follow_new_store,
+                     "Clones and standbys: give up what they have for the state of a master that has "
+                     "another store under the name, as one that was restored from a backup");
     command
         .add_option("--sync-replicas", how.sync_replicas,
                     "Masters on disk: a write counts when N standbys have it on disk as well (0)")
@@ -198,8 +213,8 @@ void add_node(CLI::App& app, context& ctx) {
                            "Ctrl-C or SIGTERM");
     add_stores(*command, *how);
     add_duration(*command, "--stats", how->stats,
-                 "Also print the queues, drops, bytes and round trips of all peers and the counters "
-                 "of this endpoint, once in each DURATION");
+                 "Also print the queues, drops, bytes and round trips of all peers, how stores stand, "
+                 "and the counters of this endpoint, once in each DURATION");
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
     add_common(*command, ctx.common);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace bzmq::cli {
 namespace {
@@ -63,9 +64,67 @@ void add_text(std::string& out, const peer_info& peer) {
                        to_string(peer.round_trip));
 }
 
+std::string_view role_of(const store_info& of) {
+    return of.master ? "master" : of.standby ? "standby" : "clone";
+}
+
+auto counters_of(const store_info& of) {
+    return std::array<counter, 5>{{
+        {"revision", of.revision},
+        {"epoch", of.epoch},
+        {"entries", of.entries},
+        {"bytes", of.bytes},
+        {"commits", of.commits},
+    }};
+}
+
+void add_json(std::string& out, const store_info& of) {
+    out += "{\"store\":";
+    append_json_string(out, of.name);
+    out += fmt::format(",\"role\":\"{}\"", role_of(of));
+    for (const auto& [name, value] : counters_of(of)) {
+        out += fmt::format(",\"{}\":{}", name, value);
+    }
+    if (!of.master) {
+        out += fmt::format(",\"attached\":{},\"synced\":{},\"stale\":{}}}", of.attached, of.synced,
+                           of.stale);
+        return;
+    }
+    out += ",\"clones\":[";
+    for (const auto& each : of.clones) {
+        out += fmt::format("{}{{\"id\":\"{}\",\"standby\":{},\"acknowledged\":{},\"stored\":{}}}",
+                           &each == of.clones.data() ? "" : ",", to_string(each.at), each.standby,
+                           each.acknowledged, each.stored);
+    }
+    out += "]}";
+}
+
+void add_text(std::string& out, const store_info& of) {
+    out += fmt::format("; store {} {}", of.name, role_of(of));
+    for (const auto& [name, value] : counters_of(of)) {
+        out += fmt::format(" {} {}", name, value);
+    }
+    if (!of.master) {
+        out += of.stale ? " stale" : of.attached ? "" : " without a master";
+    }
+    for (const auto& each : of.clones) {
+        out += fmt::format(", {} {} has {}", each.standby ? "standby" : "clone", short_id(each.at),
+                           each.acknowledged);
+        if (each.standby) {
+            out += fmt::format(" and stored {}", each.stored);
+        }
+    }
+}
+
 }  // namespace
 
-std::string stats_line(const endpoint_metrics& now, bool json) {
+std::string stats_line(const endpoint_metrics& now, std::span<const store> stores, bool json) {
+    std::vector<store_info> held;
+    for (const auto& each : stores) {
+        if (auto info = each.info(); info && !info->name.empty()) {  // One that gave way has none.
+            held.push_back(std::move(*info));
+        }
+    }
     std::string out = json ? "{\"event\":\"stats\"" : "stats";
     for (const auto& [name, value] : counters_of(now)) {
         out += json ? fmt::format(",\"{}\":{}", name, value) : fmt::format(" {} {}", name, value);
@@ -74,12 +133,20 @@ std::string stats_line(const endpoint_metrics& now, bool json) {
         for (const auto& peer : now.peers) {
             add_text(out, peer);
         }
+        for (const auto& each : held) {
+            add_text(out, each);
+        }
         return out;
     }
     out += ",\"peers\":[";
     for (const auto& peer : now.peers) {
         out += &peer == now.peers.data() ? "" : ",";
         add_json(out, peer);
+    }
+    out += "],\"stores\":[";
+    for (const auto& each : held) {
+        out += &each == held.data() ? "" : ",";
+        add_json(out, each);
     }
     return out + "]}";
 }

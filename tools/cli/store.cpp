@@ -29,7 +29,10 @@ std::string check(const CLI::App& command, const store_options& how, const store
     if (what.name == "put" && !how.revision.empty()) {
         const bool number = how.revision.find_first_not_of("0123456789") == std::string::npos
                             && how.revision.size() <= 19;
-        if (count != 2 || !number) {
+        if (!number) {
+            return "put: --revision=N: expected a whole number";
+        }
+        if (count != 2) {
             return "put with --revision=N takes one key and one value";
         }
         if (how.atomic) {

@@ -69,7 +69,7 @@ expected<store_session> open_store(const store_options& how, const context& ctx)
     }
     clone_options options;
     options.resync_interval = 1s;
-    options.mutation_buffer_interval = ctx.common.timeout_or_default();
+    options.mutation_buffer_interval = std::max<timespan>(ctx.common.timeout_or_default(), 1ms);
     auto copy = node->attach_clone(how.store, options);
     if (!copy) {
         return tl::unexpected{copy.error()};

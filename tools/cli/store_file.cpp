@@ -112,7 +112,9 @@ void add_store_file(CLI::App& app, context& ctx) {
     command->add_flag("--json", ctx.common.json, "Print one JSON object; dump always prints JSON");
     command->footer(
         "check, dump and backup work beside a running master; compact and restore need the store "
-        "for themselves. A restored store gets a new id, so that its clones copy it anew.");
+        "for themselves. A restored store gets a new id: clones and standbys that have a "
+        "copy of the former one keep it and go stale, until their node is started again with "
+        "--follow-new-store.");
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 

@@ -271,7 +271,8 @@ class BZMQ_EXPORT endpoint {
 
     /// Makes this endpoint the master of a store. Again: the same store. Errors: `master_exists`
     /// where another endpoint of the domain is it, `cannot_open_file` (which folder, and why),
-    /// `invalid_configuration`, `shutting_down`.
+    /// `invalid_configuration` (also where it has the store already, but in another folder, or in
+    /// memory), `shutting_down`.
     [[nodiscard]] expected<store> attach_master(const std::string& name,
                                                 backend kind = backend::memory,
                                                 const master_options& options = {});
@@ -279,7 +280,8 @@ class BZMQ_EXPORT endpoint {
     [[nodiscard]] expected<store> attach_master(const std::string& name, backend kind,
                                                 const backend_options& options);
     /// Makes a copy of a store that follows its master, wherever that is, and whether or not it is
-    /// there yet. Again: the same clone.
+    /// there yet. Again: the same clone; a standby where there is none in that folder, but a clone or
+    /// master elsewhere, is `invalid_configuration`.
     [[nodiscard]] expected<store> attach_clone(const std::string& name,
                                                const clone_options& options);
     [[nodiscard]] expected<store> attach_clone(

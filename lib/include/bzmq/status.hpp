@@ -13,7 +13,7 @@
 
 namespace bzmq {
 
-/// What happened in the overlay. For one peer the order is: endpoint_discovered, peer_added, then
+/// What happened in the overlay, or to this endpoint's stores. For one peer the order is: endpoint_discovered, peer_added, then
 /// its data; peer_lost or peer_removed, then endpoint_unreachable if no path is left.
 enum class sc : std::uint8_t {
     unspecified = 0,
@@ -22,6 +22,10 @@ enum class sc : std::uint8_t {
     peer_lost = 3,             ///< a direct peering broke
     endpoint_discovered = 4,   ///< an endpoint came within reach, over any number of hops
     endpoint_unreachable = 5,  ///< no path leads to that endpoint any more
+    // Of a store of this endpoint; the message names it.
+    store_promoted = 6,  ///< its standby has become the master
+    store_stale = 7,     ///< its clone has not heard of a master for the stale interval
+    store_fresh = 8,     ///< such a clone hears of one again
 };
 
 BZMQ_EXPORT std::string_view to_string(sc code) noexcept;

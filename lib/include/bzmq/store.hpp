@@ -54,7 +54,8 @@ struct failover_options {
     timespan timeout = std::chrono::seconds{10};
 };
 
-/// Options of a master. What an LMDB store is about has no effect in memory.
+/// Options of a master. Path, durability and bytes have no effect in memory; what needs a disk,
+/// `sync_replicas` and electors, is refused there.
 struct master_options {
     std::string path = {};  ///< the LMDB store's folder; made where it is not there
     bzmq::durability durability = bzmq::durability::group;
@@ -66,13 +67,15 @@ struct master_options {
     failover_options failover = {};
 };
 
-/// The same by name, as the tradition has it: "path" (string), "durability" (string), "log_bytes",
-/// "map_bytes_max" (count).
+/// The same by name, as the tradition has it: "path", "durability" (strings), "log_bytes",
+/// "map_bytes_max", "sync_replicas" (counts), "electors" (a vector of strings), "elector" (string),
+/// "failover_timeout" (timespan).
 using backend_options = std::unordered_map<std::string, data>;
 
-/// Options of a clone.
+/// Options of a clone. Zero or less is `invalid_configuration`, but for `get_delay`.
 struct clone_options {
-    timespan resync_interval = std::chrono::seconds{10};  ///< longest pause between attempts to reach the master
+    /// Longest pause between attempts to reach the master; below 100 ms it is that.
+    timespan resync_interval = std::chrono::seconds{10};
     /// Without word from the master for so long, reads say `ec::stale_data`.
     timespan stale_interval = std::chrono::minutes{5};
     /// So long writes wait for a master that is away; then they fail with `ec::request_timeout`.
@@ -82,8 +85,8 @@ struct clone_options {
     std::size_t mutation_buffer_bytes = std::size_t{64} << 20;
     /// So long a read waits for a clone that has no state yet; then it says `ec::stale_data`.
     timespan get_delay = std::chrono::seconds{5};
-    /// Take over the state of a durable master that holds another store than the one copied so far.
-    /// Otherwise the copy is kept, and goes stale, until `store::follow`.
+    /// Take over the state of a master that holds another store than the one copied so far, where
+    /// either is a durable one's. Otherwise the copy is kept, and goes stale, until `store::follow`.
     bool follow_new_store = false;
     /// Set: a standby. It keeps its copy in an LMDB store at `standby->path`, and may take the
     /// master's place; the rest is how it is master then.
@@ -230,7 +233,7 @@ struct store_info {
     /// On disk: transactions that have brought writes there since it was attached. Writes that were
     /// waited for at the same time share them.
     std::uint64_t commits = 0;
-    endpoint_id master_at;             ///< nil: nobody known
+    endpoint_id master_at;             ///< a master's is its own endpoint; nil: nobody known
     bool synced = false;               ///< a clone: has all of a state
     bool stale = false;
     bool attached = false;             ///< a clone: its master answers
@@ -312,7 +315,7 @@ class BZMQ_EXPORT store {
     store_write compare_and_put(const data& key, std::uint64_t revision, const data& value,
                                 std::optional<timespan> expiry = {});
     /// Adds to a count, integer, real, timespan or (a timespan) to a timestamp; begins at zero where
-    /// there is nothing. `invalid_data` where the sum is out of range.
+    /// there is nothing. `invalid_data` where the sum is out of range; of reals it is infinite then.
     store_write increment(const data& key, const data& amount = count{1},
                           std::optional<timespan> expiry = {});
     store_write decrement(const data& key, const data& amount = count{1},

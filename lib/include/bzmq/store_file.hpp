@@ -63,7 +63,8 @@ BZMQ_EXPORT expected<summary> backup(const std::filesystem::path& store,
 /// Makes `store` a copy of the store in `from`, which is checked first. Where there is a store
 /// already, `overwrite` must be set, and no other process may use it; a crash leaves the old file
 /// or the new one. The result has an id of its own: what clones have seen of the old store's later
-/// entries is void, so they copy it anew.
+/// entries is void. Those that have a copy of it keep that, report `ec::stale_data` and go stale, until
+/// `store::follow` or the option `follow_new_store`; a clone that starts empty copies the result.
 BZMQ_EXPORT expected<summary> restore(const std::filesystem::path& store,
                                       const std::filesystem::path& from, bool overwrite = false,
                                       const progress& told = {});

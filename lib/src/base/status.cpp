@@ -14,6 +14,12 @@ std::string_view to_string(sc code) noexcept {
             return "endpoint_discovered";
         case sc::endpoint_unreachable:
             return "endpoint_unreachable";
+        case sc::store_promoted:
+            return "store_promoted";
+        case sc::store_stale:
+            return "store_stale";
+        case sc::store_fresh:
+            return "store_fresh";
         case sc::unspecified:
             break;
     }

@@ -157,7 +157,10 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     }
     stores_ = std::make_unique<store_room>(
         self_, *hub_,
-        store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); }});
+        store_room::outside{[this] { sockets_->wake(); }, [this](error what) { say(what); },
+                            [this](sc code, std::string what) {
+                                say(status{code, {self_, options_.name, {}}, std::move(what)});
+                            }});
     now_ = monotonic_now();
     // Signals are the program's business: they must not land on this thread.
     sigset_t all;

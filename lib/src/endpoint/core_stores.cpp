@@ -1,5 +1,7 @@
 // What other threads ask of the core about stores.
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "endpoint/clock.hpp"
 #include "endpoint/core.hpp"
@@ -40,6 +42,38 @@ replica::clone_options options_of_clone(const std::string& name, const clone_opt
         to.seed = random_value<std::uint64_t>();
     }
     return to;
+}
+
+/// A time of zero would mean all the time, or never.
+error check_times(const std::string& name, const clone_options& options) {
+    for (const auto& [what, time] :
+         {std::pair{"resync_interval", options.resync_interval},
+          std::pair{"stale_interval", options.stale_interval},
+          std::pair{"mutation_buffer_interval", options.mutation_buffer_interval}}) {
+        if (time <= timespan{0}) {
+            return {ec::invalid_configuration,
+                    "store " + name + ": a clone's " + what + " must be above zero"};
+        }
+    }
+    if (options.mutation_buffer_bytes == 0) {
+        return {ec::invalid_configuration,
+                "store " + name + ": a clone's mutation_buffer_bytes must be above zero"};
+    }
+    return {};
+}
+
+/// Whoever attaches a store again gets the one that is there, but not where its values would be kept
+/// elsewhere than was asked for.
+error check_same_place(const store_state& has, backend kind, const std::string& folder) {
+    std::error_code not_there;
+    if (has.kind() == kind
+        && (kind == backend::memory
+            || std::filesystem::equivalent(has.folder(), folder, not_there))) {
+        return {};
+    }
+    return {ec::invalid_configuration,
+            "this endpoint has a store " + has.name() + " already, "
+                + (has.kind() == backend::memory ? "in memory" : "in " + has.folder())};
 }
 
 }  // namespace
@@ -91,21 +125,25 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_master(
                      : known{{}, 0, gone()};
     });
     if (at.store) {
-        return at.store;
+        auto problem = check_same_place(*at.store, kind, options.path);
+        return problem ? result{tl::unexpected{std::move(problem)}} : at.store;
     }
     if (at.problem) {
         return tl::unexpected{at.problem};  // Before the disk knows of it.
     }
     const bool durable = kind == backend::lmdb;
-    if (!durable && !options.failover.electors.empty()) {
-        return fail(ec::invalid_configuration, "electors need a master on disk");
+    if (!durable && (!options.failover.electors.empty() || options.sync_replicas > 0)) {
+        return fail(ec::invalid_configuration,
+                    "electors and sync_replicas need a master on disk, and that of store " + name
+                        + " is in memory");
     }
     const auto how = options_of_master(name, durable, options);
     const auto fenced = options_of_clone(name, {}, durable ? &options : nullptr);
     if (auto problem = replica::check_failover(fenced)) {
         return tl::unexpected{std::move(problem)};
     }
-    auto store = std::make_shared<store_state>(self, at.id, name, true, kind, clone_options{}.get_delay);
+    auto store = std::make_shared<store_state>(self, at.id, name, true, kind, clone_options{}.get_delay,
+                                               durable ? options.path : std::string{});
     // Shared, since what crosses to the core's thread must be copyable.
     auto from = std::make_shared<opened_disk>();
     if (durable) {
@@ -157,7 +195,12 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
         return known{std::move(found), ++last_store_};
     });
     if (at.store) {
-        return at.store;
+        auto problem = standby != nullptr ? check_same_place(*at.store, backend::lmdb, standby->path)
+                                          : error{};
+        return problem ? result{tl::unexpected{std::move(problem)}} : at.store;
+    }
+    if (auto problem = check_times(name, options)) {
+        return tl::unexpected{std::move(problem)};
     }
     const auto how = options_of_clone(name, options, standby);
     if (auto problem = replica::check_failover(how)) {
@@ -165,7 +208,8 @@ expected<std::shared_ptr<store_state>> endpoint_core::attach_clone(
     }
     auto store = std::make_shared<store_state>(self, at.id, name, false,
                                                standby != nullptr ? backend::lmdb : backend::memory,
-                                               options.get_delay);
+                                               options.get_delay,
+                                               standby != nullptr ? standby->path : std::string{});
     auto from = std::make_shared<opened_disk>();
     if (standby != nullptr) {
         auto opened = open_disk(*store, *standby, std::nullopt);

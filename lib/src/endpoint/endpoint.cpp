@@ -1,6 +1,7 @@
 #include "bzmq/endpoint.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -12,6 +13,52 @@
 
 namespace bzmq {
 namespace {
+
+bool set_durability(master_options& how, std::string_view word) {
+    how.durability = word == "sync"    ? durability::sync
+                     : word == "async" ? durability::async
+                                       : durability::group;
+    return word == "sync" || word == "group" || word == "async";
+}
+
+bool set_electors(master_options& how, const vector& names) {
+    for (const auto& each : names) {
+        const auto* name = get_if<std::string>(&each);
+        if (name == nullptr) {
+            return false;
+        }
+        how.failover.electors.push_back(*name);
+    }
+    return true;
+}
+
+/// False where there is no such option, or the value is not one of it.
+bool set_option(master_options& how, std::string_view key, const data& value) {
+    if (const auto* text = get_if<std::string>(&value)) {
+        if (key == "durability") {
+            return set_durability(how, *text);
+        }
+        (key == "path" ? how.path : how.failover.elector) = *text;
+        return key == "path" || key == "elector";
+    }
+    if (const auto* symbol = get_if<enum_value>(&value)) {
+        return key == "durability" && set_durability(how, symbol->name());
+    }
+    if (const auto* number = get_if<count>(&value)) {
+        if (key == "sync_replicas" && *number <= std::numeric_limits<unsigned>::max()) {
+            how.sync_replicas = static_cast<unsigned>(*number);
+            return true;
+        }
+        (key == "log_bytes" ? how.log_bytes : how.map_bytes_max) = *number;
+        return key == "log_bytes" || key == "map_bytes_max";
+    }
+    if (const auto* names = get_if<vector>(&value)) {
+        return key == "electors" && set_electors(how, *names);
+    }
+    const auto* time = get_if<timespan>(&value);
+    how.failover.timeout = time != nullptr ? *time : how.failover.timeout;
+    return key == "failover_timeout" && time != nullptr;
+}
 
 std::vector<std::string> wanted_by_others(const node::hub& hub, const endpoint_id& self) {
     std::vector<std::string> all;
@@ -344,28 +391,12 @@ expected<store> endpoint::attach_master(const std::string& name, backend kind,
                                         const backend_options& options) {
     master_options how;
     for (const auto& [key, value] : options) {
-        const auto* text = get_if<std::string>(&value);
-        const auto* number = get_if<count>(&value);
-        const auto* symbol = get_if<enum_value>(&value);
-        const std::string_view word = text != nullptr ? std::string_view{*text}
-                                      : symbol != nullptr ? std::string_view{symbol->name()} : "";
-        if (key == "path" && text != nullptr) {
-            how.path = *text;
-        } else if (key == "durability" && word == "sync") {
-            how.durability = durability::sync;
-        } else if (key == "durability" && word == "group") {
-            how.durability = durability::group;
-        } else if (key == "durability" && word == "async") {
-            how.durability = durability::async;
-        } else if (key == "log_bytes" && number != nullptr) {
-            how.log_bytes = *number;
-        } else if (key == "map_bytes_max" && number != nullptr) {
-            how.map_bytes_max = *number;
-        } else {
+        if (!set_option(how, key, value)) {
             return fail(ec::invalid_configuration,
                         "a store's back end has no option " + key + " = " + to_string(value)
                             + "; there are path (string), durability (sync, group or async), "
-                              "log_bytes and map_bytes_max (count)");
+                              "log_bytes, map_bytes_max and sync_replicas (count), electors (a "
+                              "vector of strings), elector (string) and failover_timeout (timespan)");
         }
     }
     return attach_master(name, kind, how);

@@ -35,6 +35,24 @@ error refusal(ec code) {
     }
 }
 
+/// Why a command that was taken changed nothing: the machines know codes only.
+error why_nothing_changed(ec code) {
+    switch (code) {
+        case ec::no_such_key:
+            return {code, "nothing is under the key"};
+        case ec::key_exists:
+            return {code, "something is under the key already"};
+        case ec::revision_mismatch:
+            return {code, "what is under the key is of another revision"};
+        case ec::type_clash:
+            return {code, "this cannot be done to a value of that type"};
+        case ec::invalid_data:
+            return {code, "what would come of it is out of range, or the vector has no such element"};
+        default:
+            return code;
+    }
+}
+
 /// Hands a machine the log that its disk has.
 template <class T>
 void load_log(T& machine, const lmdb_tail& tail) {
@@ -46,7 +64,7 @@ void load_log(T& machine, const lmdb_tail& tail) {
 }  // namespace
 
 store_room::store_room(const endpoint_id& self, node::hub& hub, outside around)
-    : hub_(hub), around_(std::move(around)), host_(self, *this) {}
+    : self_(self), hub_(hub), around_(std::move(around)), host_(self, *this) {}
 
 store_room::~store_room() { abandon(gone()); }
 
@@ -225,7 +243,11 @@ void store_room::note_settled() {
         if (auto* machine = host_.master_of(id)) {
             if (each.master_from && machine->committed() >= *each.master_from) {
                 each.master_from.reset();
+                each.stale = false;
                 each.state->set_role(true);
+                around_.tell(sc::store_promoted,
+                             "store " + each.state->name() + ": this standby is its master now, of epoch "
+                                 + std::to_string(machine->who().epoch()));
             }
             if (machine->committed() == machine->last()) {
                 each.state->settle(each.state->handed);
@@ -515,6 +537,7 @@ store_info store_room::info(std::uint32_t id) const {
         out.hash = machine->chain();
         out.epoch = machine->who().epoch();
         out.synced = out.attached = true;
+        out.master_at = self_;
         for (const auto& each : machine->clones()) {
             out.clones.push_back({each.at, each.in_snapshot, each.standby, each.acknowledged, each.stored});
         }
@@ -551,12 +574,10 @@ void store_room::persist(replica::store_id store, replica::persist_batch batch) 
 
 void store_room::answered(replica::ticket to, const replica::answer& what) {
     error problem{what.code};
-    if (failure_ && what.code == failure_.code()) {
-        // The machines know codes; who wrote wants to know what the disk said.
-        try {
-            problem = failure_;
-        } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the code alone.
-        }
+    try {
+        // The machines know codes; who wrote wants to know why, and what the disk said.
+        problem = failure_ && what.code == failure_.code() ? failure_ : why_nothing_changed(what.code);
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the code alone.
     }
     finish(state_of(to), std::move(problem), what.revision, what.value);
 }
@@ -575,8 +596,17 @@ bool store_room::wants_changes(replica::store_id store) const {
 void store_room::report(error what) { around_.report(std::move(what)); }
 
 void store_room::status_changed(replica::store_id store, const replica::clone_status& now) {
-    if (const auto at = stores_.find(store); at != stores_.end()) {
-        at->second.state->set_status(now);
+    const auto at = stores_.find(store);
+    if (at == stores_.end()) {
+        return;
+    }
+    auto& its = at->second;
+    its.state->set_status(now);
+    if (std::exchange(its.stale, now.stale) != now.stale) {
+        around_.tell(now.stale ? sc::store_stale : sc::store_fresh,
+                     "store " + its.state->name()
+                         + (now.stale ? ": no word from its master for too long, so reads fail"
+                                      : ": its master is heard of again"));
     }
 }
 

@@ -16,6 +16,7 @@
 #include "bzmq/endpoint_id.hpp"
 #include "bzmq/error.hpp"
 #include "bzmq/shared_bytes.hpp"
+#include "bzmq/status.hpp"
 #include "endpoint/lmdb_disk.hpp"
 #include "endpoint/store_disk.hpp"
 #include "endpoint/store_state.hpp"
@@ -31,6 +32,7 @@ class store_room final : public replica::host_output, public replica::directory 
     struct outside {
         std::function<void()> wake;  ///< any thread
         std::function<void(error)> report;
+        std::function<void(sc, std::string)> tell = [](sc, const std::string&) {};
     };
 
     store_room(const endpoint_id& self, node::hub& hub, outside around);
@@ -100,6 +102,7 @@ class store_room final : public replica::host_output, public replica::directory 
         /// It was a clone, and is master as soon as this entry counts: then its table has all that
         /// anybody was told of.
         std::optional<replica::sequence> master_from;
+        bool stale = false;             ///< and told so
     };
     enum class progress : std::uint8_t { done, held_up, more };
 
@@ -141,6 +144,7 @@ class store_room final : public replica::host_output, public replica::directory 
         return hub_.providers(service);
     }
 
+    const endpoint_id self_;
     node::hub& hub_;
     const outside around_;
 

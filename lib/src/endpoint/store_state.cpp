@@ -42,13 +42,14 @@ std::uint64_t own_number(const store_state* store) {
 // -- The state ------------------------------------------------------------------------------------
 
 store_state::store_state(std::shared_ptr<endpoint_core> core, std::uint32_t id, std::string name,
-                         bool master, backend kind, timespan get_delay)
+                         bool master, backend kind, timespan get_delay, std::string folder)
     : core_(std::move(core)),
       id_(id),
       name_(std::move(name)),
       master_(master),
       kind_(kind),
       get_delay_(get_delay),
+      folder_(std::move(folder)),
       readable_(master) {}
 
 error store_state::prepare_read() {

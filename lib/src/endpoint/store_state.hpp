@@ -36,7 +36,7 @@ inline std::optional<timestamp> expiry_of(const replica::item& of) {
 class store_state : public std::enable_shared_from_this<store_state> {
   public:
     store_state(std::shared_ptr<endpoint_core> core, std::uint32_t id, std::string name,
-                bool master, backend kind, timespan get_delay);
+                bool master, backend kind, timespan get_delay, std::string folder = {});
 
     // -- Any thread -------------------------------------------------------------------------------
 
@@ -47,6 +47,8 @@ class store_state : public std::enable_shared_from_this<store_state> {
     /// A standby becomes master, or a master a clone.
     void set_role(bool master);
     [[nodiscard]] backend kind() const noexcept { return kind_; }
+    /// Of its disk; empty where it has none.
+    [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
     /// Waits until there is something to read, and until this thread's own writes are in it. Then
     /// `ec::none`, or why nothing may be read.
@@ -115,6 +117,7 @@ class store_state : public std::enable_shared_from_this<store_state> {
     std::atomic<bool> master_;
     const backend kind_;
     const timespan get_delay_;
+    const std::string folder_;
 
     replica::table values_;
     read_gate gate_;

@@ -19,6 +19,12 @@ constexpr unsigned fruitless_max = 2;
 // Entries that readers wait for at most.
 constexpr std::size_t entries_per_lock = 256;
 
+/// Whoever wants a shorter pause than the first one would ask as fast as it can.
+clone_options with_sane_pauses(clone_options options) {
+    options.resync_interval = std::max(options.resync_interval, attach_pause_min);
+    return options;
+}
+
 election_options elections_of(const clone_options& options) {
     return {options.elector, options.standby ? options.electors : std::vector<std::string>{},
             options.failover_timeout, options.seed};
@@ -32,7 +38,7 @@ clone::clone(clone_options options, table& state, write_gate& gate, store_output
 
 clone::clone(clone_options options, handover from, vote_record promised, table& state,
              write_gate& gate, store_output& output, instant now)
-    : options_(std::move(options)),
+    : options_(with_sane_pauses(std::move(options))),
       self_(options_.self),
       state_(state),
       gate_(gate),
@@ -210,8 +216,9 @@ void clone::note_heard(instant now) {
 
 bool clone::accepts(const welcome_message& what) {
     const bool other = !who_.store.is_nil() && who_.store != what.store;
-    // A standby keeps what it has in any case; a clone where a durable master has it.
-    const bool keeps = options_.standby || (status_.synced && what.durable);
+    // A standby keeps what it has in any case; a clone where either master is a durable one: those
+    // never start over by themselves, and what takes the place of one is a mistake, in memory too.
+    const bool keeps = options_.standby || (status_.synced && (what.durable || of_durable_));
     if (!other || !keeps || options_.follow_new_store || accept_once_) {
         return true;
     }
@@ -262,6 +269,7 @@ void clone::handle(instant now, const welcome_message& what) {
         committed_ = std::max(committed_, what.committed);
     }
     accept_once_ = false;
+    (building_ ? building_durable_ : of_durable_) = what.durable;
     attached_ = true;
     fruitless_ = 0;
     epoch_ = newest_epoch_ = what.epoch;

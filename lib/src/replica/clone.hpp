@@ -28,14 +28,14 @@ namespace bzmq::replica {
 struct clone_options {
     std::string name;
     writer_id self;                             ///< random, made anew with each clone
-    std::chrono::nanoseconds resync_interval = std::chrono::seconds{10};   ///< longest pause between attempts
+    std::chrono::nanoseconds resync_interval = std::chrono::seconds{10};   ///< longest pause between attempts, `attach_pause_min` or more
     std::chrono::nanoseconds stale_interval = std::chrono::minutes{5};
     std::chrono::nanoseconds mutation_buffer_interval = std::chrono::minutes{2};
     std::size_t mutation_buffer_bytes = 64 * 1024 * 1024;
     std::size_t window_bytes = 1024 * 1024;     ///< of commands on their way
     std::size_t frame_bytes = 64 * 1024;
     /// A master of another store under this name: take its state for ours? A durable master never
-    /// starts over by itself, so that ours is kept unless it says otherwise.
+    /// starts over by itself, so that ours is kept where either is of one, unless this says otherwise.
     bool follow_new_store = false;
 
     // -- Standbys ---------------------------------------------------------------------------------
@@ -241,6 +241,7 @@ class clone {
     void finish_snapshot();
     void drop_snapshot();
     void tell_difference(const table& before);
+    void tell_replaced(const endpoint_id& by, std::size_t entries);
     void tell_given_up(const welcome_message& what);
     void tell_orphans(sequence common);
     [[nodiscard]] log_tail& followed() noexcept { return building_ ? building_->log() : log_; }
@@ -311,6 +312,8 @@ class clone {
 
     // The state that is shown, as of entry `applied_`, and the log behind it.
     identity who_;
+    bool of_durable_ = false;          ///< its master has it on disk
+    bool building_durable_ = false;    ///< likewise, of the snapshot that is on its way
     sequence applied_ = 0;
     sequence committed_ = 0;
     sequence committed_before_ = 0;    ///< likewise, without the snapshot that is on its way

@@ -4,6 +4,23 @@
 #include "replica/clone.hpp"
 
 namespace bzmq::replica {
+namespace {
+
+/// False for what a master orders for itself alone: the beginning of its epoch, a writer forgotten.
+bool matters_to_others(const shared_bytes& entry) {
+    entry_reader in{entry.span()};
+    if (in.head().writer != own_writer) {
+        return true;
+    }
+    for (change each; in.next(each);) {
+        if (each.kind <= change_kind::clear) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
 
 void clone::begin_snapshot(const welcome_message& what) {
     drop_snapshot();
@@ -55,6 +72,9 @@ void clone::tell_orphans(sequence common) {
     const auto forgotten = std::max(common, log_.base());
     for (auto number = forgotten + 1; number <= last; ++number) {
         out.entries.push_back(log_.at(number).bytes);
+    }
+    if (forgotten == common && std::ranges::none_of(out.entries, matters_to_others)) {
+        return;
     }
     if (forgotten > common) {
         state_.for_each([&](const item& each) {
@@ -115,6 +135,8 @@ void clone::finish_snapshot() {
         state_.swap(building_->values());
     }
     const auto before = std::move(building_);  // The values are those that were shown so far.
+    tell_replaced(before->who().store, before->values().size());
+    of_durable_ = building_durable_;
     applied_ = before->at();
     log_ = std::move(before->log());
     writers_ = std::move(before->writers());
@@ -131,6 +153,18 @@ void clone::finish_snapshot() {
         complete_unseen();
     }
     set_status(next);
+}
+
+/// A copy of another store goes; nobody else may have what was in it.
+void clone::tell_replaced(const endpoint_id& by, std::size_t entries) {
+    if (by == who_.store || entries == 0) {
+        return;
+    }
+    output_.report({ec::stale_data, "the master of store " + options_.name + " at " + to_string(master_)
+                                        + " has another store than the one that this clone copied; "
+                                          "the copy, "
+                                        + std::to_string(entries) + (entries == 1 ? " entry" : " entries")
+                                        + ", is given up for it"});
 }
 
 void clone::tell_difference(const table& before) {

@@ -96,8 +96,12 @@ void host::handle_claim(instant now, timestamp wall, store& ours, const endpoint
     // Two stores: the fuller one stays.
     const bool lose = mine.last != theirs->last ? mine.last < theirs->last : from < self_;
     if (!lose) {
-        output_.report({ec::master_exists, "endpoint " + to_string(from) + " has a second master of store "
-                                               + ours.name + "; it must give way to ours"});
+        if (now >= ours.second_told_at + refusal_report_interval) {
+            ours.second_told_at = now;
+            output_.report({ec::master_exists, "endpoint " + to_string(from)
+                                                   + " has a second master of store " + ours.name
+                                                   + "; it must give way to ours"});
+        }
         post({&from, 1}, encode(ours.name, mine));
         return;
     }

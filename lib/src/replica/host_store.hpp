@@ -23,6 +23,7 @@ struct host::store final : store_output {
     std::optional<clone_options> when_fenced;
     instant refused_told_at{std::chrono::hours{-1}};  // that another one wanted to be master
     std::uint64_t refused = 0;          // and how often since
+    instant second_told_at{std::chrono::hours{-1}};   // that another one is master, too
     struct doubled_name {
         std::vector<endpoint_id> at;
         instant since{};
