@@ -15,7 +15,13 @@ OK, FAILURE, USAGE, TIMEOUT, UNAVAILABLE, AUTHENTICATION, NO_KEY, CLASH, CONFLIC
 WAIT = ("--timeout", "60")
 
 
+def run_full(*arguments, **more):
+    """The same with a full disk behind standard output."""
+    with open("/dev/full", "wb") as full:
+        return run(*arguments, stdout=full, **more)
+
+
 def run(*arguments, data=None, timeout=120, **more):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BZMQ_")}
-    return subprocess.run([CLI, *map(str, arguments)], input=data, capture_output=True,
-                          timeout=timeout, env=environment, **more)
+    return subprocess.run([CLI, *map(str, arguments)], input=data, timeout=timeout, env=environment,
+                          **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import (AUTHENTICATION, CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT,
-                     Node, run)
+                     Node, run, run_full)
 
 import zeek_values
 
@@ -524,6 +524,13 @@ def test_a_damaged_record_is_named(store):
     told = run("store-file", store, "check")
     assert told.returncode == FAILURE
     assert b"is damaged" in told.stderr
+
+
+@pytest.mark.parametrize("action", ["check", "dump"])
+def test_store_file_tells_of_a_full_disk_behind_its_output(store, action):
+    told = run_full("store-file", store, action)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
 
 
 @pytest.mark.parametrize("arguments", [("check", "x"), ("backup",), ("dump", "--force"),

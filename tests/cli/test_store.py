@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import (CLASH, CLI, CONFLICT, FAILURE, NO_KEY, NO_MASTER, OK, TIMEOUT, UNAVAILABLE,
-                     USAGE, WAIT, Node, Process, run)
+                     USAGE, WAIT, Node, Process, run, run_full)
 
 
 def typed(kind, value):

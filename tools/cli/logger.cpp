@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <functional>
 #include <map>
 #include <memory>
@@ -163,8 +162,6 @@ exit_code run(const options& how, const context& ctx) {
     if (!writer) {
         return report(writer.error());
     }
-    // A limit on the size of files is a full disk like any other, no reason to die.
-    std::signal(SIGXFSZ, SIG_IGN);
     event_printer out{ctx.common.json, false};
     recorder sink{**writer, how, ctx};
     try {

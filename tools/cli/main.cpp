@@ -1,12 +1,14 @@
 #include "bzmq/configuration.hpp"
 
 #include "commands.hpp"
+#include "output.hpp"
 #include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
+#include <iostream>
+#include <sstream>
 
 namespace bzmq::cli {
 
@@ -61,14 +63,17 @@ int run(int argc, const char* const* argv) {
     try {
         app.parse(arguments);
     } catch (const CLI::Success& help) {
-        return app.exit(help);
+        std::ostringstream text;
+        const auto code = static_cast<exit_code>(app.exit(help, text, std::cerr));
+        line_output{}.buffer() += text.str();
+        return static_cast<int>(line_output::outcome(code));
     } catch (const CLI::ParseError& wrong) {
         app.exit(wrong);
         return static_cast<int>(exit_code::usage);
     }
     interrupt signals;
     ctx.interrupt = &signals;
-    return static_cast<int>(ctx.run());
+    return static_cast<int>(line_output::outcome(ctx.run()));
 }
 
 }  // namespace
