@@ -92,6 +92,13 @@ def test_json_travels_typed_and_plain(start):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", message["sent_at"])
 
 
+@pytest.mark.parametrize("form, told", [("text", ["[1,2]", "[]", "++"]), ("json", ["(1, 2)", "()"])])
+def test_a_value_in_brackets_is_one_message(start, form, told):
+    values = ["[1,2]", "[]", "++"][:len(told)]
+    assert publish_and_read(start, values, form, (), len(told)) == [
+        f"/t/x {value}".encode() for value in told]
+
+
 def test_bytes_that_are_not_utf_8_travel_unchanged(start):
     payload = [b"\xff\xfe raw", b"", bytes(b for b in range(256) if b != 10), b"5"]
     lines = publish_and_read(start, [], "bytes", ("--format", "bytes"), len(payload),

@@ -130,6 +130,18 @@ def test_what_is_printed_as_json_is_put_and_erased(hub):
         hub.ask_json("put", data=bad.encode(), expected=FAILURE)
 
 
+def test_an_argument_in_brackets_stays_one(hub):
+    hub.ask("put", "1", "one", "2", "two")
+    hub.ask("erase", "[1,2]")
+    assert hub.ask("size") == "2\n"
+    hub.ask("put", "[k]", "v")
+    assert hub.ask("append", "[k]", "[tail]") == "v[tail]\n"
+    assert hub.ask("get", "[k]") == "v[tail]\n"
+    hub.ask("put", "list", "[1,2]", "--format", "json")
+    hub.ask("put-unique", "one", '["a"]', "--format", "json")
+    assert hub.ask("get", "list", "one") == 'list\t(1, 2)\none\t("a")\n'
+
+
 def test_several_keys_have_a_line_each_and_a_missing_one_its_exit_code(hub):
     assert hub.ask("put", "a", "1", "b", "x y") == "a\t1\nb\t2\n"
     assert hub.ask("get", "b", "a") == "b\tx y\na\t1\n"

@@ -35,6 +35,28 @@ void add_commands(CLI::App& app, context& ctx) {
 
 namespace {
 
+/// The parser takes "[1,2]" for two arguments and "++" for the end of a command's. Users mean values:
+/// a zero byte, which no argument of a process can have, hides them from it.
+void keep_whole(std::vector<std::string>& arguments, CLI::App& app) {
+    for (auto& each : arguments) {
+        if ((each.starts_with('[') && each.ends_with(']')) || each == "++") {
+            each += '\0';
+        }
+    }
+    for (auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        for (auto* option : command->get_options([](const CLI::Option* one) {
+                 return one->get_items_expected_max() > 0;  // No switch.
+             })) {
+            option->transform([](std::string text) {
+                if (text.ends_with('\0')) {
+                    text.pop_back();
+                }
+                return text;
+            });
+        }
+    }
+}
+
 /// libzmq allocates for each encrypted frame; above these thresholds glibc would map and unmap
 /// memory every time, which costs more than the encryption. A program may decide that, a library
 /// must not.
@@ -59,6 +81,7 @@ int run(int argc, const char* const* argv) {
     CLI::App app;
     add_commands(app, ctx);
     auto arguments = own.remainder();
+    keep_whole(arguments, app);
     std::reverse(arguments.begin(), arguments.end());
     try {
         app.parse(arguments);
