@@ -265,6 +265,38 @@ def test_a_dump_is_loaded_into_another_store(hub, tmp_path):
     assert json.loads(hub.ask("dump", "--prefix", "so"))["key"] == typed("string", "soon")
 
 
+def test_a_dump_leaves_what_its_file_is(hub, tmp_path):
+    hub.ask("put", "a", "1")
+    line = hub.ask("dump")
+    private, link, pipe = tmp_path / "private", tmp_path / "link", tmp_path / "pipe"
+    private.touch(0o600)
+    link.symlink_to("private")
+    hub.ask("dump", link)
+    assert link.is_symlink() and private.read_text() == line
+    hub.ask("dump", private)
+    assert private.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    hub.ask("dump", pipe)
+    assert os.read(reader, 1 << 16).decode() == line
+    os.close(reader)
+    assert pipe.is_fifo() and not list(tmp_path.glob("*.part"))
+
+
+def test_a_dump_that_cannot_be_written_says_why(hub, tmp_path):
+    told = run("store", "s", "dump", tmp_path / "none/x", "--peer", hub.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert b"none/x: No such file or directory" in told.stderr
+
+
+@pytest.mark.parametrize("arguments", [("get", "a"), ("keys",), ("dump",), ("put", "a", "2")])
+def test_a_full_disk_behind_the_output_is_told(hub, arguments):
+    hub.ask("put", "a", "1")
+    told = run_full("store", "s", *arguments, "--peer", hub.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
+
+
 def test_load_skips_what_has_expired_and_names_a_bad_line(hub):
     line = '{"key":{"@data-type":"string","data":"%s"},"value":{"@data-type":"count","data":1}%s}\n'
     old = line % ("old", ',"expiry":"2001-01-01T00:00:00Z"')
