@@ -502,7 +502,7 @@ def test_a_store_is_checked_dumped_and_compacted(store):
     assert [line["key"]["data"] for line in lines] == sorted(f"key{i}" for i in range(100))
     assert all(line["key"]["data"] == f"key{line['value']['data']}" for line in lines)
     compacted = run("store-file", store, "compact")
-    assert compacted.returncode == OK and compacted.stdout.startswith(b"sound: 100 values")
+    assert compacted.returncode == OK and compacted.stdout.startswith(b"compacted: 100 values")
     assert run("store-file", store, "dump").stdout == dumped.stdout
 
 

@@ -28,13 +28,15 @@ std::string json_of(const options& how, const store_file::summary& what) {
                what.bytes_used, what.bytes_of_file);
 }
 
-std::string text_of(const store_file::summary& what) {
+std::string text_of(const options& how, const store_file::summary& what) {
+    // It takes pages as they are, and would not notice a damaged record.
+    const auto* verdict = how.action == "compact" ? "compacted" : "sound";
     const auto log = what.log_first > what.last
                          ? std::string{"no log"}
                          : fmt::format("log from {} to {}", what.log_first, what.last);
     return fmt::format(
-        "sound: {} values ({} with expiry), {}, epoch {}, {} writers, {} of {} bytes used, id {}",
-        what.values, what.expiring, log, what.epoch, what.writers, what.bytes_used,
+        "{}: {} values ({} with expiry), {}, epoch {}, {} writers, {} of {} bytes used, id {}",
+        verdict, what.values, what.expiring, log, what.epoch, what.writers, what.bytes_used,
         what.bytes_of_file, to_string(what.store));
 }
 
@@ -87,7 +89,7 @@ exit_code run(const options& how, const context& ctx) {
         return end_with(done.error(), ctx);
     }
     if (how.action != "dump") {
-        out.line(ctx.common.json ? json_of(how, *done) : text_of(*done));
+        out.line(ctx.common.json ? json_of(how, *done) : text_of(how, *done));
     }
     return exit_code::ok;
 }
