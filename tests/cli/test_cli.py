@@ -222,6 +222,33 @@ def test_wrong_usage_says_what_and_has_its_code(arguments):
     assert ended.stderr
 
 
+@pytest.mark.parametrize("arguments, expected", [
+    (("sub", "/t", "-n", "0"), '"0": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "many"), '"many": expected a whole number, 1 or more'),
+    (("play", "f", "--speed", "0"), '"0": expected a number greater than 0'),
+    (("sub", "/t", "--format", "xml"), '"xml": expected text, json or bytes'),
+    (("node", "--durability", "foo"), '"foo": expected sync, group or async'),
+    (("store", "s", "frob"), '"frob": expected get, '),
+    (("cluster", "site.toml", "x"), '"site.toml": expected check, start, stop, status or diag'),
+    (("cluster", "check", "/"), "/: Is a directory"),
+    (("pub", "/t", "--event", "", "x"), "--event: expected some text"),
+    (("tap", "/t", "--interval", "0", "--listen", "tcp://127.0.0.1:0"),
+     "--interval: expected an interval of 10ms or more")])
+def test_a_bad_value_is_told_with_what_is_expected(arguments, expected):
+    ended = run(*arguments)
+    assert ended.returncode == (FAILURE if arguments[-1] == "/" else USAGE)
+    assert expected in ended.stderr.decode()
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--help",), ("--version",), ("man",), ("completion", "bash"), ("keygen", "KEY"),
+    ("pub", "/t", "1", "--json", "--listen", "tcp://127.0.0.1:0")])
+def test_a_full_disk_behind_the_output_is_told(tmp_path, arguments):
+    told = run_full(*arguments, cwd=tmp_path)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
+
+
 def test_a_topic_that_fits_no_filter_is_refused(start):
     node = start("hub", kind=Node)
     ended = run("sub", "t" * 70_000, "--peer", node.url, *WAIT)

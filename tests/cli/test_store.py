@@ -412,7 +412,7 @@ def test_nobody_listening_is_unavailable():
     ("s", "size", "x"), ("s", "get", "a", "--max", "3"), ("s", "load"),
     ("s", "put", "a", "1", "b", "2", "--revision=3"), ("s", "put", "a", "1", "--revision"),
     ("s", "put", "a", "1", "--expiry", "soon"), ("s", "keys", "--prefix", "a", "--from", "b"),
-    ("s", "watch", "-n", "0")])
+    ("s", "watch", "-n", "0"), ("s", "keys", "--max", "-1")])
 def test_wrong_usage_says_what_and_has_its_code(arguments):
     ended = run("store", *arguments, "--peer", "tcp://127.0.0.1:1", "--timeout", "1")
     assert ended.returncode == USAGE, ended.stderr

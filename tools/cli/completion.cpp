@@ -1,5 +1,6 @@
 #include "command_table.hpp"
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "store_operations.hpp"
 #include <fmt/format.h>
@@ -183,7 +184,7 @@ void add_completion(CLI::App& app, context& ctx) {
     command->add_option("SHELL", *shell, "bash or zsh")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember({"bash", "zsh"}).description(""));
+        ->check(one_of({"bash", "zsh"}));
     command->footer("For one session: source <(bzmq-cli completion bash)");
     command->callback([shell, &app, &ctx] {
         ctx.run = [shell, &app] {

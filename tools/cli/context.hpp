@@ -21,6 +21,8 @@ class Option;
 namespace bzmq::cli {
 
 constexpr timespan default_timeout = std::chrono::seconds{10};
+/// Of what is printed again and again; less would be a busy loop.
+constexpr timespan shortest_interval = std::chrono::milliseconds{10};
 
 /// The options that every command with an endpoint has.
 struct common_options {

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "line_input.hpp"
 #include "message_reader.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "value_format.hpp"
 #include <fmt/format.h>
@@ -166,7 +167,8 @@ void add_pub(CLI::App& app, context& ctx) {
     command
         ->add_option("--event", how->event,
                      "Publish one Zeek event of this name, whose arguments are the VALUEs, if any")
-        ->type_name("NAME");
+        ->type_name("NAME")
+        ->check(not_empty());
     add_format(*command, how->format, "How values are written (text)");
     command->add_flag("--reliable", how->reliable,
                       "Deliver for certain as long as some path leads to the receivers");

@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "logs/log_message.hpp"
 #include "logs/zeek_log_reader.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
 
@@ -204,7 +205,7 @@ void add_replay(CLI::App& app, context& ctx) {
                       "records in each, rather than a table for each record");
     command->add_option("--rate", how->rate, "Records per second; as fast as possible without")
         ->type_name("R")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(above_zero());
     command->add_flag("--reliable,!--best-effort", how->reliable,
                       "Lose nothing as long as some path leads to the receivers (the default); "
                       "--best-effort may");

@@ -1,6 +1,7 @@
 #include "bzmq/store_file.hpp"
 
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
 #include <fmt/format.h>
@@ -107,7 +108,7 @@ void add_store_file(CLI::App& app, context& ctx) {
                      "pages; backup: copy to OTHER; restore: copy from OTHER")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember({"check", "dump", "compact", "backup", "restore"}).description(""));
+        ->check(one_of({"check", "dump", "compact", "backup", "restore"}));
     command->add_option("OTHER", how->other, "The second folder, for backup and restore")
         ->type_name("");
     command->add_flag("--force", how->force, "restore: overwrite a store that is there");

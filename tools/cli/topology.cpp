@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
 #include <fmt/format.h>
@@ -192,7 +193,8 @@ void add_topology(CLI::App& app, context& ctx) {
     command
         ->add_option("--nodes", how->nodes,
                      "First wait until N endpoints are within reach, this one included")
-        ->type_name("N");
+        ->type_name("N")
+        ->check(whole_number());
     add_common(*command, ctx.common);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
