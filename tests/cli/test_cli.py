@@ -311,15 +311,42 @@ def test_permissions_need_keys_and_a_good_file(keys, tmp_path):
     assert f"{file}:3:13: subscribe: expected a list of topic prefixes".encode() in told.stderr
 
 
+@pytest.mark.parametrize("place", ["file", "named file", "argument"])
+def test_a_cert_on_the_command_line_goes_with_what_is_allowed_elsewhere(start, keys, tmp_path,
+                                                                        place):
+    server, client = keys("hub"), keys("client")
+    file = tmp_path / "options.toml"
+    file.write_text(f'allow = "{keys.allowed}"\n')
+    more = {"file": ("--config", file), "named file": ("--config-file", file),
+            "argument": (f"--bzmq.allow={keys.allowed}",)}[place]
+    node = start("hub", "--cert", server, *more, kind=Node)
+    told = run("topology", "--nodes", "2", *secured(keys, "client", node))
+    assert told.returncode == OK, told.stderr
+
+
+def test_commands_without_an_endpoint_need_no_good_configuration(tmp_path):
+    (tmp_path / "bad.toml").write_text('allow = "keys"\nheartbeat = 5\n')
+    bad = ("--config-file", tmp_path / "bad.toml")
+    for arguments in [("--version",), ("topology", "--help"), ("keygen", tmp_path / "key")]:
+        told = run(*bad, *arguments)
+        assert told.returncode == OK, told.stderr
+    told = run(*bad, "node", "--listen", "tcp://127.0.0.1:0")
+    assert told.returncode == USAGE and b"bad.toml:2" in told.stderr
+    told = run("--bzmq.heartbeat=5", "keygen", tmp_path / "other")
+    assert told.returncode == USAGE and b"unknown option" in told.stderr
+
+
 # -- Signals --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
-def test_a_node_says_goodbye_on_a_signal(start, number, code):
+@pytest.mark.parametrize("more", [(), ("--stats", "1h"), ("--stats", "10ms")])
+def test_a_node_says_goodbye_on_a_signal(start, number, code, more):
     first = start("first", kind=Node)
-    second = start("second", kind=Node, peers=[first.url])
+    second = start("second", *more, kind=Node, peers=[first.url])
     second.event("peer_added")
     first.event("peer_added", name="second")
     second.signal(number)
+    second.event("stopped")
     assert second.wait() == code
     first.event("peer_removed", name="second")
 

@@ -229,35 +229,23 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
     if (!common.config.empty()) {
         config.config_file(common.config);
     }
+    // Before file, environment and command line are read, which leave alone what is set here: they
+    // are then checked together with it.
+    auto& options = config.options();
+    for (const auto& url : common.peers) {
+        options.peers.push_back({url, {}, {}});
+    }
+    options.listen = common.listen;
+    options.cert = common.cert.empty() ? std::string{} : key_file(common.cert);
+    options.server_key = common.server_key;
+    options.allow = common.allow;
+    options.permissions = common.permissions;
+    options.name = common.name;
     if (const auto read = config.init(static_cast<int>(ctx.arguments.size()), ctx.arguments.data());
         !read) {
         return tl::unexpected{read.error()};
     }
-    auto& options = config.options();
-    if (!common.peers.empty()) {
-        options.peers.clear();
-        for (const auto& url : common.peers) {
-            options.peers.push_back({url, {}, {}});
-        }
-    }
-    if (!common.listen.empty()) {
-        options.listen = common.listen;
-    }
-    if (!common.cert.empty()) {
-        options.cert = key_file(common.cert);
-    }
-    if (!common.server_key.empty()) {
-        options.server_key = common.server_key;
-    }
-    if (!common.allow.empty()) {
-        options.allow = common.allow;
-    }
-    if (!common.permissions.empty()) {
-        options.permissions = common.permissions;
-    }
-    if (!common.name.empty()) {
-        options.name = common.name;
-    } else if (options.name.empty()) {
+    if (options.name.empty()) {
         options.name = role;
     }
     if (!relays && !common.relay) {

@@ -69,13 +69,15 @@ void tune_allocator() {
 int run(int argc, const char* const* argv) {
     context ctx;
     ctx.arguments.assign(argv, argv + argc);
-    // The library takes its own arguments; commands that start an endpoint read them again.
+    // The library takes its own arguments. What they, the file and the environment say does not
+    // count yet: commands that start an endpoint read them again, together with their own options,
+    // and for others they need not even be right.
     configuration own;
     const auto taken = own.init(argc, argv);
     if (own.cli_helptext_printed()) {
         return 0;
     }
-    if (!taken) {
+    if (!taken && own.remainder().empty()) {
         return static_cast<int>(report(taken.error()));
     }
     CLI::App app;
