@@ -39,6 +39,7 @@ class player {
         : node_(node), how_(how), ctx_(ctx) {}
 
     expected<void> play(const std::string& file);
+    [[nodiscard]] bool has_begun() const noexcept { return records_ > 0; }
     void print(line_output& out) const;
 
   private:
@@ -60,12 +61,17 @@ class player {
 };
 
 expected<void> player::play(const std::string& file) {
-    auto reader = zeek_log_reader::open(file);
+    auto reader = zeek_log_reader::open(file, ctx_.interrupt->fd());
     if (!reader) {
         return tl::unexpected{reader.error()};
     }
     log_record record;
     for (;;) {
+        if (batch_.size() > 0 && reader->would_wait()) {
+            if (auto sent = send_batch(); !sent) {
+                return sent;
+            }
+        }
         const auto more = reader->next(record);
         if (!more) {
             bar_.clear();
@@ -180,7 +186,9 @@ exit_code run(const options& how, const context& ctx) {
     }
     const auto finished = finish(*node, ctx, mode_of(how), how.wait);
     line_output out;
-    player.print(out);
+    if (played || player.has_begun()) {
+        player.print(out);
+    }
     if (!played) {
         return end_with(played.error(), ctx);
     }
