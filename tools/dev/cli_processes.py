@@ -110,8 +110,12 @@ class Node(Process):
         super().__init__(binary, "node", "--json", "--name", name,
                          "--listen", "tcp://127.0.0.1:0", *peering, *arguments)
         self.name = name
-        self.url = self.event("listening")["url"]
-        self.id = self.event("ready")["id"]
+        try:
+            self.url = self.event("listening")["url"]
+            self.id = self.event("ready")["id"]
+        except BaseException:
+            self.end()  # Nobody else knows of it yet.
+            raise
 
     def await_peers(self, names, timeout=30):
         """Waits until peerings with all of these stand, in whatever order they come."""
