@@ -231,7 +231,7 @@ void add_logger(CLI::App& app, context& ctx) {
     command->footer(
         "A log is FOLDER/NAME.log; rotated, NAME.DATE.log. Prints what node prints. A full disk is "
         "told, and holds publishers up until there is room.");
-    add_common(*command, ctx.common);
+    add_common(*command, ctx.common, true);
     command->callback([how, &ctx] {
         if (how->topics.empty()) {
             how->topics = {"/zeek/logs/"};

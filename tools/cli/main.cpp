@@ -35,21 +35,26 @@ void add_commands(CLI::App& app, context& ctx) {
 
 namespace {
 
-/// The parser takes "[1,2]" for two arguments and "++" for the end of a command's. Users mean values:
-/// a zero byte, which no argument of a process can have, hides them from it.
+/// The parser takes "[1,2]" for two arguments and "++" for the end of a command's, and behind "--" it
+/// forgets the command once that has an argument for each of its names. Users mean values: a zero
+/// byte, which no argument of a process can have, hides them from it.
 void keep_whole(std::vector<std::string>& arguments, CLI::App& app) {
-    for (auto& each : arguments) {
-        if ((each.starts_with('[') && each.ends_with(']')) || each == "++") {
-            each += '\0';
+    const auto values = std::find(arguments.begin(), arguments.end(), "--");
+    for (auto each = arguments.begin(); each != arguments.end(); ++each) {
+        if (each > values || (each->starts_with('[') && each->ends_with(']')) || *each == "++") {
+            each->insert(0, 1, '\0');
         }
+    }
+    if (values != arguments.end()) {
+        arguments.erase(values);
     }
     for (auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         for (auto* option : command->get_options([](const CLI::Option* one) {
                  return one->get_items_expected_max() > 0;  // No switch.
              })) {
             option->transform([](std::string text) {
-                if (text.ends_with('\0')) {
-                    text.pop_back();
+                if (text.starts_with('\0')) {
+                    text.erase(0, 1);
                 }
                 return text;
             });
@@ -98,6 +103,8 @@ int run(int argc, const char* const* argv) {
     }
     interrupt signals;
     ctx.interrupt = &signals;
+    peer_watch watch;
+    ctx.watch = &watch;
     return static_cast<int>(line_output::outcome(ctx.run()));
 }
 

@@ -201,7 +201,7 @@ void add_node(CLI::App& app, context& ctx) {
                  "of this endpoint, once in each DURATION");
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
-    add_common(*command, ctx.common);
+    add_common(*command, ctx.common, true);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 

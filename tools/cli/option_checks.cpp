@@ -35,7 +35,8 @@ CLI::Validator whole_number(std::uint64_t least) {
     return CLI::Validator{
         [least](const std::string& text) {
             std::uint64_t value = 0;
-            return read(text, value) && value >= least
+            // Not the parser's octal and hexadecimal ones: nobody means 8 by 010.
+            return read(text, value) && value >= least && std::to_string(value) == text
                        ? std::string{}
                        : fmt::format("\"{}\": expected a whole number, {} or more", text, least);
         },
