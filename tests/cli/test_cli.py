@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import (AUTHENTICATION, CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT,
-                     Node, run, run_full)
+                     Node, await_error_text, run, run_full)
 
 import zeek_values
 
@@ -92,6 +92,16 @@ def test_json_travels_typed_and_plain(start):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", message["sent_at"])
 
 
+def test_what_follows_a_double_dash_is_a_value_wherever_it_stands(start):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", "6", *WAIT)
+    for before, behind in ((["/t", "5"], ["-1.5", "--json"]), (["/t"], ["-x", "[1,2]"]),
+                           ([], ["/t", "-y"])):
+        sent = run("pub", *before, "--wait", "--peer", node.url, *WAIT, "--", *behind)
+        assert sent.returncode == OK, sent.stderr
+    assert reader.rest() == [b"/t 5", b"/t -1.5", b"/t --json", b"/t -x", b"/t [1,2]", b"/t -y"]
+
+
 @pytest.mark.parametrize("form, told", [("text", ["[1,2]", "[]", "++"]), ("json", ["(1, 2)", "()"])])
 def test_a_value_in_brackets_is_one_message(start, form, told):
     values = ["[1,2]", "[]", "++"][:len(told)]
@@ -115,10 +125,7 @@ def test_many_lines_of_standard_input_arrive_in_order(start):
 
 def test_pub_and_sub_peer_with_each_other_without_a_node(start):
     reader = start("sub", "--listen", "tcp://127.0.0.1:0", "/t", "-n", "1", *WAIT)
-    deadline = time.monotonic() + 30
-    while not reader.errors and time.monotonic() < deadline:
-        time.sleep(0.01)
-    url = re.search(r"listening on (\S+)", reader.error_text()).group(1)
+    url = await_error_text(reader, r"listening on (\S+)")[1]
     assert run("pub", "--peer", url, "/t", "1", "--wait", *WAIT).returncode == OK
     assert reader.rest() == [b"/t 1"]
     assert reader.wait() == OK
@@ -128,6 +135,21 @@ def test_a_malformed_value_is_refused_before_anything_is_sent():
     wrong = run("pub", "--peer", "tcp://127.0.0.1:1", "/t", "{", "--format", "json")
     assert wrong.returncode == FAILURE
     assert b"json" in wrong.stderr
+
+
+def test_a_peer_can_be_named_by_its_host(start):
+    node = start("hub", kind=Node)
+    url = node.url.replace("127.0.0.1", "localhost")
+    for command in (("topology",), ("pub", "/t", "1"), ("ping", "hub", "-n", "1")):
+        told = run(*command, "--peer", url, "--timeout", "10")
+        assert told.returncode == OK, (command, told.stderr)
+
+
+def test_a_topic_that_cannot_be_published_is_told_with_its_limits(start):
+    node = start("hub", kind=Node)
+    sent = run("pub", "-", "--peer", node.url, *WAIT, data=b'{"topic":"","data":1}\n')
+    assert sent.returncode == FAILURE
+    assert b"line 1: message 1 not published: expected a topic of 1 to 65535 bytes" in sent.stderr
 
 
 # -- gateway --------------------------------------------------------------------------------------
@@ -232,6 +254,19 @@ def test_wrong_usage_says_what_and_has_its_code(arguments):
     (("cluster", "site.toml", "x"), '"site.toml": expected check, start, stop, status or diag'),
     (("cluster", "check", "/"), "/: Is a directory"),
     (("pub", "/t", "--event", "", "x"), "--event: expected some text"),
+    (("pub", "/t", "1", "--wait=-1"), '--wait: "-1": expected a whole number, 1 or more'),
+    (("pub", "/t", "1", "--wait=x"), '--wait: "x": expected a whole number, 1 or more'),
+    (("replay", "f", "--wait=0"), '--wait: "0": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "010"), '"010": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "9" * 20), ": expected a whole number, 1 or more"),
+    (("topology", "--nodes", "-1"), '"-1": expected a whole number, 0 or more'),
+    (("replay", "f", "--rate", "nan"), '"nan": expected a number greater than 0'),
+    (("sub", "/t", "--timeout", "soon"), '--timeout: "soon": expected seconds'),
+    (("pub", "", "1", "--wait"), "expected a topic of 1 to 65535 bytes"),
+    (("keygen", ""), "PATH: expected some text"),
+    (("topology", "--dot", "--json"), "--dot excludes --json"),
+    (("node", "--relay"), "--relay"),
+    (("logger", "--folder", "f", "--timeout", "1"), "--timeout"),
     (("tap", "/t", "--interval", "0", "--listen", "tcp://127.0.0.1:0"),
      "--interval: expected an interval of 10ms or more")])
 def test_a_bad_value_is_told_with_what_is_expected(arguments, expected):
@@ -363,6 +398,20 @@ def test_a_subscriber_ends_on_a_signal(start, number, code):
     assert not reader.errors
 
 
+def test_a_subscriber_tells_that_its_peer_is_lost_and_that_it_is_back(start):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", "1", *WAIT)
+    node.event("peer_added")
+    node.signal(signal.SIGKILL)
+    await_error_text(reader, f"lost {re.escape(node.url)}, trying again\n")
+    node.wait()
+    start("node", "--listen", node.url)
+    await_error_text(reader, f"{re.escape(node.url)} is back\n")
+    assert run("pub", "--peer", node.url, "/t", "1", "--wait", *WAIT).returncode == OK
+    assert reader.rest() == [b"/t 1"]
+    assert reader.error_text().count("\n") == 2
+
+
 def test_a_publisher_ends_on_a_signal(start):
     node = start("hub", kind=Node)
     writer = start("pub", "--peer", node.url, "/t", stdin=subprocess.PIPE)
@@ -451,6 +500,26 @@ def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
     assert by_name.stdout.startswith(b"n3: 1 of 1 answered")
 
 
+def test_a_topology_is_drawn_from_who_asks_for_it(start):
+    far = start("far", kind=Node)
+    leaf = start("sub", os.fsdecode(b"/\xff"), "--listen", "tcp://127.0.0.1:0", "--peer", far.url,
+                 "--name", "leaf")
+    url = await_error_text(leaf, r"listening on (\S+)")[1]
+    far.event("peer_added", name="leaf")
+    asked = ("topology", "--peer", url, "--name", "me", "--nodes", "2", *WAIT)
+    told = run(*asked).stdout.decode().splitlines()
+    assert re.fullmatch(r"me  [0-9a-f]{8}  \(this endpoint\)", told[0]), told
+    assert re.match(r"`-- leaf  [0-9a-f]{8}  distance 1 ", told[1]), told
+    drawn = run(*asked, "--dot").stdout.decode()
+    assert re.findall(r'label="(\w+)", style=bold', drawn) == ["me"], drawn
+    nodes = {node["name"]: node for node in
+             map(json.loads, run(*asked, "--json").stdout.splitlines())}
+    assert nodes["leaf"]["filter"] == [
+        {"@data-type": "string", "data": "L/8=", "encoding": "base64"}]
+    shown = run("ping", nodes["leaf"]["id"][:8], "-n", "1", "--peer", url, *WAIT)
+    assert shown.stdout.startswith(b"leaf: 1 of 1 answered"), shown.stderr
+
+
 def test_a_node_prints_its_statistics_and_those_of_its_peers(start):
     hub = start("hub", "--stats", "50ms", kind=Node)
     leaf = start("leaf", "--peer", hub.url, kind=Node)
@@ -517,6 +586,27 @@ def test_the_real_dns_log_crosses_a_loopy_overlay_complete_typed_and_in_order(st
     wrong = next((i for i, pair in enumerate(zip(received, expected)) if pair[0] != pair[1]), None)
     assert wrong is None, f"record {wrong} differs or is out of order"
     assert min(hops) == 5, "three links between relays, and one at either end"
+
+
+@pytest.mark.parametrize("more", [(), ("--logs",)])
+def test_replay_of_a_pipe_sends_what_has_come_and_hears_a_signal(start, more):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/zeek/")
+    node.event("peer_added")
+    writer = start("replay", "-", "--wait", "--peer", node.url, *more, *WAIT, stdin=subprocess.PIPE)
+    for text in (b"#separator \\x09\n#path\tx\n#fields\tn\n#types\tcount\n1\n", b"2\n"):
+        writer.process.stdin.write(text)
+        writer.process.stdin.flush()
+        assert reader.line().startswith(b"/zeek/")
+    writer.signal()
+    assert writer.wait() == 130, writer.error_text()
+
+
+def test_replay_of_a_file_that_is_not_there_prints_no_summary(start):
+    node = start("hub", kind=Node)
+    told = run("replay", "/nonexistent", "--peer", node.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert not told.stdout and b"No such file" in told.stderr
 
 
 def test_replay_keeps_the_rate_and_counts(start, tmp_path):
@@ -664,6 +754,9 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert complete("bzmq-cli", "store", "get", "") != []
     assert complete("bzmq-cli", "node", "--durability", "g") == ["group"]
     assert complete("bzmq-cli", "store-file", "folder", "co") == ["compact"]
+    assert complete("bzmq-cli", "cluster", "sta") == ["start", "status"]
+    assert complete("bzmq-cli", "sub", "--overflow", "b") == ["block"]
+    assert complete("bzmq-cli", "node", "--bzmq.peer_t") == ["--bzmq.peer_timeout"]
 
 
 def test_the_zsh_completion_names_every_command_and_option():

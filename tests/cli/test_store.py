@@ -163,6 +163,8 @@ def test_values_are_changed_in_place_and_the_new_one_is_told(hub):
         assert hub.ask(*arguments) == told + "\n", arguments
     assert hub.ask_json("incr", "n", "2") == [
         {"key": typed("string", "n"), "value": typed("count", 42), "revision": 15}]
+    done = run("store", "s", "incr", "below", "--peer", hub.url, *WAIT, "--", "-5")
+    assert done.stdout == b"-5\n", done.stderr
     hub.ask("pop", "nothing", expected=NO_KEY)
 
 

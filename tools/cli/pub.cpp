@@ -26,6 +26,14 @@ struct options {
     [[nodiscard]] bool whole() const { return topic == "-"; }
 };
 
+bool good_topic(std::string_view topic) {
+    return !topic.empty() && topic.size() <= topic_bytes_max;
+}
+
+std::string expected_topic() {
+    return fmt::format("expected a topic of 1 to {} bytes", topic_bytes_max);
+}
+
 /// Publishes and counts.
 class sender {
   public:
@@ -64,6 +72,10 @@ class sender {
             if (auto known = await_subscribers(node_, ctx_, topic, how_.wait); !known) {
                 return known;
             }
+        }
+        if (!good_topic(topic)) {
+            return fail(ec::invalid_topic,
+                        fmt::format("message {} not published: {}", count_ + 1, expected_topic()));
         }
         if (const auto code = node_.publish(topic, value, mode_); code != ec::none) {
             return fail(code, fmt::format("message {} not published", count_ + 1));
@@ -114,6 +126,9 @@ exit_code run(const options& how, const context& ctx) {
     }
     if (how.whole() && !how.event.empty()) {
         return report(exit_code::usage, "an event cannot be given with -, which reads messages");
+    }
+    if (!good_topic(how.topic)) {
+        return report(exit_code::usage, expected_topic());
     }
     for (const auto& value : how.values) {
         if (const auto good = read_value(value, how.format); !good) {

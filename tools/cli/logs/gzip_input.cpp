@@ -75,14 +75,14 @@ expected<std::size_t> gzip_input::state::read(char* to, std::size_t size) {
             recognise();
         }
         if (form_ == form::ended) {
-            return 0;
+            return std::size_t{0};
         }
         if (form_ == form::unknown || is_empty()) {
             if (at_end_ && form_ == form::gzip) {
                 return fail(ec::invalid_data, "expected more: the gzip stream is cut off");
             }
             if (at_end_) {
-                return 0;
+                return std::size_t{0};
             }
             if (const auto filled = fill(); !filled) {
                 return tl::unexpected{filled.error()};
@@ -132,14 +132,14 @@ void gzip_input::state::recognise() {
     const auto known = std::min(left_, magic.size());
     if ((at_end_ && known < magic.size())
         || std::memcmp(buffer_.data() + at_, magic.data(), known) != 0) {
-        form_ = has_stream_ ? form::ended : form::plain;  // Tools ignore what else follows a stream.
+        form_ =
+            has_stream_ ? form::ended : form::plain;  // Tools ignore what else follows a stream.
         return;
     }
     if (known < magic.size()) {
         return;
     }
-    const auto code =
-        has_stream_ ? ::inflateReset(&stream_) : ::inflateInit2(&stream_, gzip_only);
+    const auto code = has_stream_ ? ::inflateReset(&stream_) : ::inflateInit2(&stream_, gzip_only);
     has_stream_ = has_stream_ || code == Z_OK;
     damage_ = code == Z_OK ? "" : ::zError(code);
     form_ = form::gzip;
@@ -165,7 +165,8 @@ std::size_t gzip_input::state::unpack(char* to, std::size_t size) {
 expected<gzip_input> gzip_input::open(const std::string& file, int stop_fd) {
     const bool is_input = file == "-";
     // A pipe that nobody writes to yet must not hold us up here, where no signal is heard.
-    const int fd = is_input ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd =
+        is_input ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return fail(ec::cannot_open_file, file + ": " + std::strerror(errno));
     }

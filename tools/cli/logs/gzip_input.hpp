@@ -2,7 +2,6 @@
 
 #include "bzmq/error.hpp"
 
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -120,7 +120,8 @@ class zeek_log_reader::implementation {
     }
 
     [[nodiscard]] unexpected invalid(const std::string& what) const {
-        return fail(ec::invalid_data, input_.name() + ':' + std::to_string(line_number_) + ": " + what);
+        return fail(ec::invalid_data,
+                    input_.name() + ':' + std::to_string(line_number_) + ": " + what);
     }
 
     gzip_input input_;
