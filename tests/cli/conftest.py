@@ -13,8 +13,8 @@ def start():
         return running[-1]
 
     yield starter
-    for process in reversed(running):
-        process.end()
+    deaf = [str(process) for process in reversed(running) if not process.end()]
+    assert not deaf, "SIGTERM did not end them"
 
 
 @pytest.fixture

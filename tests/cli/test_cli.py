@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import (AUTHENTICATION, CLI, FAILURE, OK, SOURCE, TIMEOUT, UNAVAILABLE, USAGE, WAIT,
-                     Node, run)
+                     Node, await_error_text, run, run_full)
 
 import zeek_values
 
@@ -92,6 +92,23 @@ def test_json_travels_typed_and_plain(start):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", message["sent_at"])
 
 
+def test_what_follows_a_double_dash_is_a_value_wherever_it_stands(start):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", "6", *WAIT)
+    for before, behind in ((["/t", "5"], ["-1.5", "--json"]), (["/t"], ["-x", "[1,2]"]),
+                           ([], ["/t", "-y"])):
+        sent = run("pub", *before, "--wait", "--peer", node.url, *WAIT, "--", *behind)
+        assert sent.returncode == OK, sent.stderr
+    assert reader.rest() == [b"/t 5", b"/t -1.5", b"/t --json", b"/t -x", b"/t [1,2]", b"/t -y"]
+
+
+@pytest.mark.parametrize("form, told", [("text", ["[1,2]", "[]", "++"]), ("json", ["(1, 2)", "()"])])
+def test_a_value_in_brackets_is_one_message(start, form, told):
+    values = ["[1,2]", "[]", "++"][:len(told)]
+    assert publish_and_read(start, values, form, (), len(told)) == [
+        f"/t/x {value}".encode() for value in told]
+
+
 def test_bytes_that_are_not_utf_8_travel_unchanged(start):
     payload = [b"\xff\xfe raw", b"", bytes(b for b in range(256) if b != 10), b"5"]
     lines = publish_and_read(start, [], "bytes", ("--format", "bytes"), len(payload),
@@ -108,10 +125,7 @@ def test_many_lines_of_standard_input_arrive_in_order(start):
 
 def test_pub_and_sub_peer_with_each_other_without_a_node(start):
     reader = start("sub", "--listen", "tcp://127.0.0.1:0", "/t", "-n", "1", *WAIT)
-    deadline = time.monotonic() + 30
-    while not reader.errors and time.monotonic() < deadline:
-        time.sleep(0.01)
-    url = re.search(r"listening on (\S+)", reader.error_text()).group(1)
+    url = await_error_text(reader, r"listening on (\S+)")[1]
     assert run("pub", "--peer", url, "/t", "1", "--wait", *WAIT).returncode == OK
     assert reader.rest() == [b"/t 1"]
     assert reader.wait() == OK
@@ -121,6 +135,21 @@ def test_a_malformed_value_is_refused_before_anything_is_sent():
     wrong = run("pub", "--peer", "tcp://127.0.0.1:1", "/t", "{", "--format", "json")
     assert wrong.returncode == FAILURE
     assert b"json" in wrong.stderr
+
+
+def test_a_peer_can_be_named_by_its_host(start):
+    node = start("hub", kind=Node)
+    url = node.url.replace("127.0.0.1", "localhost")
+    for command in (("topology",), ("pub", "/t", "1"), ("ping", "hub", "-n", "1")):
+        told = run(*command, "--peer", url, "--timeout", "10")
+        assert told.returncode == OK, (command, told.stderr)
+
+
+def test_a_topic_that_cannot_be_published_is_told_with_its_limits(start):
+    node = start("hub", kind=Node)
+    sent = run("pub", "-", "--peer", node.url, *WAIT, data=b'{"topic":"","data":1}\n')
+    assert sent.returncode == FAILURE
+    assert b"line 1: message 1 not published: expected a topic of 1 to 65535 bytes" in sent.stderr
 
 
 # -- gateway --------------------------------------------------------------------------------------
@@ -231,6 +260,46 @@ def test_wrong_usage_says_what_and_has_its_code(arguments):
     assert ended.stderr
 
 
+@pytest.mark.parametrize("arguments, expected", [
+    (("sub", "/t", "-n", "0"), '"0": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "many"), '"many": expected a whole number, 1 or more'),
+    (("play", "f", "--speed", "0"), '"0": expected a number greater than 0'),
+    (("sub", "/t", "--format", "xml"), '"xml": expected text, json or bytes'),
+    (("node", "--durability", "foo"), '"foo": expected sync, group or async'),
+    (("store", "s", "frob"), '"frob": expected get, '),
+    (("cluster", "site.toml", "x"), '"site.toml": expected check, start, stop, status or diag'),
+    (("cluster", "check", "/"), "/: Is a directory"),
+    (("pub", "/t", "--event", "", "x"), "--event: expected some text"),
+    (("pub", "/t", "1", "--wait=-1"), '--wait: "-1": expected a whole number, 1 or more'),
+    (("pub", "/t", "1", "--wait=x"), '--wait: "x": expected a whole number, 1 or more'),
+    (("replay", "f", "--wait=0"), '--wait: "0": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "010"), '"010": expected a whole number, 1 or more'),
+    (("sub", "/t", "-n", "9" * 20), ": expected a whole number, 1 or more"),
+    (("topology", "--nodes", "-1"), '"-1": expected a whole number, 0 or more'),
+    (("replay", "f", "--rate", "nan"), '"nan": expected a number greater than 0'),
+    (("sub", "/t", "--timeout", "soon"), '--timeout: "soon": expected seconds'),
+    (("pub", "", "1", "--wait"), "expected a topic of 1 to 65535 bytes"),
+    (("keygen", ""), "PATH: expected some text"),
+    (("topology", "--dot", "--json"), "--dot excludes --json"),
+    (("node", "--relay"), "--relay"),
+    (("logger", "--folder", "f", "--timeout", "1"), "--timeout"),
+    (("tap", "/t", "--interval", "0", "--listen", "tcp://127.0.0.1:0"),
+     "--interval: expected an interval of 10ms or more")])
+def test_a_bad_value_is_told_with_what_is_expected(arguments, expected):
+    ended = run(*arguments)
+    assert ended.returncode == (FAILURE if arguments[-1] == "/" else USAGE)
+    assert expected in ended.stderr.decode()
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--help",), ("--version",), ("man",), ("completion", "bash"), ("keygen", "KEY"),
+    ("pub", "/t", "1", "--json", "--listen", "tcp://127.0.0.1:0")])
+def test_a_full_disk_behind_the_output_is_told(tmp_path, arguments):
+    told = run_full(*arguments, cwd=tmp_path)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
+
+
 def test_a_topic_that_fits_no_filter_is_refused(start):
     node = start("hub", kind=Node)
     ended = run("sub", "t" * 70_000, "--peer", node.url, *WAIT)
@@ -293,15 +362,42 @@ def test_permissions_need_keys_and_a_good_file(keys, tmp_path):
     assert f"{file}:3:13: subscribe: expected a list of topic prefixes".encode() in told.stderr
 
 
+@pytest.mark.parametrize("place", ["file", "named file", "argument"])
+def test_a_cert_on_the_command_line_goes_with_what_is_allowed_elsewhere(start, keys, tmp_path,
+                                                                        place):
+    server, client = keys("hub"), keys("client")
+    file = tmp_path / "options.toml"
+    file.write_text(f'allow = "{keys.allowed}"\n')
+    more = {"file": ("--config", file), "named file": ("--config-file", file),
+            "argument": (f"--bzmq.allow={keys.allowed}",)}[place]
+    node = start("hub", "--cert", server, *more, kind=Node)
+    told = run("topology", "--nodes", "2", *secured(keys, "client", node))
+    assert told.returncode == OK, told.stderr
+
+
+def test_commands_without_an_endpoint_need_no_good_configuration(tmp_path):
+    (tmp_path / "bad.toml").write_text('allow = "keys"\nheartbeat = 5\n')
+    bad = ("--config-file", tmp_path / "bad.toml")
+    for arguments in [("--version",), ("topology", "--help"), ("keygen", tmp_path / "key")]:
+        told = run(*bad, *arguments)
+        assert told.returncode == OK, told.stderr
+    told = run(*bad, "node", "--listen", "tcp://127.0.0.1:0")
+    assert told.returncode == USAGE and b"bad.toml:2" in told.stderr
+    told = run("--bzmq.heartbeat=5", "keygen", tmp_path / "other")
+    assert told.returncode == USAGE and b"unknown option" in told.stderr
+
+
 # -- Signals --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
-def test_a_node_says_goodbye_on_a_signal(start, number, code):
+@pytest.mark.parametrize("more", [(), ("--stats", "1h"), ("--stats", "10ms")])
+def test_a_node_says_goodbye_on_a_signal(start, number, code, more):
     first = start("first", kind=Node)
-    second = start("second", kind=Node, peers=[first.url])
+    second = start("second", *more, kind=Node, peers=[first.url])
     second.event("peer_added")
     first.event("peer_added", name="second")
     second.signal(number)
+    second.event("stopped")
     assert second.wait() == code
     first.event("peer_removed", name="second")
 
@@ -316,6 +412,20 @@ def test_a_subscriber_ends_on_a_signal(start, number, code):
     reader.signal(number)
     assert reader.wait() == code
     assert not reader.errors
+
+
+def test_a_subscriber_tells_that_its_peer_is_lost_and_that_it_is_back(start):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/t", "-n", "1", *WAIT)
+    node.event("peer_added")
+    node.signal(signal.SIGKILL)
+    await_error_text(reader, f"lost {re.escape(node.url)}, trying again\n")
+    node.wait()
+    start("node", "--listen", node.url)
+    await_error_text(reader, f"{re.escape(node.url)} is back\n")
+    assert run("pub", "--peer", node.url, "/t", "1", "--wait", *WAIT).returncode == OK
+    assert reader.rest() == [b"/t 1"]
+    assert reader.error_text().count("\n") == 2
 
 
 def test_a_publisher_ends_on_a_signal(start):
@@ -404,6 +514,26 @@ def test_a_ring_with_keys_shows_its_topology_and_answers_pings(start, keys):
     assert [line.split(b":")[0] for line in every.stdout.splitlines()] == [b"n1", b"n2", b"n4", b"n3"]
     by_name = run("ping", nodes["n3"].id, "-n", "1", *secured(keys, "tool", nodes["n1"]))
     assert by_name.stdout.startswith(b"n3: 1 of 1 answered")
+
+
+def test_a_topology_is_drawn_from_who_asks_for_it(start):
+    far = start("far", kind=Node)
+    leaf = start("sub", os.fsdecode(b"/\xff"), "--listen", "tcp://127.0.0.1:0", "--peer", far.url,
+                 "--name", "leaf")
+    url = await_error_text(leaf, r"listening on (\S+)")[1]
+    far.event("peer_added", name="leaf")
+    asked = ("topology", "--peer", url, "--name", "me", "--nodes", "2", *WAIT)
+    told = run(*asked).stdout.decode().splitlines()
+    assert re.fullmatch(r"me  [0-9a-f]{8}  \(this endpoint\)", told[0]), told
+    assert re.match(r"`-- leaf  [0-9a-f]{8}  distance 1 ", told[1]), told
+    drawn = run(*asked, "--dot").stdout.decode()
+    assert re.findall(r'label="(\w+)", style=bold', drawn) == ["me"], drawn
+    nodes = {node["name"]: node for node in
+             map(json.loads, run(*asked, "--json").stdout.splitlines())}
+    assert nodes["leaf"]["filter"] == [
+        {"@data-type": "string", "data": "L/8=", "encoding": "base64"}]
+    shown = run("ping", nodes["leaf"]["id"][:8], "-n", "1", "--peer", url, *WAIT)
+    assert shown.stdout.startswith(b"leaf: 1 of 1 answered"), shown.stderr
 
 
 def test_a_node_prints_its_statistics_and_those_of_its_peers(start):
@@ -511,6 +641,27 @@ def test_the_real_dns_log_crosses_a_loopy_overlay_complete_typed_and_in_order(st
     assert min(hops) == 5, "three links between relays, and one at either end"
 
 
+@pytest.mark.parametrize("more", [(), ("--logs",)])
+def test_replay_of_a_pipe_sends_what_has_come_and_hears_a_signal(start, more):
+    node = start("hub", kind=Node)
+    reader = start("sub", "--peer", node.url, "/zeek/")
+    node.event("peer_added")
+    writer = start("replay", "-", "--wait", "--peer", node.url, *more, *WAIT, stdin=subprocess.PIPE)
+    for text in (b"#separator \\x09\n#path\tx\n#fields\tn\n#types\tcount\n1\n", b"2\n"):
+        writer.process.stdin.write(text)
+        writer.process.stdin.flush()
+        assert reader.line().startswith(b"/zeek/")
+    writer.signal()
+    assert writer.wait() == 130, writer.error_text()
+
+
+def test_replay_of_a_file_that_is_not_there_prints_no_summary(start):
+    node = start("hub", kind=Node)
+    told = run("replay", "/nonexistent", "--peer", node.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert not told.stdout and b"No such file" in told.stderr
+
+
 def test_replay_keeps_the_rate_and_counts(start, tmp_path):
     log = tmp_path / "x.log"
     log.write_text("#separator \\x09\n#path\tx\n#fields\ta\n#types\tcount\n"
@@ -548,7 +699,7 @@ def test_a_store_is_checked_dumped_and_compacted(store):
     assert [line["key"]["data"] for line in lines] == sorted(f"key{i}" for i in range(100))
     assert all(line["key"]["data"] == f"key{line['value']['data']}" for line in lines)
     compacted = run("store-file", store, "compact")
-    assert compacted.returncode == OK and compacted.stdout.startswith(b"sound: 100 values")
+    assert compacted.returncode == OK and compacted.stdout.startswith(b"compacted: 100 values")
     assert run("store-file", store, "dump").stdout == dumped.stdout
 
 
@@ -577,6 +728,13 @@ def test_a_damaged_record_is_named(store):
     told = run("store-file", store, "check")
     assert told.returncode == FAILURE
     assert b"is damaged" in told.stderr
+
+
+@pytest.mark.parametrize("action", ["check", "dump"])
+def test_store_file_tells_of_a_full_disk_behind_its_output(store, action):
+    told = run_full("store-file", store, action)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
 
 
 @pytest.mark.parametrize("arguments", [("check", "x"), ("backup",), ("dump", "--force"),
@@ -649,6 +807,9 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert complete("bzmq-cli", "store", "get", "") != []
     assert complete("bzmq-cli", "node", "--durability", "g") == ["group"]
     assert complete("bzmq-cli", "store-file", "folder", "co") == ["compact"]
+    assert complete("bzmq-cli", "cluster", "sta") == ["start", "status"]
+    assert complete("bzmq-cli", "sub", "--overflow", "b") == ["block"]
+    assert complete("bzmq-cli", "node", "--bzmq.peer_t") == ["--bzmq.peer_timeout"]
 
 
 def test_the_zsh_completion_names_every_command_and_option():

@@ -196,6 +196,57 @@ def test_status_and_diag_tell_what_happened(cluster):
     stopped = cluster.run("status")
     assert stopped.returncode == UNAVAILABLE
     assert b"the cluster is stopped" in stopped.stderr
+    assert cluster.status()["w"]["pid"] is None
+
+
+def test_one_node_is_shown_and_not_stopped(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker")).start()
+    refused = cluster.run("stop", "w")
+    assert refused.returncode == USAGE and b"NODE is for status and diag only" in refused.stderr
+    shown = cluster.run("status", "w", "--json")
+    assert shown.returncode == OK
+    assert [(node["name"], node["state"]) for node in map(json.loads, shown.stdout.splitlines())] == [
+        ("w", "running")]
+    assert cluster.run("status", "nobody").returncode == USAGE
+
+
+def test_diag_advises_by_what_still_holds(cluster):
+    cluster.nodes(("m", "manager"), ("l", "logger"))
+    log = cluster.folder / "site.state/l.log"
+    log.parent.mkdir()
+    full, looks = "logs/x.log: No space left on device\n", '{"event":"peer_added","id":"1"}\n' * 20
+
+    def diag(text):
+        log.write_text(text)
+        return json.loads(cluster.run("diag", "l", "--json").stdout)
+
+    told = diag('{"event":"ready"}\n' + full + looks)
+    assert "the disk is full" in told["suggestions"][0]
+    assert told["log"] == ['{"event":"ready"}', full.strip()]
+    assert diag(full + looks + "bzmq-cli: writing again\n")["suggestions"] == []
+    assert diag(full + looks + '{"event":"ready"}\n')["suggestions"] == []
+
+
+def test_a_frozen_node_is_unreachable(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker")).supervise('stop_timeout = "300ms"').start()
+    pid = cluster.state()["w"]["process"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    await_that(lambda: cluster.status()["w"]["state"] == "unreachable")
+    assert cluster.run("status", "w").returncode == UNAVAILABLE
+    assert cluster.run("status", "m").returncode == OK
+    assert f"kill -9 {pid}" in cluster.run("diag", "w").stdout.decode()
+
+
+def test_a_mistake_in_the_file_keeps_nobody_from_stopping(cluster):
+    cluster.nodes(("m", "manager"), ("w", "worker")).start()
+    pids = [cluster.state()[name]["process"]["pid"] for name in "mw"]
+    cluster.file.write_text(cluster.file.read_text().replace('"worker"', '"wrker"'))
+    for action in ("status", "diag", "stop"):
+        done = cluster.run(action)
+        assert done.returncode == OK, done.stderr
+        assert b"role: expected worker, manager" in done.stderr
+    assert not any(is_alive(pid) for pid in pids)
+    assert cluster.run("start").returncode == USAGE
 
 
 def test_start_and_stop_tell_in_json_what_they_did(cluster):
@@ -457,6 +508,12 @@ def test_keys_are_made_only_when_asked(cluster):
     cluster.stop()
     cluster.start()
     assert secret.read_bytes() == before
+    public = secret.with_suffix(".key")
+    text = public.read_text()
+    cluster.stop()
+    public.unlink()
+    cluster.start()
+    assert public.read_text() == text and secret.read_bytes() == before
     stranger = run("ping", "--peer", f"ipc://{cluster.folder}/m", "--timeout", "2")
     assert stranger.returncode != OK
 
@@ -481,6 +538,7 @@ STANDBY = '[stores.s]\nmaster = "a"\nfolder = "f"\nstandbys = ["b"]\n'
     (NODE + NODE, "F:6: node a: line 1 has this name already"),
     (NODE + NODE.replace('"a"', '"b"'), "F:8: node b: listen: a listens there already"),
     (NODE.replace("IPC/a", "tcp://127.0.0.1:0"), "F:4: node a: listen: the others must know the port"),
+    (NODE.replace("IPC/a", "ipc:///" + "x" * 120), "F:4: node a: listen: the path is longer than 107"),
     (NODE.replace("IPC/a", "udp://x"), "F:4: node a: listen: expected tcp://HOST:PORT"),
     (NODE + 'peers = ["b"]\n', 'F:5: node a: peers: no node is called "b"'),
     (NODE + 'peers = ["a"]\n', "F:5: node a: peers: it cannot peer with itself"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 
 import pytest
@@ -265,6 +266,17 @@ def test_a_damaged_recording_says_where_and_can_be_skipped(start, node, tmp_path
     other = run("play", file, "--print")
     assert other.returncode == FAILURE
     assert b"no recording" in other.stderr
+
+
+def test_a_recorder_tells_of_a_limit_on_the_size_of_files(start, node, tmp_path):
+    recorder = record(start, node, tmp_path / "traffic")
+    publish(node)
+    _, hard = resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+    publish(node)
+    recorder.signal(signal.SIGTERM)
+    assert recorder.wait() == FAILURE, recorder.error_text()
+    assert "File too large" in recorder.error_text()
 
 
 def test_a_signal_ends_a_recorder_with_all_that_came(start, node, tmp_path):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import (CLASH, CLI, CONFLICT, FAILURE, NO_KEY, NO_MASTER, OK, TIMEOUT, UNAVAILABLE,
-                     USAGE, WAIT, Node, Process, run)
+                     USAGE, WAIT, Node, Process, run, run_full)
 
 
 def typed(kind, value):
@@ -130,6 +130,18 @@ def test_what_is_printed_as_json_is_put_and_erased(hub):
         hub.ask_json("put", data=bad.encode(), expected=FAILURE)
 
 
+def test_an_argument_in_brackets_stays_one(hub):
+    hub.ask("put", "1", "one", "2", "two")
+    hub.ask("erase", "[1,2]")
+    assert hub.ask("size") == "2\n"
+    hub.ask("put", "[k]", "v")
+    assert hub.ask("append", "[k]", "[tail]") == "v[tail]\n"
+    assert hub.ask("get", "[k]") == "v[tail]\n"
+    hub.ask("put", "list", "[1,2]", "--format", "json")
+    hub.ask("put-unique", "one", '["a"]', "--format", "json")
+    assert hub.ask("get", "list", "one") == 'list\t(1, 2)\none\t("a")\n'
+
+
 def test_several_keys_have_a_line_each_and_a_missing_one_its_exit_code(hub):
     assert hub.ask("put", "a", "1", "b", "x y") == "a\t1\nb\t2\n"
     assert hub.ask("get", "b", "a") == "b\tx y\na\t1\n"
@@ -151,6 +163,8 @@ def test_values_are_changed_in_place_and_the_new_one_is_told(hub):
         assert hub.ask(*arguments) == told + "\n", arguments
     assert hub.ask_json("incr", "n", "2") == [
         {"key": typed("string", "n"), "value": typed("count", 42), "revision": 15}]
+    done = run("store", "s", "incr", "below", "--peer", hub.url, *WAIT, "--", "-5")
+    assert done.stdout == b"-5\n", done.stderr
     hub.ask("pop", "nothing", expected=NO_KEY)
 
 
@@ -251,6 +265,38 @@ def test_a_dump_is_loaded_into_another_store(hub, tmp_path):
         after[-1]["expiry"] > before[-1]["expiry"]
     assert len(hub.ask("dump", "--from", "10", "--to", "20").splitlines()) == 10
     assert json.loads(hub.ask("dump", "--prefix", "so"))["key"] == typed("string", "soon")
+
+
+def test_a_dump_leaves_what_its_file_is(hub, tmp_path):
+    hub.ask("put", "a", "1")
+    line = hub.ask("dump")
+    private, link, pipe = tmp_path / "private", tmp_path / "link", tmp_path / "pipe"
+    private.touch(0o600)
+    link.symlink_to("private")
+    hub.ask("dump", link)
+    assert link.is_symlink() and private.read_text() == line
+    hub.ask("dump", private)
+    assert private.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    hub.ask("dump", pipe)
+    assert os.read(reader, 1 << 16).decode() == line
+    os.close(reader)
+    assert pipe.is_fifo() and not list(tmp_path.glob("*.part"))
+
+
+def test_a_dump_that_cannot_be_written_says_why(hub, tmp_path):
+    told = run("store", "s", "dump", tmp_path / "none/x", "--peer", hub.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert b"none/x: No such file or directory" in told.stderr
+
+
+@pytest.mark.parametrize("arguments", [("get", "a"), ("keys",), ("dump",), ("put", "a", "2")])
+def test_a_full_disk_behind_the_output_is_told(hub, arguments):
+    hub.ask("put", "a", "1")
+    told = run_full("store", "s", *arguments, "--peer", hub.url, *WAIT)
+    assert told.returncode == FAILURE
+    assert b"standard output: No space left on device" in told.stderr
 
 
 def test_load_skips_what_has_expired_and_names_a_bad_line(hub):
@@ -369,7 +415,7 @@ def test_nobody_listening_is_unavailable():
     ("s", "put", "a", "1", "b", "2", "--revision=3"), ("s", "put", "a", "1", "--revision"),
     ("s", "put", "a", "1", "--revision=abc"),
     ("s", "put", "a", "1", "--expiry", "soon"), ("s", "keys", "--prefix", "a", "--from", "b"),
-    ("s", "watch", "-n", "0")])
+    ("s", "watch", "-n", "0"), ("s", "keys", "--max", "-1")])
 def test_wrong_usage_says_what_and_has_its_code(arguments):
     ended = run("store", *arguments, "--peer", "tcp://127.0.0.1:1", "--timeout", "1")
     assert ended.returncode == USAGE, ended.stderr

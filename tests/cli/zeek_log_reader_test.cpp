@@ -5,6 +5,9 @@
 
 #include "source_dir.hpp"
 #include "zeek_values.hpp"
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -86,6 +89,7 @@ class zeek_log_reader_test : public testing::Test {
     std::filesystem::path folder_;
 };
 
+constexpr std::size_t header_lines = 8;
 std::string header(const std::string& fields, const std::string& types) {
     return "#separator "
            "\\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\ttest\n"
@@ -281,10 +285,66 @@ TEST_F(zeek_log_reader_test, gzip_reads_like_plain_and_a_truncated_or_damaged_on
         const auto cut = read(write("cut.log.gz", bytes.substr(0, size)));
         EXPECT_EQ(cut.failure, ec::invalid_data) << size;
         EXPECT_THAT(cut.failure.message(), HasSubstr("gzip stream is cut off")) << size;
+        if (size < bytes.size() / 2) {
+            continue;
+        }
+        // What came before the cut counts.
+        EXPECT_GT(cut.records.size(), count / 3) << size;
+        const auto line = cut.records.size() + header_lines + 1;
+        EXPECT_THAT(cut.failure.message(), HasSubstr(':' + std::to_string(line) + ':')) << size;
     }
     auto damaged = bytes;
     damaged[bytes.size() / 2] = static_cast<char>(~damaged[bytes.size() / 2]);
     EXPECT_EQ(read(write("damaged.log.gz", damaged)).failure, ec::invalid_data);
+    const auto more = read(write("more.log.gz", bytes + "no gzip"));
+    EXPECT_EQ(more.records.size(), count) << "as gzip does, it ignores what follows";
+    EXPECT_FALSE(more.failure);
+}
+
+TEST_F(zeek_log_reader_test, a_record_in_a_pipe_is_read_as_soon_as_its_line_is_there) {
+    const auto path = (folder_ / "live.log").string();
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const int stop = ::eventfd(0, EFD_CLOEXEC);
+    auto reader = zeek_log_reader::open(path, stop);
+    ASSERT_TRUE(reader);
+    EXPECT_TRUE(reader->would_wait());
+    const int pipe = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const auto send = [pipe](std::string_view text) {
+        ASSERT_EQ(::write(pipe, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    };
+    log_record record;
+    send(header("n", "count") + "1\n2");
+    ASSERT_TRUE(reader->next(record).value());
+    EXPECT_EQ(value(record, "n"), data{1u});
+    EXPECT_TRUE(reader->would_wait()) << "half a line is none";
+    send("3\n4\n");
+    EXPECT_FALSE(reader->would_wait());
+    ASSERT_TRUE(reader->next(record).value());
+    EXPECT_EQ(value(record, "n"), data{23u});
+    EXPECT_FALSE(reader->would_wait());
+    ASSERT_TRUE(reader->next(record).value());
+    ::eventfd_write(stop, 1);
+    EXPECT_EQ(reader->next(record).error(), ec::cancelled) << "nobody waits longer than wanted";
+    ::close(pipe);
+    ::close(stop);
+}
+
+TEST_F(zeek_log_reader_test, packed_records_in_a_pipe_are_read_as_they_come) {
+    const auto path = (folder_ / "live.log.gz").string();
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    auto reader = zeek_log_reader::open(path);
+    ASSERT_TRUE(reader);
+    auto* packed = ::gzopen(path.c_str(), "wb");
+    log_record record;
+    for (const auto& text : {header("n", "count") + "1\n", std::string{"2\n"}}) {
+        ASSERT_GT(::gzwrite(packed, text.data(), static_cast<unsigned>(text.size())), 0);
+        ASSERT_EQ(::gzflush(packed, Z_SYNC_FLUSH), Z_OK);
+        ASSERT_TRUE(reader->next(record).value());
+        EXPECT_TRUE(reader->would_wait());
+    }
+    EXPECT_EQ(value(record, "n"), data{2u});
+    ::gzclose(packed);
+    EXPECT_FALSE(reader->next(record).value());
 }
 
 TEST_F(zeek_log_reader_test, progress_grows_up_to_the_size_of_the_file) {

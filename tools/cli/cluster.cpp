@@ -4,6 +4,7 @@
 #include "cluster/state_file.hpp"
 #include "cluster/supervisor.hpp"
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -35,9 +36,7 @@ struct options {
     bool foreground = false;
 };
 
-/// Prints mistakes; false where there are any.
-bool is_good(const cluster_description& cluster, const std::vector<cluster_flaw>& flaws,
-             const std::string& file, bool json) {
+void print_flaws(const std::vector<cluster_flaw>& flaws, const std::string& file, bool json) {
     line_output out;
     for (const auto& flaw : flaws) {
         if (json) {
@@ -51,7 +50,6 @@ bool is_good(const cluster_description& cluster, const std::vector<cluster_flaw>
                                : fmt::format("{}: {}", file, flaw.text));
         }
     }
-    return flaws.empty() && !cluster.nodes.empty();
 }
 
 exit_code check(const cluster_description& cluster, const context& ctx) {
@@ -312,8 +310,21 @@ exit_code run(const options& how, const context& ctx) {
     if (!cluster) {
         return report(cluster.error());
     }
-    if (!is_good(*cluster, flaws, how.file, ctx.common.json)) {
+    // What runs, runs: mistakes that came into the file since are no reason to leave it alone.
+    const bool looks = how.action == "stop" || how.action == "status" || how.action == "diag";
+    const bool goes_on = flaws.empty() || (looks && !cluster->state.empty());
+    print_flaws(flaws, how.file, ctx.common.json && !goes_on);
+    if (!goes_on) {
         return exit_code::usage;
+    }
+    if (!how.node.empty()) {
+        if (how.action != "status" && how.action != "diag") {
+            return report(exit_code::usage, how.action + " is for all nodes; " + how.node
+                                                + ": NODE is for status and diag only");
+        }
+        if (cluster->find(how.node) == nullptr) {
+            return report(exit_code::usage, "no node is called \"" + how.node + "\"");
+        }
     }
     if (how.action == "check") {
         return check(*cluster, ctx);
@@ -324,7 +335,7 @@ exit_code run(const options& how, const context& ctx) {
     if (how.action == "stop") {
         return stop(*cluster, ctx);
     }
-    return how.action == "status" ? print_status(*cluster, ctx)
+    return how.action == "status" ? print_status(*cluster, how.node, ctx)
                                   : print_diagnosis(*cluster, how.node, ctx);
 }
 
@@ -337,21 +348,22 @@ void add_cluster(CLI::App& app, context& ctx) {
     command->add_option("ACTION", how->action, "check, start, stop, status or diag")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember({"check", "start", "stop", "status", "diag"}).description(""));
+        ->check(one_of({"check", "start", "stop", "status", "diag"}));
     command->add_option("FILE", how->file, "The cluster's description (TOML)")
         ->required()
         ->type_name("");
-    command->add_option("NODE", how->node, "diag: only this node")->type_name("");
+    command->add_option("NODE", how->node, "status, diag: only this node")->type_name("");
     command->add_flag("--generate-keys", how->generate_keys,
                       "start: make the key pairs that are missing");
     command->add_flag("--foreground", how->foreground,
                       "start: supervise in this process, until Ctrl-C or SIGTERM");
     add_duration(*command, "--timeout", ctx.common.timeout,
-                 "Longest wait: start, until all nodes run (30s); status, for the overlay (3s); "
+                 "Longest wait: start, until all nodes run (30s); status and diag, for the overlay "
+                 "(3s); "
                  "stop, for the supervisor (each role's stop_timeout and a little more)");
     command->add_flag("--json", ctx.common.json, "Print one JSON object a line");
     command->footer("docs/cluster.md describes the file. status ends with code 4 where a node does "
-                    "not run.");
+                    "not run or does not answer.");
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 

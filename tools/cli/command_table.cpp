@@ -6,6 +6,8 @@
 namespace bzmq::cli {
 namespace {
 
+constexpr const char* policies = "drop_newest|drop_oldest|block|disconnect";
+
 std::vector<std::string> words(const std::string& list) {
     std::vector<std::string> out;
     std::istringstream in{list};
@@ -27,7 +29,7 @@ option_entry describe_option(const CLI::Option& option) {
     out.group = option.get_group();
     if (option.get_items_expected_min() > 0) {
         out.argument = option.get_type_name();
-        out.choices = words(out.argument);
+        out.choices = words(out.argument == "POLICY" ? policies : out.argument);
     } else if (option.get_lnames() == std::vector<std::string>{"wait"}
                || option.get_lnames() == std::vector<std::string>{"revision"}) {
         out.argument = "N";

@@ -1,11 +1,15 @@
+#include "bzmq/configuration.hpp"
+
 #include "command_table.hpp"
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "store_operations.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
+#include <sstream>
 
 namespace bzmq::cli {
 namespace {
@@ -19,6 +23,18 @@ std::string store_words() {
     std::string out;
     for (const auto& each : store_operations()) {
         out += (out.empty() ? "" : " ") + std::string{each.name};
+    }
+    return out;
+}
+
+/// The options that every endpoint has.
+std::string library_options() {
+    std::string out;
+    std::istringstream in{configuration::help_text()};
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("  --bzmq.")) {
+            out += (out.empty() ? "" : " ") + line.substr(2, line.find('=') - 2);
+        }
     }
     return out;
 }
@@ -64,10 +80,17 @@ _bzmq_cli() {{
 {}        *) return ;;
     esac
     case "$cur" in
+        --bzmq*) COMPREPLY=($(compgen -W "{}" -- "$cur")) ;;
         -*) COMPREPLY=($(compgen -W "$options" -- "$cur")) ;;
         *)
             case "$command" in
                 completion) COMPREPLY=($(compgen -W "bash zsh" -- "$cur")) ;;
+                cluster)
+                    if [ "$COMP_CWORD" -eq 2 ]; then
+                        COMPREPLY=($(compgen -W "check start stop status diag" -- "$cur"))
+                    else
+                        COMPREPLY=($(compgen -f -- "$cur"))
+                    fi ;;
                 store)
                     if [ "$COMP_CWORD" -eq 3 ]; then
                         COMPREPLY=($(compgen -W "{}" -- "$cur"))
@@ -86,7 +109,7 @@ _bzmq_cli() {{
 }}
 complete -o filenames -F _bzmq_cli bzmq-cli
 )",
-                       names, values, cases, store_words());
+                       names, values, cases, library_options(), store_words());
 }
 
 std::string zsh_quoted(std::string_view text) {
@@ -144,6 +167,9 @@ std::string zsh(const std::vector<command_entry>& commands) {
         } else if (command.name == "store") {
             cases += fmt::format("                '2:operation:({})' \\\n", store_words());
             rest = "_files";
+        } else if (command.name == "cluster") {
+            cases += "                '1:action:(check start stop status diag)' \\\n";
+            rest = "_files";
         } else if (command.name == "store-file") {
             cases += "                '2:action:(check dump compact backup restore)' \\\n";
             rest = "_files";
@@ -183,7 +209,7 @@ void add_completion(CLI::App& app, context& ctx) {
     command->add_option("SHELL", *shell, "bash or zsh")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember({"bash", "zsh"}).description(""));
+        ->check(one_of({"bash", "zsh"}));
     command->footer("For one session: source <(bzmq-cli completion bash)");
     command->callback([shell, &app, &ctx] {
         ctx.run = [shell, &app] {

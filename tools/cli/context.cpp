@@ -2,6 +2,7 @@
 
 #include "bzmq/data.hpp"
 
+#include "option_checks.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -158,11 +159,11 @@ CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::opti
     return command
         .add_option_function<std::string>(
             flags,
-            [&out](const std::string& text) {
+            [&out, flags](const std::string& text) {
                 out = parse_duration(text);
                 if (!out) {
                     throw CLI::ValidationError{
-                        "\"" + text + "\": expected seconds, or a duration such as 250ms"};
+                        flags, "\"" + text + "\": expected seconds, or a duration such as 250ms"};
                 }
             },
             description)
@@ -170,12 +171,20 @@ CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::opti
 }
 
 CLI::Option* add_wait(CLI::App& command, std::size_t& out) {
-    return command.add_flag(
-        "--wait", out,
-        "First wait until one endpoint, with --wait=N until N are known to subscribe to the topic");
+    // "true" is the flag without a number.
+    auto check = CLI::Validator{
+        [number = whole_number(1)](const std::string& text) {
+            return text == "true" ? std::string{} : number(text);
+        },
+        ""};
+    return command
+        .add_flag("--wait", out,
+                  "First wait until one endpoint, with --wait=N until N are known to subscribe to "
+                  "the topic")
+        ->check(std::move(check));
 }
 
-void add_common(CLI::App& command, common_options& common) {
+void add_common(CLI::App& command, common_options& common, bool lasts) {
     const std::string group = "Connection";
     command
         .add_option("--peer", common.peers,
@@ -215,11 +224,13 @@ void add_common(CLI::App& command, common_options& common) {
     command.add_option("--config", common.config, "Read further options from a TOML file")
         ->type_name("FILE")
         ->group(group);
-    add_duration(command, "--timeout", common.timeout,
-                 "Longest wait for peers, subscribers or answers (10s)")
-        ->group(group);
-    command.add_flag("--relay", common.relay, "Also pass on messages for others, as node does")
-        ->group(group);
+    if (!lasts) {
+        add_duration(command, "--timeout", common.timeout,
+                     "Longest wait for peers, subscribers or answers (10s)")
+            ->group(group);
+        command.add_flag("--relay", common.relay, "Also pass on messages for others, as node does")
+            ->group(group);
+    }
     command.add_flag("--json", common.json, "Print one JSON object a line")->group(group);
 }
 
@@ -229,35 +240,23 @@ expected<configuration> make_configuration(const context& ctx, std::string_view 
     if (!common.config.empty()) {
         config.config_file(common.config);
     }
+    // Before file, environment and command line are read, which leave alone what is set here: they
+    // are then checked together with it.
+    auto& options = config.options();
+    for (const auto& url : common.peers) {
+        options.peers.push_back({url, {}, {}});
+    }
+    options.listen = common.listen;
+    options.cert = common.cert.empty() ? std::string{} : key_file(common.cert);
+    options.server_key = common.server_key;
+    options.allow = common.allow;
+    options.permissions = common.permissions;
+    options.name = common.name;
     if (const auto read = config.init(static_cast<int>(ctx.arguments.size()), ctx.arguments.data());
         !read) {
         return tl::unexpected{read.error()};
     }
-    auto& options = config.options();
-    if (!common.peers.empty()) {
-        options.peers.clear();
-        for (const auto& url : common.peers) {
-            options.peers.push_back({url, {}, {}});
-        }
-    }
-    if (!common.listen.empty()) {
-        options.listen = common.listen;
-    }
-    if (!common.cert.empty()) {
-        options.cert = key_file(common.cert);
-    }
-    if (!common.server_key.empty()) {
-        options.server_key = common.server_key;
-    }
-    if (!common.allow.empty()) {
-        options.allow = common.allow;
-    }
-    if (!common.permissions.empty()) {
-        options.permissions = common.permissions;
-    }
-    if (!common.name.empty()) {
-        options.name = common.name;
-    } else if (options.name.empty()) {
+    if (options.name.empty()) {
         options.name = role;
     }
     if (!relays && !common.relay) {
@@ -310,8 +309,15 @@ expected<endpoint> open_endpoint(const context& ctx, std::string_view role) {
         for (const auto& peer : peers) {
             attempts.push_back({normalise_url(peer.url).value_or(peer.url)});
         }
+        std::vector<std::string> urls;
+        for (const auto& one : attempts) {
+            urls.push_back(one.url);
+        }
         if (const auto done = await_peers(node, ctx, statuses, std::move(attempts)); !done) {
             return tl::unexpected{done.error()};
+        }
+        if (!urls.empty()) {
+            ctx.watch->follow(std::move(statuses), std::move(urls));
         }
         return node;
     } catch (const endpoint_error& failure) {

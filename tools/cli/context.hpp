@@ -5,6 +5,7 @@
 
 #include "exit_code.hpp"
 #include "interrupt.hpp"
+#include "peer_watch.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -21,6 +22,8 @@ class Option;
 namespace bzmq::cli {
 
 constexpr timespan default_timeout = std::chrono::seconds{10};
+/// Of what is printed again and again; less would be a busy loop.
+constexpr timespan shortest_interval = std::chrono::milliseconds{10};
 
 /// The options that every command with an endpoint has.
 struct common_options {
@@ -40,11 +43,12 @@ struct common_options {
 };
 
 /// What the commands share: the options, the raw command line for `configuration::init`, the
-/// signals, and what the parser chose to run.
+/// signals, who looks after lost peers, and what the parser chose to run.
 struct context {
     common_options common;
     std::vector<const char*> arguments;
     cli::interrupt* interrupt = nullptr;
+    peer_watch* watch = nullptr;
     std::function<exit_code()> run;
 };
 
@@ -57,16 +61,17 @@ CLI::Option* add_duration(CLI::App& command, const std::string& flags, std::opti
                           const std::string& description);
 /// `--wait[=N]`: 0 where it is absent, 1 where it has no value.
 CLI::Option* add_wait(CLI::App& command, std::size_t& out);
-/// Adds the group "Connection" to a command.
-void add_common(CLI::App& command, common_options& common);
+/// Adds the group "Connection" to a command. One that lasts waits for nobody, and relays unasked: it
+/// has neither --timeout nor --relay.
+void add_common(CLI::App& command, common_options& common, bool lasts = false);
 
 /// Gathers file, environment, command line and the common options. `relays` says whether the
 /// endpoint passes on messages for others without being asked.
 expected<configuration> make_configuration(const context& ctx, std::string_view role, bool relays);
 
 /// Starts an endpoint with its listeners, which are named on standard error, and waits until its
-/// peers stand. Some that cannot be reached are a warning, as long as one can. Fails with
-/// `ec::cancelled` on a signal.
+/// peers stand. Some that cannot be reached are a warning, as long as one can; so is one that is lost
+/// later on. Fails with `ec::cancelled` on a signal.
 expected<endpoint> open_endpoint(const context& ctx, std::string_view role);
 
 /// Waits until at least `count` endpoints would receive `topic`.

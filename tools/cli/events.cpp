@@ -64,9 +64,11 @@ void event_printer::follow(const endpoint& node, status_subscriber& statuses,
     using clock = std::chrono::steady_clock;
     auto due = clock::now() + interval.value_or(timespan{0});
     for (;;) {
-        const auto news = interval ? statuses.get(std::max(timespan{0}, timespan{due - clock::now()}))
-                                   : std::optional{statuses.get()};
-        if (interval && clock::now() >= due) {
+        // One with a time limit cannot tell the end; after the end the other one waits no more.
+        const bool timed = interval && !node.is_shutdown();
+        const auto news = timed ? statuses.get(std::max(timespan{0}, timespan{due - clock::now()}))
+                                : std::optional{statuses.get()};
+        if (timed && clock::now() >= due) {
             print(stats_line(node.metrics(), stores, json_));
             due = std::max(due + *interval, clock::now());  // What was missed is not made up for.
         }

@@ -20,6 +20,8 @@ interrupt::interrupt() {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     // Who closes our output is seen where we write.
     std::signal(SIGPIPE, SIG_IGN);
+    // A limit on the size of files is a full disk like any other, no reason to die.
+    std::signal(SIGXFSZ, SIG_IGN);
     signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC);
     stop_fd_ = eventfd(0, EFD_CLOEXEC);
     raised_fd_ = eventfd(0, EFD_CLOEXEC);

@@ -1,6 +1,7 @@
 #include "bzmq/certificate.hpp"
 
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 
 #include <memory>
@@ -52,7 +53,8 @@ void add_keygen(CLI::App& app, context& ctx) {
         "keygen", "Make a key pair: PATH.key (public) and PATH.key_secret (mode 0600)");
     command->add_option("PATH", how->path, "Both files' name without the ending")
         ->required()
-        ->type_name("");
+        ->type_name("")
+        ->check(not_empty());
     command->add_option("--meta", how->metadata, "Note NAME=VALUE in the files; repeat for more")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);

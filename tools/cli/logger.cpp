@@ -4,12 +4,11 @@
 #include "events.hpp"
 #include "logs/log_message.hpp"
 #include "logs/log_writer.hpp"
+#include "option_checks.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -163,8 +162,6 @@ exit_code run(const options& how, const context& ctx) {
     if (!writer) {
         return report(writer.error());
     }
-    // A limit on the size of files is a full disk like any other, no reason to die.
-    std::signal(SIGXFSZ, SIG_IGN);
     event_printer out{ctx.common.json, false};
     recorder sink{**writer, how, ctx};
     try {
@@ -211,20 +208,16 @@ void add_logger(CLI::App& app, context& ctx) {
     command->add_option("--folder", how->logs.folder, "Where logs are written; made if need be")
         ->required()
         ->type_name("FOLDER");
-    static const std::map<std::string, log_format> formats{{"tsv", log_format::tsv},
-                                                           {"json", log_format::json}};
     command
         ->add_option("--log-format", how->logs.format,
                      "Tab-separated with Zeek's headers (tsv, the default) or a JSON object a line")
         ->type_name("tsv|json")
-        ->transform(CLI::CheckedTransformer(formats).description(""));
-    static const std::map<std::string, json_time> times{{"epoch", json_time::epoch},
-                                                        {"iso8601", json_time::iso8601}};
+        ->transform(one_of<log_format>({{"tsv", log_format::tsv}, {"json", log_format::json}}));
     command
         ->add_option("--json-time", how->logs.times,
                      "Times in JSON: seconds since 1970 (epoch, the default) or ISO 8601")
         ->type_name("epoch|iso8601")
-        ->transform(CLI::CheckedTransformer(times).description(""));
+        ->transform(one_of<json_time>({{"epoch", json_time::epoch}, {"iso8601", json_time::iso8601}}));
     command
         ->add_option("--rotate-size", how->logs.rotate_bytes,
                      "Begin a new file when one has so many bytes (K, M, G: units of 1024)")
@@ -238,7 +231,7 @@ void add_logger(CLI::App& app, context& ctx) {
     command->footer(
         "A log is FOLDER/NAME.log; rotated, NAME.DATE.log. Prints what node prints. A full disk is "
         "told, and holds publishers up until there is room.");
-    add_common(*command, ctx.common);
+    add_common(*command, ctx.common, true);
     command->callback([how, &ctx] {
         if (how->topics.empty()) {
             how->topics = {"/zeek/logs/"};

@@ -1,5 +1,6 @@
 #include "message_stream.hpp"
 
+#include "option_checks.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -21,7 +22,7 @@ void add_stream(CLI::App& command, stream_options& how, const std::string& verb)
         ->type_name("");
     command.add_option("-n,--count", how.limit, "End after COUNT messages")
         ->type_name("COUNT")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command
         .add_option_function<std::string>(
             "--overflow",

@@ -1,18 +1,16 @@
 #include "commands.hpp"
 #include "events.hpp"
+#include "option_checks.hpp"
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
 namespace bzmq::cli {
 namespace {
-
-constexpr timespan shortest_interval = std::chrono::milliseconds{10};
 
 struct node_options {
     std::vector<std::string> masters;  ///< NAME or NAME=FOLDER
@@ -156,8 +154,6 @@ exit_code run(const node_options& how, const context& ctx) {
 }
 
 void add_stores(CLI::App& command, node_options& how) {
-    static const std::map<std::string, durability> modes{
-        {"sync", durability::sync}, {"group", durability::group}, {"async", durability::async}};
     command
         .add_option("--master", how.masters,
                     "Be the master of store NAME, in memory or, with =FOLDER, on disk; with electors "
@@ -181,7 +177,8 @@ void add_stores(CLI::App& command, node_options& how) {
     command
         .add_option("--sync-replicas", how.sync_replicas,
                     "Masters on disk: a write counts when N standbys have it on disk as well (0)")
-        ->type_name("N");
+        ->type_name("N")
+        ->check(whole_number());
     command
         .add_option("--elector", how.failover.elector,
                     "Standbys may elect a master; this node's name among --electors")
@@ -200,7 +197,9 @@ void add_stores(CLI::App& command, node_options& how) {
                     "with all that came meanwhile (group, the default), or before it is there "
                     "(async)")
         ->type_name("sync|group|async")
-        ->transform(CLI::CheckedTransformer(modes).description(""));
+        ->transform(one_of<durability>({{"sync", durability::sync},
+                                    {"group", durability::group},
+                                    {"async", durability::async}}));
 }
 
 }  // namespace
@@ -217,7 +216,7 @@ void add_node(CLI::App& app, context& ctx) {
                  "and the counters of this endpoint, once in each DURATION");
     command->footer(
         "Prints its stores, its URLs (with real ports), its id, and peerings that come and go.");
-    add_common(*command, ctx.common);
+    add_common(*command, ctx.common, true);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 

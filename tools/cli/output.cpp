@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace bzmq::cli {
 namespace {
@@ -49,9 +50,18 @@ void line_output::flush() {
             rest.remove_prefix(static_cast<std::size_t>(written));
         } else if (errno != EINTR) {
             failed_ = true;
+            failure_ = failure_ == 0 ? errno : failure_;
         }
     }
     buffer_.clear();
+}
+
+exit_code line_output::outcome(exit_code code) {
+    if (failure_ == 0 || failure_ == EPIPE) {
+        return code;
+    }
+    return report(
+        error{ec::cannot_write_file, std::string{"standard output: "} + std::strerror(failure_)});
 }
 
 void append_json_string(std::string& out, std::string_view text) {

@@ -3,13 +3,16 @@
 #include "bzmq/data.hpp"
 #include "bzmq/endpoint_id.hpp"
 
+#include "exit_code.hpp"
+
 #include <string>
 #include <string_view>
 
 namespace bzmq::cli {
 
 /// Standard output, buffered. Once writing has failed, for instance because the reader is gone,
-/// everything more is dropped.
+/// everything more is dropped. A process has one: what went wrong with it, whoever wrote, is told at
+/// its end by `outcome`.
 class line_output {
   public:
     line_output() = default;
@@ -25,7 +28,13 @@ class line_output {
     void flush();
     [[nodiscard]] bool good() const noexcept { return !failed_; }
 
+    /// How the process ends whose command came to `code`: a failure, which is told, where output was
+    /// lost, other than to a reader that left. Of one that left the commands themselves tell.
+    static exit_code outcome(exit_code code);
+
   private:
+    static inline int failure_ = 0;  // errno of the first write of all that failed.
+
     std::string buffer_;
     bool failed_ = false;
 };

@@ -49,7 +49,7 @@ expected<std::vector<topology_node>> await_nodes(const endpoint& node, const std
     for (;;) {
         auto nodes = node.topology();
         std::erase_if(nodes, [&](const topology_node& each) {
-            return each.name != wanted && !(id && each.id == *id);
+            return each.name != wanted && short_id(each.id) != wanted && !(id && each.id == *id);
         });
         if (!nodes.empty()) {
             return nodes;

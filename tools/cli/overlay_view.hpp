@@ -15,7 +15,8 @@ namespace bzmq::cli {
 expected<std::vector<topology_node>> settled_topology(const endpoint& node, const context& ctx,
                                                       std::size_t nodes_min);
 
-/// The endpoints that `wanted`, an id or a name, means, as soon as there is one.
+/// The endpoints that `wanted`, a name, an id or the eight digits of it that are shown, means, as
+/// soon as there is one.
 /// Fails with `ec::no_path_to_peer`, `ec::cancelled`.
 expected<std::vector<topology_node>> await_nodes(const endpoint& node, const std::string& wanted,
                                                  std::chrono::steady_clock::time_point deadline,

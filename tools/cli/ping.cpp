@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
 #include <fmt/format.h>
@@ -152,11 +153,12 @@ void add_ping(CLI::App& app, context& ctx) {
         ->type_name("");
     command->add_option("-n,--count", how->count, "Pings for each (4)")
         ->type_name("COUNT")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command
         ->add_option("--nodes", how->nodes,
                      "First wait until N endpoints are within reach, this one included")
-        ->type_name("N");
+        ->type_name("N")
+        ->check(whole_number());
     add_common(*command, ctx.common);
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }

@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "message_printer.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
 #include "recording/recording.hpp"
@@ -257,14 +258,14 @@ void add_play(CLI::App& app, context& ctx) {
                       ->add_option("--speed", how->speed,
                                    "So many times as fast as it was recorded (1)")
                       ->type_name("X")
-                      ->check(CLI::PositiveNumber.description(""));
+                      ->check(above_zero());
     command->add_flag("--fast", how->fast, "As fast as possible")->excludes(speed);
     command->add_option("--from", how->from, "Begin with this message of the file (1)")
         ->type_name("NUMBER")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command->add_option("-n,--count", how->limit, "End after COUNT messages")
         ->type_name("COUNT")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command->add_flag("--reliable,!--best-effort", how->reliable,
                       "How to deliver; without, each message as it was published");
     command->add_flag("--skip-damaged", how->skip_damaged,

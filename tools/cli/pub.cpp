@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "line_input.hpp"
 #include "message_reader.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "value_format.hpp"
 #include <fmt/format.h>
@@ -24,6 +25,14 @@ struct options {
     /// Each line is a message as `sub --json` prints it.
     [[nodiscard]] bool whole() const { return topic == "-"; }
 };
+
+bool good_topic(std::string_view topic) {
+    return !topic.empty() && topic.size() <= topic_bytes_max;
+}
+
+std::string expected_topic() {
+    return fmt::format("expected a topic of 1 to {} bytes", topic_bytes_max);
+}
 
 /// Publishes and counts.
 class sender {
@@ -63,6 +72,10 @@ class sender {
             if (auto known = await_subscribers(node_, ctx_, topic, how_.wait); !known) {
                 return known;
             }
+        }
+        if (!good_topic(topic)) {
+            return fail(ec::invalid_topic,
+                        fmt::format("message {} not published: {}", count_ + 1, expected_topic()));
         }
         if (const auto code = node_.publish(topic, value, mode_); code != ec::none) {
             return fail(code, fmt::format("message {} not published", count_ + 1));
@@ -113,6 +126,9 @@ exit_code run(const options& how, const context& ctx) {
     }
     if (how.whole() && !how.event.empty()) {
         return report(exit_code::usage, "an event cannot be given with -, which reads messages");
+    }
+    if (!good_topic(how.topic)) {
+        return report(exit_code::usage, expected_topic());
     }
     for (const auto& value : how.values) {
         if (const auto good = read_value(value, how.format); !good) {
@@ -166,7 +182,8 @@ void add_pub(CLI::App& app, context& ctx) {
     command
         ->add_option("--event", how->event,
                      "Publish one Zeek event of this name, whose arguments are the VALUEs, if any")
-        ->type_name("NAME");
+        ->type_name("NAME")
+        ->check(not_empty());
     add_format(*command, how->format, "How values are written (text)");
     command->add_flag("--reliable", how->reliable,
                       "Deliver for certain as long as some path leads to the receivers");

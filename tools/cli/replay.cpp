@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "logs/log_message.hpp"
 #include "logs/zeek_log_reader.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
 
@@ -38,6 +39,7 @@ class player {
         : node_(node), how_(how), ctx_(ctx) {}
 
     expected<void> play(const std::string& file);
+    [[nodiscard]] bool has_begun() const noexcept { return records_ > 0; }
     void print(line_output& out) const;
 
   private:
@@ -59,12 +61,17 @@ class player {
 };
 
 expected<void> player::play(const std::string& file) {
-    auto reader = zeek_log_reader::open(file);
+    auto reader = zeek_log_reader::open(file, ctx_.interrupt->fd());
     if (!reader) {
         return tl::unexpected{reader.error()};
     }
     log_record record;
     for (;;) {
+        if (batch_.size() > 0 && reader->would_wait()) {
+            if (auto sent = send_batch(); !sent) {
+                return sent;
+            }
+        }
         const auto more = reader->next(record);
         if (!more) {
             bar_.clear();
@@ -179,7 +186,9 @@ exit_code run(const options& how, const context& ctx) {
     }
     const auto finished = finish(*node, ctx, mode_of(how), how.wait);
     line_output out;
-    player.print(out);
+    if (played || player.has_begun()) {
+        player.print(out);
+    }
     if (!played) {
         return end_with(played.error(), ctx);
     }
@@ -204,7 +213,7 @@ void add_replay(CLI::App& app, context& ctx) {
                       "records in each, rather than a table for each record");
     command->add_option("--rate", how->rate, "Records per second; as fast as possible without")
         ->type_name("R")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(above_zero());
     command->add_flag("--reliable,!--best-effort", how->reliable,
                       "Lose nothing as long as some path leads to the receivers (the default); "
                       "--best-effort may");

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "line_input.hpp"
 #include "message_reader.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
 #include "value_format.hpp"
@@ -327,11 +328,11 @@ void add_request(CLI::App& app, context& ctx) {
         ->type_name("NODE");
     auto* answers = command->add_option("--answers", how->answers, "End after N good answers (1)")
                         ->type_name("N")
-                        ->check(CLI::PositiveNumber.description(""));
+                        ->check(whole_number(1));
     command->add_flag("--all", how->all, "Wait for all answers of all servers")->excludes(answers);
     command->add_option("--servers", how->wait, "First wait until N endpoints serve the topic (1)")
         ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     add_format(*command, how->format, "How DATA is read and answers are written (text)");
     command->footer("Prints answers as they come. --timeout limits the wait for servers, and then "
                     "each request. A server's error is told on standard error and makes the exit "

@@ -47,12 +47,13 @@ int start(const shell_command& what, const pipe_ends& in, const pipe_ends& out, 
     ::posix_spawnattr_t how;
     ::posix_spawnattr_init(&how);
     ::sigset_t none;
-    ::sigset_t pipe_only;
+    ::sigset_t ignored;
     ::sigemptyset(&none);
-    ::sigemptyset(&pipe_only);
-    ::sigaddset(&pipe_only, SIGPIPE);
+    ::sigemptyset(&ignored);
+    ::sigaddset(&ignored, SIGPIPE);
+    ::sigaddset(&ignored, SIGXFSZ);
     ::posix_spawnattr_setsigmask(&how, &none);
-    ::posix_spawnattr_setsigdefault(&how, &pipe_only);
+    ::posix_spawnattr_setsigdefault(&how, &ignored);
     ::posix_spawnattr_setpgroup(&how, 0);  // One of its own, to be ended as a whole.
     ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
                                          | POSIX_SPAWN_SETPGROUP);

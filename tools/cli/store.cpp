@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "store_command.hpp"
 #include "store_operations.hpp"
 #include <fmt/format.h>
@@ -75,7 +76,7 @@ void add_positionals(CLI::App& command, store_options& how) {
     command.add_option("OPERATION", how.operation, "What to do; see below")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember(names).description(""));
+        ->check(one_of(std::move(names)));
     command.add_option("ARGUMENT", how.arguments, "What the operation takes")->type_name("");
 }
 
@@ -84,7 +85,9 @@ void add_choice(CLI::App& command, store_options& how) {
         ->type_name("TEXT");
     command.add_option("--from", how.from, "Only KEY and those behind it")->type_name("KEY");
     command.add_option("--to", how.to, "Only keys before KEY")->type_name("KEY");
-    command.add_option("--max", how.max, "At most N of them")->type_name("N");
+    command.add_option("--max", how.max, "At most N of them")
+        ->type_name("N")
+        ->check(whole_number());
 }
 
 void add_options(CLI::App& command, store_options& how) {
@@ -102,10 +105,10 @@ void add_options(CLI::App& command, store_options& how) {
     command.add_flag("--atomic", how.atomic, "put, erase: all of them or none");
     command.add_option("-n,--count", how.count, "watch: end after COUNT events")
         ->type_name("COUNT")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command.add_option("--batch", how.batch, "load: N entries at a time, all or none (1000)")
         ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
 }
 
 std::string operation_list() {

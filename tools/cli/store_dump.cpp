@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 namespace bzmq::cli {
 namespace {
@@ -20,50 +22,77 @@ constexpr std::size_t write_bytes = std::size_t{1} << 20;
 
 // -- dump -----------------------------------------------------------------------------------------
 
-/// A file that is there as a whole, or not at all.
+/// A file that is there as a whole, or not at all: it takes the place, and the mode, of the one that
+/// was there, and where PATH is a link, of what that points to. What is no file, such as a pipe or a
+/// device, is written to as it is.
 class whole_file {
   public:
-    explicit whole_file(std::string path)
-        : path_(std::move(path)),
-          part_(path_ + ".part"),
-          fd_(::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {}
+    explicit whole_file(std::string path) : path_(std::move(path)) {
+        struct stat old {};
+        const bool is_there = ::stat(path_.c_str(), &old) == 0;
+        std::error_code ignored;
+        const bool is_link = std::filesystem::is_symlink(path_, ignored);
+        if (is_there ? !S_ISREG(old.st_mode) : is_link) {
+            open(path_);
+            return;
+        }
+        place_ = is_link ? std::filesystem::canonical(path_).string() : path_;
+        part_ = place_ + ".part";
+        open(part_);
+        if (fd_ >= 0 && is_there && ::fchmod(fd_, old.st_mode & permissions) != 0) {
+            errno_ = errno;
+        }
+    }
     ~whole_file() {
         if (fd_ >= 0) {
             ::close(fd_);
-            ::unlink(part_.c_str());
+            if (!part_.empty()) {
+                ::unlink(part_.c_str());
+            }
         }
     }
     whole_file(const whole_file&) = delete;
     whole_file& operator=(const whole_file&) = delete;
 
     [[nodiscard]] bool write(std::string_view rest) {
-        while (fd_ >= 0 && !rest.empty()) {
+        while (errno_ == 0 && !rest.empty()) {
             const auto written = ::write(fd_, rest.data(), rest.size());
             if (written >= 0) {
                 rest.remove_prefix(static_cast<std::size_t>(written));
             } else if (errno != EINTR) {
-                return false;
+                errno_ = errno;
             }
         }
-        return fd_ >= 0;
+        return errno_ == 0;
     }
     /// Puts it on disk and in its place.
     [[nodiscard]] bool finish() {
-        if (::fsync(fd_) != 0 || ::rename(part_.c_str(), path_.c_str()) != 0) {
+        if (!part_.empty()
+            && (::fsync(fd_) != 0 || ::rename(part_.c_str(), place_.c_str()) != 0)) {
+            errno_ = errno;
             return false;
         }
-        ::close(fd_);
-        fd_ = -1;
-        return true;
+        const bool closed = ::close(std::exchange(fd_, -1)) == 0;
+        errno_ = closed ? 0 : errno;
+        return closed;
     }
     [[nodiscard]] error failure() const {
-        return {ec::cannot_write_file, path_ + ": " + std::strerror(errno)};
+        return {ec::cannot_write_file, path_ + ": " + std::strerror(errno_)};
     }
 
   private:
+    static constexpr ::mode_t permissions = 07777;
+
+    void open(const std::string& file) {
+        fd_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        errno_ = fd_ < 0 ? errno : 0;
+    }
+
     std::string path_;
-    std::string part_;
-    int fd_;
+    std::string place_;  // What it is renamed to,
+    std::string part_;   // and from; empty where it is written to as it is.
+    int fd_ = -1;
+    int errno_ = 0;  // Of what failed first; what runs between may change the global one.
 };
 
 expected<void> dump_to_file(const store_entries& all, const std::string& path, const context& ctx) {

@@ -1,6 +1,7 @@
 #include "bzmq/store_file.hpp"
 
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "progress_bar.hpp"
 #include <fmt/format.h>
@@ -28,13 +29,15 @@ std::string json_of(const options& how, const store_file::summary& what) {
                what.bytes_used, what.bytes_of_file);
 }
 
-std::string text_of(const store_file::summary& what) {
+std::string text_of(const options& how, const store_file::summary& what) {
+    // It takes pages as they are, and would not notice a damaged record.
+    const auto* verdict = how.action == "compact" ? "compacted" : "sound";
     const auto log = what.log_first > what.last
                          ? std::string{"no log"}
                          : fmt::format("log from {} to {}", what.log_first, what.last);
     return fmt::format(
-        "sound: {} values ({} with expiry), {}, epoch {}, {} writers, {} of {} bytes used, id {}",
-        what.values, what.expiring, log, what.epoch, what.writers, what.bytes_used,
+        "{}: {} values ({} with expiry), {}, epoch {}, {} writers, {} of {} bytes used, id {}",
+        verdict, what.values, what.expiring, log, what.epoch, what.writers, what.bytes_used,
         what.bytes_of_file, to_string(what.store));
 }
 
@@ -87,7 +90,7 @@ exit_code run(const options& how, const context& ctx) {
         return end_with(done.error(), ctx);
     }
     if (how.action != "dump") {
-        out.line(ctx.common.json ? json_of(how, *done) : text_of(*done));
+        out.line(ctx.common.json ? json_of(how, *done) : text_of(how, *done));
     }
     return exit_code::ok;
 }
@@ -105,7 +108,7 @@ void add_store_file(CLI::App& app, context& ctx) {
                      "pages; backup: copy to OTHER; restore: copy from OTHER")
         ->required()
         ->type_name("")
-        ->check(CLI::IsMember({"check", "dump", "compact", "backup", "restore"}).description(""));
+        ->check(one_of({"check", "dump", "compact", "backup", "restore"}));
     command->add_option("OTHER", how->other, "The second folder, for backup and restore")
         ->type_name("");
     command->add_flag("--force", how->force, "restore: overwrite a store that is there");

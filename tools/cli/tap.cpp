@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "message_stream.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
 #include "rate_table.hpp"
@@ -244,6 +245,10 @@ void watch(message_stream& source, const endpoint& node, const options& how, scr
 }
 
 exit_code run(const options& how, const context& ctx) {
+    if (how.interval && *how.interval < shortest_interval) {
+        return report(exit_code::usage, "--interval: expected an interval of "
+                                            + to_string(shortest_interval) + " or more");
+    }
     auto node = open_endpoint(ctx, "bzmq-cli tap");
     if (!node) {
         return end_with(node.error(), ctx);
@@ -274,12 +279,12 @@ void add_tap(CLI::App& app, context& ctx) {
     command->add_option("--depth", how->depth,
                         "Count topics together that agree in their first N parts")
         ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command->add_option("--top", how->top,
                         "Show the N busiest only; without, as many as the terminal has room for, "
                         "and all where there is none")
         ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""));
+        ->check(whole_number(1));
     command->footer(
         "Bytes are those of values as they travel. --json gives one object per interval.");
     add_common(*command, ctx.common);

@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "overlay_view.hpp"
 #include <fmt/format.h>
@@ -21,10 +22,10 @@ struct options {
 /// The overlay as a tree from our own place: each endpoint below the last one on our path to it.
 class tree_printer {
   public:
-    explicit tree_printer(const node_list& nodes) : nodes_(nodes) {
+    tree_printer(const node_list& nodes, const endpoint_id& self) : nodes_(nodes) {
         for (const auto& node : nodes_) {
             by_id_[node.id] = &node;
-            if (node.distance == 0) {
+            if (node.id == self) {
                 root_ = &node;
             }
         }
@@ -68,7 +69,7 @@ class tree_printer {
                 continue;
             }
             const auto& candidate = *other->second;
-            if (candidate.distance == 0 || candidate.next_hop == node.next_hop) {
+            if (&candidate == root_ || candidate.next_hop == node.next_hop) {
                 return &candidate;
             }
             found = found == nullptr ? &candidate : found;
@@ -86,7 +87,7 @@ class tree_printer {
     void print_node(line_output& out, const topology_node& node, std::uint32_t cost,
                     const std::string& indent, const std::string& branch) const {
         auto line = indent + branch + label(node.id, node.name) + "  " + short_id(node.id);
-        if (node.distance == 0) {
+        if (&node == root_) {
             line += "  (this endpoint)";
         } else {
             line += fmt::format("  distance {}  cost {}", node.distance, cost);
@@ -117,6 +118,16 @@ class tree_printer {
     std::set<std::pair<endpoint_id, endpoint_id>> in_tree_;
 };
 
+/// A string or, where the prefix is not UTF-8, its typed form, which is in base64 then.
+void append_json_prefix(std::string& out, const std::string& prefix) {
+    auto typed = to_json(data{prefix});
+    if (typed.find("\"encoding\":\"base64\"") != std::string::npos) {
+        out += typed;
+    } else {
+        append_json_string(out, prefix);
+    }
+}
+
 void print_json(line_output& out, const node_list& nodes) {
     for (const auto& node : nodes) {
         std::string line = fmt::format("{{\"id\":\"{}\",\"name\":", to_string(node.id));
@@ -132,7 +143,7 @@ void print_json(line_output& out, const node_list& nodes) {
         line += "],\"filter\":[";
         for (const auto& prefix : node.filter) {
             line += &prefix == node.filter.data() ? "" : ",";
-            append_json_string(line, prefix);
+            append_json_prefix(line, prefix);
         }
         line += "],\"public_key\":";
         if (node.public_key.empty()) {
@@ -144,12 +155,12 @@ void print_json(line_output& out, const node_list& nodes) {
     }
 }
 
-void print_dot(line_output& out, const node_list& nodes) {
+void print_dot(line_output& out, const node_list& nodes, const endpoint_id& self) {
     out.line("graph overlay {");
     for (const auto& node : nodes) {
         std::string line = fmt::format("    \"{}\" [label=", to_string(node.id));
         append_json_string(line, label(node.id, node.name));
-        out.line(line + (node.distance == 0 ? ", style=bold];" : "];"));
+        out.line(line + (node.id == self ? ", style=bold];" : "];"));
     }
     std::set<std::pair<endpoint_id, endpoint_id>> seen;
     for (const auto& node : nodes) {
@@ -174,11 +185,11 @@ exit_code run(const options& how, const context& ctx) {
     }
     line_output out;
     if (how.dot) {
-        print_dot(out, *nodes);
+        print_dot(out, *nodes, node->node_id());
     } else if (ctx.common.json) {
         print_json(out, *nodes);
     } else {
-        tree_printer{*nodes}.print(out);
+        tree_printer{*nodes, node->node_id()}.print(out);
     }
     return out.good() ? exit_code::ok : exit_code::broken_pipe;
 }
@@ -188,12 +199,14 @@ exit_code run(const options& how, const context& ctx) {
 void add_topology(CLI::App& app, context& ctx) {
     auto how = std::make_shared<options>();
     auto* command = app.add_subcommand("topology", "Print the whole overlay as a tree of paths");
-    command->add_flag("--dot", how->dot, "Print a graph for Graphviz");
+    auto* dot = command->add_flag("--dot", how->dot, "Print a graph for Graphviz");
     command
         ->add_option("--nodes", how->nodes,
                      "First wait until N endpoints are within reach, this one included")
-        ->type_name("N");
+        ->type_name("N")
+        ->check(whole_number());
     add_common(*command, ctx.common);
+    dot->excludes(command->get_option("--json"));
     command->callback([how, &ctx] { ctx.run = [how, &ctx] { return run(*how, ctx); }; });
 }
 

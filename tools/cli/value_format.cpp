@@ -1,12 +1,11 @@
 #include "value_format.hpp"
 
+#include "option_checks.hpp"
 #include "output.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <map>
 
 namespace bzmq::cli {
 namespace {
@@ -14,10 +13,10 @@ namespace {
 constexpr unsigned depth_max = 64;
 constexpr const char* type_key = "@data-type";
 
-std::map<std::string, value_format> format_names() {
-    return {{"text", value_format::text},
-            {"json", value_format::json},
-            {"bytes", value_format::bytes}};
+CLI::Validator is_format() {
+    return one_of<value_format>({{"text", value_format::text},
+                                 {"json", value_format::json},
+                                 {"bytes", value_format::bytes}});
 }
 
 /// JSON without types; an object with a type in it is taken by its type.
@@ -85,14 +84,14 @@ CLI::Option* add_format(CLI::App& command, value_format& out, const std::string&
                         const std::string& flags) {
     return command.add_option(flags, out, description)
         ->type_name("text|json|bytes")
-        ->transform(CLI::CheckedTransformer(format_names()).description(""));
+        ->transform(is_format());
 }
 
 CLI::Option* add_format(CLI::App& command, std::optional<value_format>& out,
                         const std::string& description) {
     return command.add_option("--format", out, description)
         ->type_name("text|json|bytes")
-        ->transform(CLI::CheckedTransformer(format_names()).description(""));
+        ->transform(is_format());
 }
 
 expected<data> read_value(std::string_view text, value_format format) {

@@ -82,16 +82,20 @@ class Process:
         return "".join(self.errors)
 
     def end(self):
-        """For good, whatever state it is in."""
+        """For good, whatever state it is in; false where it did not heed SIGTERM."""
+        heeded = True
         if self.process.poll() is None:
             self.process.terminate()
+            self.process.send_signal(signal.SIGCONT)
             try:
-                self.process.wait(5)
+                self.process.wait(20)
             except subprocess.TimeoutExpired:
+                heeded = False
                 self.process.kill()
                 self.process.wait()
         for reader in self._readers:
             reader.join(10)
+        return heeded
 
     def __str__(self):
         tail = self.seen[-5:]
@@ -106,8 +110,12 @@ class Node(Process):
         super().__init__(binary, "node", "--json", "--name", name,
                          "--listen", "tcp://127.0.0.1:0", *peering, *arguments)
         self.name = name
-        self.url = self.event("listening")["url"]
-        self.id = self.event("ready")["id"]
+        try:
+            self.url = self.event("listening")["url"]
+            self.id = self.event("ready")["id"]
+        except BaseException:
+            self.end()  # Nobody else knows of it yet.
+            raise
 
     def await_peers(self, names, timeout=30):
         """Waits until peerings with all of these stand, in whatever order they come."""

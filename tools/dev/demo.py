@@ -1,5 +1,6 @@
 """The demo itself; tools/demo builds and calls it with the path of bzmq-cli."""
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -30,6 +31,16 @@ DEADLINE = 58
 
 def say(text=""):
     print(text, flush=True)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Puts signals off: one that comes while a process is started would leave that one behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def find_logs(scratch):
@@ -85,13 +96,15 @@ class Demo:
         self.binary, self.scratch = binary, scratch
         self.begun = time.monotonic()
         self.processes, self.nodes = [], {}
+        self.victim = self.writer = None
         (scratch / "allowed").mkdir()
         for name in [*RELAYS, *SUBSCRIBERS, "writer", "viewer"]:
             self.call("keygen", scratch / name)
             (scratch / "allowed" / f"{name}.key").write_text((scratch / f"{name}.key").read_text())
 
     def call(self, *arguments):
-        done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True)
+        with undisturbed():
+            done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"bzmq-cli {' '.join(map(str, arguments))}: "
                              f"exit code {done.returncode}: {done.stderr}")
@@ -108,9 +121,10 @@ class Demo:
             config.write_text("link_cost = 10\n" + "".join(
                 f'[[peers]]\nurl = "{self.nodes[peer].url}"\n'
                 f'server_key = "{self.scratch / peer}.key"\n' for peer in peers))
-            node = Node(self.binary, name, "--cert", self.scratch / f"{name}.key_secret",
-                        "--allow", self.scratch / "allowed", "--config", config)
-            self.processes.append(node)
+            with undisturbed():
+                node = Node(self.binary, name, "--cert", self.scratch / f"{name}.key_secret",
+                            "--allow", self.scratch / "allowed", "--config", config)
+                self.processes.append(node)
             self.nodes[name] = node
             node.await_peers(peers)
 
@@ -118,8 +132,18 @@ class Demo:
         return self.call("topology", "--nodes", nodes, "--name", "viewer", *WAIT,
                          *self.options("viewer", SOURCE)).rstrip()
 
+    def check_children(self, writer_too):
+        """Gives up where one has ended that should not; the writer may, once it is through."""
+        for process in self.processes:
+            code = process.process.poll()
+            may_end = process is self.victim or (
+                process is self.writer and (code == 0 or not writer_too))
+            if code is not None and not may_end:
+                raise SystemExit(f"demo: ended too early, with exit code {code}: {process}")
+
     def wait_until(self, condition, what, must=True):
         while not condition():
+            self.check_children(writer_too=must)
             if time.monotonic() - self.begun > DEADLINE:
                 if not must:
                     return
@@ -131,8 +155,9 @@ class Demo:
         self.start_relays()
         readers = {}
         for name, relay in SUBSCRIBERS.items():
-            readers[name] = Reader(self.binary, name, self.options(name, relay))
-            self.processes.append(readers[name].process)
+            with undisturbed():
+                readers[name] = Reader(self.binary, name, self.options(name, relay))
+                self.processes.append(readers[name].process)
         say(f"Topology before, as an observer at {SOURCE} sees it:")
         say(self.topology(len(RELAYS) + len(readers) + 1))
 
@@ -140,14 +165,17 @@ class Demo:
                     for log in logs for name, data in zeek_values.expected_records(log)]
         say(f"\nReplaying {len(expected)} records at {SOURCE}, {RATE} a second, reliable, to "
             + ", ".join(f"{name} at {relay}" for name, relay in SUBSCRIBERS.items()))
-        writer = Process(self.binary, "replay", *logs, "--rate", RATE, f"--wait={len(readers)}",
-                         "--json", "--name", "writer", *WAIT, *self.options("writer", SOURCE))
-        self.processes.append(writer)
+        with undisturbed():
+            writer = Process(self.binary, "replay", *logs, "--rate", RATE, f"--wait={len(readers)}",
+                             "--json", "--name", "writer", *WAIT, *self.options("writer", SOURCE))
+            self.processes.append(writer)
+        self.writer = writer
         witness = readers[WITNESS]
         third = len(expected) // 3
         self.wait_until(lambda: len(witness.digests) >= third, "the first third")
         killed = time.monotonic()
-        os.kill(self.nodes[VICTIM].process.pid, signal.SIGKILL)
+        self.victim = self.nodes[VICTIM]
+        os.kill(self.victim.process.pid, signal.SIGKILL)
         say(f"Killed {VICTIM} (kill -9), on the path to {WITNESS}, which had "
             f"{len(witness.digests)} records")
         usual = witness.hops[-1]
@@ -197,8 +225,13 @@ class Demo:
             process.end()
 
 
+def stop(*_):
+    raise SystemExit(143)
+
+
 def main():
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, stop)  # Or relays and secret keys would stay.
     binary = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="bzmq-demo-") as folder:
         scratch = pathlib.Path(folder)
@@ -213,4 +246,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -601,14 +601,14 @@ void cluster_reader::check_listen(const cluster_node& node) {
     const auto url = normalise_url(node.listen);
     constexpr std::size_t socket_path_max = 107;
     constexpr std::string_view local = "ipc://";
-    if (!url) {
+    if (node.listen.starts_with(local) && node.listen.size() - local.size() > socket_path_max) {
+        flaw(line, fmt::format("{}the path is longer than {} bytes", where, socket_path_max));
+    } else if (!url) {
         flaw(line, where + "expected tcp://HOST:PORT or ipc:///PATH");
     } else if (url->ends_with(":0")) {
         flaw(line, where + "the others must know the port; choose one");
     } else if (url->starts_with("tcp://*:")) {
         flaw(line, where + "the others connect to this address; name one");
-    } else if (url->starts_with(local) && url->size() - local.size() > socket_path_max) {
-        flaw(line, fmt::format("{}the path is longer than {} bytes", where, socket_path_max));
     } else if (!out_.encrypt && !is_loopback_url(*url)) {
         flaw(line, where + "other machines reach it, and encrypt = false lets everybody in; "
                            "encrypt, or listen at 127.0.0.1");
@@ -753,6 +753,9 @@ cluster_description cluster_reader::read(const toml::table& document) {
     out_.name = text(document, "name", stem);
     check_name(place_of(document).of("name"), "name", out_.name);
     out_.state = path(text(document, "state", stem + ".state"));
+    if (document.contains("state") && !document["state"].is_string()) {
+        out_.state.clear();  // It is another one, which nobody can tell.
+    }
     out_.keys = document.contains("keys") ? path(text(document, "keys", {})) : out_.state + "/keys";
     if (const auto* encrypt = document.get("encrypt")) {
         const auto on = encrypt->value_exact<bool>();
@@ -815,10 +818,14 @@ const cluster_node* cluster_description::find(std::string_view wanted) const noe
 
 expected<cluster_description> read_cluster(const std::string& file,
                                            std::vector<cluster_flaw>& flaws) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored)) {
+        return fail(ec::cannot_open_file, file + ": " + std::strerror(EISDIR));
+    }
     errno = 0;
     std::ifstream in{file};
     const std::string all{std::istreambuf_iterator<char>{in}, {}};
-    if (!in.is_open() || in.bad() || errno == EISDIR) {
+    if (!in.is_open() || in.bad()) {
         return fail(ec::cannot_open_file, file + ": " + std::strerror(errno != 0 ? errno : EIO));
     }
     try {

@@ -94,7 +94,7 @@ struct supervision {
 struct cluster_description {
     std::string file;
     std::string name;
-    std::string state;  ///< folder
+    std::string state;  ///< folder; empty where a mistake hides it
     std::string keys;   ///< folder
     bool encrypt = true;
     supervision supervise;

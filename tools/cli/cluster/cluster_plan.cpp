@@ -101,6 +101,31 @@ void add_stores(const cluster_description& cluster, const cluster_node& node,
     }
 }
 
+/// A new pair; where only the public half is gone, that one again. A secret one cannot come back.
+expected<void> generate_pair(const std::string& prefix, const std::string& name) {
+    std::error_code ignored;
+    if (std::filesystem::exists(prefix + ".key_secret", ignored)) {
+        auto keys = load_certificate(prefix + ".key_secret");
+        if (!keys) {
+            return tl::unexpected{keys.error()};
+        }
+        keys->secret = {};
+        return write_certificate(prefix, *keys, true);
+    }
+    if (std::filesystem::exists(prefix + ".key", ignored)) {
+        return fail(ec::cannot_open_file,
+                    fmt::format("{0}.key_secret is gone, and {0}.key is there: bring the secret half "
+                                "back, or remove the other for a new pair",
+                                prefix));
+    }
+    auto keys = generate_certificate();
+    if (!keys) {
+        return tl::unexpected{keys.error()};
+    }
+    keys->metadata["name"] = name;
+    return write_certificate(prefix, *keys);
+}
+
 }  // namespace
 
 std::vector<std::string> peers_of(const cluster_description& cluster, const cluster_node& node) {
@@ -252,12 +277,7 @@ expected<void> generate_keys(const cluster_description& cluster,
         return fail(ec::cannot_write_file, cluster.keys + ": " + code.message());
     }
     for (const auto& name : names) {
-        auto keys = generate_certificate();
-        if (!keys) {
-            return tl::unexpected{keys.error()};
-        }
-        keys->metadata["name"] = name;
-        if (auto done = write_certificate(key_prefix(cluster, name), *keys); !done) {
+        if (auto done = generate_pair(key_prefix(cluster, name), name); !done) {
             return done;
         }
     }

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <ctime>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -25,10 +27,17 @@ struct overlay_entry {
     std::vector<std::string> peers;
 };
 
+using overlay_map = std::map<std::string, overlay_entry, std::less<>>;
+
+std::size_t count_running(const cluster_state& state) {
+    return static_cast<std::size_t>(
+        std::count_if(state.nodes.begin(), state.nodes.end(),
+                      [](const auto& node) { return static_cast<bool>(node.process); }));
+}
+
 /// Joins the cluster for a moment to look around; nothing where nobody lets us in.
-std::optional<std::map<std::string, overlay_entry>> look_around(const cluster_description& cluster,
-                                                                const context& ctx,
-                                                                std::size_t running) {
+std::optional<overlay_map> look_around(const cluster_description& cluster, const context& ctx,
+                                       std::size_t running) {
     configuration config;
     config.config_file(config_file_of(cluster, operator_name));
     if (running == 0 || !config.init()) {
@@ -51,7 +60,7 @@ std::optional<std::map<std::string, overlay_entry>> look_around(const cluster_de
     if (nodes.size() < 2) {
         return std::nullopt;
     }
-    std::map<std::string, overlay_entry> out;
+    overlay_map out;
     for (const auto& node : nodes) {
         if (cluster.find(node.name) == nullptr) {
             continue;
@@ -66,6 +75,42 @@ std::optional<std::map<std::string, overlay_entry>> look_around(const cluster_de
         std::sort(entry.peers.begin(), entry.peers.end());
     }
     return out;
+}
+
+std::int64_t now() { return static_cast<std::int64_t>(std::time(nullptr)); }
+
+std::int64_t uptime_of(const node_state& node) {
+    return node.process ? std::max<std::int64_t>(0, now() - node.since) : 0;
+}
+
+const overlay_entry* find_in(const std::optional<overlay_map>& overlay, const node_state& node) {
+    if (!overlay || !node.process) {
+        return nullptr;
+    }
+    const auto found = overlay->find(node.name);
+    return found == overlay->end() ? nullptr : &found->second;
+}
+
+/// Nodes that run and that nobody within reach knows are "unreachable". Not those that may still be on
+/// their way, programs of one's own, which need not join, and those that others do not tell of.
+void look_for_unreachable(cluster_state& state, const cluster_description& cluster,
+                          const std::optional<overlay_map>& overlay) {
+    constexpr std::int64_t time_to_join = 5;
+    const auto hides = [](const setting& one) { return one.name == "hide_peers"; };
+    const bool hidden =
+        std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&](const cluster_node& node) {
+            return std::any_of(node.settings.begin(), node.settings.end(), hides);
+        });
+    if (!overlay || hidden) {
+        return;
+    }
+    for (auto& node : state.nodes) {
+        const auto* known = cluster.find(node.name);
+        if (known != nullptr && known->command.empty() && node.state == "running"
+            && uptime_of(node) > time_to_join && find_in(overlay, node) == nullptr) {
+            node.state = "unreachable";
+        }
+    }
 }
 
 std::string uptime_text(std::int64_t seconds) {
@@ -90,9 +135,12 @@ void append_json_list(std::string& out, const std::vector<std::string>& texts) {
 std::string status_json(const node_state& node, std::int64_t uptime, const overlay_entry* seen) {
     std::string out = "{\"name\":";
     append_json_string(out, node.name);
+    // Without one null rather than 0, which kill(1) would take for all processes of its group.
     out += fmt::format(",\"role\":\"{}\",\"state\":\"{}\",\"pid\":{},\"uptime_s\":{},"
                        "\"restarts\":{},\"last_exit\":",
-                       node.role, node.state, node.process.pid, uptime, node.restarts);
+                       node.role, node.state,
+                       node.process ? std::to_string(node.process.pid) : "null", uptime,
+                       node.restarts);
     append_json_string(out, node.last_exit);
     if (seen != nullptr) {
         out += fmt::format(",\"id\":\"{}\",\"peers\":", seen->id);
@@ -101,14 +149,35 @@ std::string status_json(const node_state& node, std::int64_t uptime, const overl
     return out + '}';
 }
 
-/// Advice for what a node said or how it ended.
+/// Where it was said last; the end where it was not.
+std::vector<std::string>::const_iterator last_with(const std::vector<std::string>& log,
+                                                   std::string_view text) {
+    const auto found = std::find_if(log.rbegin(), log.rend(), [&](const std::string& line) {
+        return line.find(text) != std::string::npos;
+    });
+    return found == log.rend() ? log.end() : std::prev(found.base());
+}
+
+/// Without the lines about who comes and goes: each look into the overlay, such as ours, makes some.
+std::vector<std::string> telling_lines(std::vector<std::string> log) {
+    std::erase_if(log, [](const std::string& line) {
+        return line.starts_with("{\"event\":\"peer_") || line.starts_with("{\"event\":\"endpoint_");
+    });
+    return log;
+}
+
+/// Advice for what a node said in its last life, or how it ended.
 std::vector<std::string> suggestions(const cluster_node& node, const node_state& state,
-                                     const std::vector<std::string>& log) {
+                                     std::vector<std::string> log) {
+    if (const auto ready = last_with(log, "\"event\":\"ready\""); ready != log.end()) {
+        log.erase(log.begin(), std::next(ready));
+    }
     std::vector<std::string> out;
-    const auto says = [&](std::string_view text) {
-        return std::any_of(log.begin(), log.end(), [&](const auto& line) {
-            return line.find(text) != std::string::npos;
-        });
+    const auto says = [&](std::string_view text) { return last_with(log, text) != log.end(); };
+    const auto says_still = [&](std::string_view text, std::string_view end) {
+        const auto said = last_with(log, text);
+        const auto ended = last_with(log, end);
+        return said != log.end() && (ended == log.end() || ended < said);
     };
     if (says("address_in_use")) {
         out.push_back(fmt::format("something else listens at {}: end it, or choose another address "
@@ -119,7 +188,8 @@ std::vector<std::string> suggestions(const cluster_node& node, const node_state&
         out.emplace_back("a peer refused its key: do all nodes read the same folder of keys? After "
                          "changes start the cluster anew");
     }
-    if (says("No space left") || says("File too large")) {
+    if (says_still("No space left", "writing again")
+        || says_still("File too large", "writing again")) {
         out.push_back("the disk is full: make room where " + node.logs + " lies; nothing is lost "
                       "meanwhile");
     }
@@ -145,15 +215,23 @@ std::vector<std::string> suggestions(const cluster_node& node, const node_state&
     }
     if (state.state == "failed") {
         out.emplace_back("it was given up: mend the cause, then stop and start the cluster");
+    } else if (state.state == "unreachable") {
+        out.push_back(fmt::format("it runs and does not answer: it is stopped or has too much to do; "
+                                  "kill -9 {}, and the supervisor starts it again",
+                                  state.process.pid));
     } else if (state.state == "gone") {
         out.emplace_back("no supervisor is there to start it again: stop and start the cluster");
     }
     return out;
 }
 
-std::int64_t now() { return static_cast<std::int64_t>(std::time(nullptr)); }
-
 }  // namespace
+
+void keep_last(std::vector<std::string>& lines, std::size_t count) {
+    if (lines.size() > count) {
+        lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+    }
+}
 
 std::vector<std::string> last_lines(const std::string& file, std::size_t count) {
     constexpr std::streamoff tail_bytes = 64 << 10;
@@ -167,9 +245,7 @@ std::vector<std::string> last_lines(const std::string& file, std::size_t count) 
             out.push_back(line);
         }
     }
-    if (out.size() > count) {
-        out.erase(out.begin(), out.end() - static_cast<std::ptrdiff_t>(count));
-    }
+    keep_last(out, count);
     return out;
 }
 
@@ -208,34 +284,33 @@ expected<cluster_state> current_state(const cluster_description& cluster) {
     return out;
 }
 
-exit_code print_status(const cluster_description& cluster, const context& ctx) {
-    const auto state = current_state(cluster);
+exit_code print_status(const cluster_description& cluster, const std::string& only,
+                       const context& ctx) {
+    auto state = current_state(cluster);
     if (!state) {
         return report(state.error());
     }
-    const auto running = static_cast<std::size_t>(
-        std::count_if(state->nodes.begin(), state->nodes.end(),
-                      [](const auto& node) { return static_cast<bool>(node.process); }));
+    const auto running = count_running(*state);
     const auto overlay = look_around(cluster, ctx, running);
+    look_for_unreachable(*state, cluster, overlay);
     line_output out;
     if (!ctx.common.json) {
-        out.line(fmt::format("{:<20} {:<8} {:<9} {:>8} {:>8} {:>8}  {}", "NAME", "ROLE", "STATE",
+        out.line(fmt::format("{:<20} {:<8} {:<11} {:>8} {:>8} {:>8}  {}", "NAME", "ROLE", "STATE",
                              "PID", "UPTIME", "RESTARTS", "PEERS"));
     }
     bool all = true;
     for (const auto& node : state->nodes) {
-        all = all && node.state == "running";
-        const auto uptime = node.process ? std::max<std::int64_t>(0, now() - node.since) : 0;
-        const overlay_entry* seen = nullptr;
-        if (overlay && node.process) {
-            const auto found = overlay->find(node.name);
-            seen = found == overlay->end() ? nullptr : &found->second;
+        if (!only.empty() && only != node.name) {
+            continue;
         }
+        all = all && node.state == "running";
+        const auto uptime = uptime_of(node);
+        const auto* seen = find_in(overlay, node);
         if (ctx.common.json) {
             out.line(status_json(node, uptime, seen));
         } else {
             out.line(fmt::format(
-                "{:<20} {:<8} {:<9} {:>8} {:>8} {:>8}  {}", node.name, node.role, node.state,
+                "{:<20} {:<8} {:<11} {:>8} {:>8} {:>8}  {}", node.name, node.role, node.state,
                 node.process ? std::to_string(node.process.pid) : "-",
                 node.process ? uptime_text(uptime) : "-", node.restarts,
                 seen != nullptr ? fmt::format("{}", fmt::join(seen->peers, " ")) : "?"));
@@ -252,21 +327,20 @@ exit_code print_status(const cluster_description& cluster, const context& ctx) {
 exit_code print_diagnosis(const cluster_description& cluster, const std::string& only,
                           const context& ctx) {
     constexpr std::size_t lines_shown = 10;
-    if (!only.empty() && cluster.find(only) == nullptr) {
-        return report(exit_code::usage, "no node is called \"" + only + "\"");
-    }
-    const auto state = current_state(cluster);
+    auto state = current_state(cluster);
     if (!state) {
         return report(state.error());
     }
+    look_for_unreachable(*state, cluster, look_around(cluster, ctx, count_running(*state)));
     line_output out;
     for (const auto& one : state->nodes) {
         const auto* node = cluster.find(one.name);
         if (node == nullptr || (!only.empty() && only != one.name)) {
             continue;
         }
-        const auto log = last_lines(log_file_of(cluster, one.name), lines_shown);
+        auto log = telling_lines(last_lines(log_file_of(cluster, one.name)));
         const auto advice = suggestions(*node, one, log);
+        keep_last(log, lines_shown);
         if (ctx.common.json) {
             std::string line = "{\"name\":";
             append_json_string(line, one.name);

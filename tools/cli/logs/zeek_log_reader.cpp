@@ -1,24 +1,17 @@
 #include "zeek_log_reader.hpp"
 
+#include "gzip_input.hpp"
 #include "zeek_values.hpp"
-#include <sys/stat.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 
 namespace bzmq::cli {
 namespace {
 
 constexpr std::size_t line_bytes_max = std::size_t{16} << 20;
-constexpr unsigned buffer_bytes = 128 * 1024;
-
-struct close_gzip {
-    void operator()(gzFile file) const { gzclose_r(file); }
-};
+constexpr std::size_t buffer_bytes = std::size_t{128} << 10;
 
 /// "/var/log/conn.00:00:00-01:00:00.json.gz" is a log named conn.
 std::string path_of_file_name(const std::string& file) {
@@ -38,9 +31,7 @@ data to_data(const log_record& record) {
 
 class zeek_log_reader::implementation {
   public:
-    /// Takes the file over, which reads plain and gzip alike.
-    implementation(std::string name, gzFile file, std::uint64_t total)
-        : name_(std::move(name)), file_(file), total_(total) {}
+    explicit implementation(gzip_input input) : input_(std::move(input)) {}
 
     expected<bool> next(log_record& out) {
         if (done_) {
@@ -51,11 +42,12 @@ class zeek_log_reader::implementation {
         return found;
     }
 
-    [[nodiscard]] std::uint64_t bytes_consumed() const {
-        const auto offset = gzoffset(file_.get());
-        return offset < 0 ? 0 : static_cast<std::uint64_t>(offset);
+    [[nodiscard]] bool would_wait() const {
+        const bool has_line = std::memchr(buffer_.data() + at_, '\n', end_ - at_) != nullptr;
+        return !done_ && !has_line && input_.would_wait();
     }
-    [[nodiscard]] std::uint64_t bytes_total() const { return total_; }
+    [[nodiscard]] std::uint64_t bytes_consumed() const { return input_.bytes_consumed(); }
+    [[nodiscard]] std::uint64_t bytes_total() const { return input_.bytes_total(); }
     [[nodiscard]] std::uint64_t line() const { return line_number_; }
 
   private:
@@ -81,7 +73,7 @@ class zeek_log_reader::implementation {
             }
             const bool is_header = form_ == form::tsv && line_.front() == '#';
             if (form_ == form::json) {
-                out.path = path_of_file_name(name_);
+                out.path = path_of_file_name(input_.name());
             }
             const auto read = is_header            ? tsv_.read_header(line_)
                               : form_ == form::tsv ? tsv_.read_record(line_, out)
@@ -101,15 +93,14 @@ class zeek_log_reader::implementation {
         ++line_number_;
         for (;;) {
             if (at_ == end_) {
-                const int count = gzread(file_.get(), buffer_.data(), buffer_bytes);
-                int code = Z_OK;
-                const char* why = gzerror(file_.get(), &code);
-                if (count < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-                    return broken(code, why);
+                at_ = end_ = 0;
+                const auto count = input_.read(buffer_.data(), buffer_.size());
+                if (!count) {
+                    const auto& why = count.error();
+                    return why == ec::invalid_data ? invalid(why.message()) : unexpected{why};
                 }
-                at_ = 0;
-                end_ = static_cast<std::size_t>(count);
-                if (count == 0) {
+                end_ = *count;
+                if (end_ == 0) {
                     return !line_.empty();
                 }
             }
@@ -129,20 +120,11 @@ class zeek_log_reader::implementation {
     }
 
     [[nodiscard]] unexpected invalid(const std::string& what) const {
-        return fail(ec::invalid_data, name_ + ':' + std::to_string(line_number_) + ": " + what);
+        return fail(ec::invalid_data,
+                    input_.name() + ':' + std::to_string(line_number_) + ": " + what);
     }
 
-    [[nodiscard]] unexpected broken(int code, const char* why) const {
-        if (code == Z_ERRNO) {
-            return fail(ec::cannot_open_file, name_ + ": " + std::strerror(errno));
-        }
-        return invalid(code == Z_BUF_ERROR ? "expected more: the gzip stream is cut off"
-                                           : std::string{"expected a sound gzip stream: "} + why);
-    }
-
-    std::string name_;
-    std::unique_ptr<gzFile_s, close_gzip> file_;
-    std::uint64_t total_;
+    gzip_input input_;
     std::vector<char> buffer_ = std::vector<char>(buffer_bytes);
     std::size_t at_ = 0;
     std::size_t end_ = 0;
@@ -153,27 +135,10 @@ class zeek_log_reader::implementation {
     bool done_ = false;
 };
 
-expected<zeek_log_reader> zeek_log_reader::open(const std::string& file) {
-    const bool is_input = file == "-";
-    errno = 0;
-    const int input = is_input ? dup(STDIN_FILENO) : -1;
-    gzFile opened =
-        is_input ? (input < 0 ? nullptr : gzdopen(input, "rb")) : gzopen(file.c_str(), "rb");
-    struct stat info {};
-    const bool has_info = (is_input ? fstat(STDIN_FILENO, &info) : stat(file.c_str(), &info)) == 0;
-    if (opened == nullptr || (has_info && S_ISDIR(info.st_mode))) {
-        const std::string why =
-            opened != nullptr ? "is a directory" : std::strerror(errno == 0 ? ENOMEM : errno);
-        if (opened != nullptr) {
-            gzclose_r(opened);
-        }
-        return fail(ec::cannot_open_file, file + ": " + why);
-    }
-    gzbuffer(opened, buffer_bytes);
-    const auto total =
-        has_info && S_ISREG(info.st_mode) ? static_cast<std::uint64_t>(info.st_size) : 0;
-    return zeek_log_reader{
-        std::make_unique<implementation>(is_input ? "standard input" : file, opened, total)};
+expected<zeek_log_reader> zeek_log_reader::open(const std::string& file, int stop_fd) {
+    return gzip_input::open(file, stop_fd).map([](gzip_input&& input) {
+        return zeek_log_reader{std::make_unique<implementation>(std::move(input))};
+    });
 }
 
 zeek_log_reader::zeek_log_reader(std::unique_ptr<implementation> impl) : impl_(std::move(impl)) {}
@@ -183,6 +148,9 @@ zeek_log_reader::~zeek_log_reader() = default;
 
 expected<bool> zeek_log_reader::next(log_record& out) {
     return impl_->next(out);
+}
+bool zeek_log_reader::would_wait() const {
+    return impl_->would_wait();
 }
 std::uint64_t zeek_log_reader::bytes_consumed() const {
     return impl_->bytes_consumed();

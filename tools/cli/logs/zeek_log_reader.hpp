@@ -53,17 +53,21 @@ data to_data(const log_record& record);
 /// protocol of its ports.
 class zeek_log_reader {
   public:
-    /// Opens a log; "-" is standard input. Fails with `ec::cannot_open_file`.
-    static expected<zeek_log_reader> open(const std::string& file);
+    /// Opens a log; "-" is standard input. Once `stop_fd` is readable, nobody waits for it any more.
+    /// Fails with `ec::cannot_open_file`.
+    static expected<zeek_log_reader> open(const std::string& file, int stop_fd = -1);
 
     zeek_log_reader(zeek_log_reader&&) noexcept;
     zeek_log_reader& operator=(zeek_log_reader&&) noexcept;
     ~zeek_log_reader();
 
-    /// Reads the next record into `out`, whose memory it reuses; false at the end of the log. After
-    /// an error, which names file and line and says what was expected (`ec::invalid_data`; a broken
-    /// or truncated gzip stream too), the log yields nothing more.
+    /// Reads the next record into `out`, whose memory it reuses, as soon as its line is there; false
+    /// at the end of the log. After an error, which names file and line and says what was expected
+    /// (`ec::invalid_data`; a broken or truncated gzip stream too, after all records before that),
+    /// the log yields nothing more. `ec::cancelled` where it was stopped.
     expected<bool> next(log_record& out);
+    /// True where `next` would have to wait for more of a pipe.
+    [[nodiscard]] bool would_wait() const;
 
     /// Progress: how much of the file as it lies on disk has been read, and its size, 0 where it
     /// has none (a pipe).
