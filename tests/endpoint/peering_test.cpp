@@ -284,6 +284,21 @@ TEST(peering, listens_at_several_places_and_says_why_not) {
     EXPECT_EQ(*reached, a.node_id());
 }
 
+TEST(peering, what_was_dialled_by_name_goes_by_that_name) {
+    auto a = make("a");
+    auto b = make("b");
+    auto news = b.make_status_subscriber(true);
+    const auto url = "tcp://localhost:" + std::to_string(a.listen("127.0.0.1", 0));
+    const auto reached = b.peer_url(url, {{}, 1s, patience});
+    ASSERT_TRUE(reached) << to_string(reached.error());
+    const auto peers = b.peers();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_EQ(peers[0].peer.address, url);
+    EXPECT_EQ(get<status>(read_until(news, sc::peer_added).back()).context().address, url);
+    EXPECT_TRUE(b.unpeer_url(url));
+    EXPECT_EQ(get<status>(read_until(news, sc::peer_removed).back()).context().address, url);
+}
+
 TEST(peering, other_machines_need_keys_unless_told_otherwise) {
     auto a = make("a");
     error why;

@@ -14,7 +14,10 @@ void endpoint_core::link_opened(transport::link_id link, bool outgoing, std::uin
     }
     now_ = monotonic_now();
     reload_permissions();  // Who adds a key to the allow list may have added it here just before.
-    hub_->link_opened(now_, link, outgoing ? from : node::no_target, remote_address, public_key);
+    // What we dialled goes by the URL that it was dialled by, not by what a name was resolved to.
+    const auto dialled = outgoing ? targets_.find(from) : targets_.end();
+    hub_->link_opened(now_, link, outgoing ? from : node::no_target,
+                      dialled != targets_.end() ? dialled->second.url : remote_address, public_key);
 }
 
 /// A file that cannot be read leaves the old rules in force, and is told of once.
