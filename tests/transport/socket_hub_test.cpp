@@ -297,6 +297,36 @@ TEST(socket_hub, ipc_links_work_and_end) {
     EXPECT_TRUE(drive({&a, &b}, [&] { return !b.closed.empty(); }));
 }
 
+TEST(socket_hub, an_ipc_listener_deletes_nothing_but_its_own_socket) {
+    const auto folder = temporary_directory();
+    const auto path = folder + "/socket";
+    const auto url = "ipc://" + path;
+    test_hub hub;
+    std::ofstream{path} << "precious";
+    EXPECT_EQ(hub.hub.listen(url).error(), ec::address_in_use);
+    EXPECT_TRUE(std::filesystem::is_regular_file(path));
+    EXPECT_EQ(hub.hub.listen("ipc://" + folder).error(), ec::address_in_use);
+    std::filesystem::remove(path);
+
+    const auto listener = hub.hub.listen(url).value();
+    EXPECT_TRUE(std::filesystem::is_socket(path));
+    hub.hub.stop_listening(listener.id);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    {
+        test_hub other;
+        ASSERT_TRUE(other.hub.listen(url));
+    }
+    EXPECT_FALSE(std::filesystem::exists(path)) << "nor at the hub's end";
+    {
+        test_hub other;
+        ASSERT_TRUE(other.hub.listen(url));
+        std::filesystem::remove(path);
+        std::ofstream{path} << "somebody else's";
+    }
+    EXPECT_TRUE(std::filesystem::is_regular_file(path));
+    std::filesystem::remove_all(folder);
+}
+
 TEST(socket_hub, addresses_in_use_and_malformed_ones_are_named) {
     test_hub a;
     const auto taken = a.hub.listen("tcp://127.0.0.1:*").value().url;

@@ -48,6 +48,21 @@ bool somebody_listens(const std::string& path) {
     return found;
 }
 
+/// The socket at this path; nothing where there is none, or something else.
+std::optional<socket_file> socket_file_at(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
+        return std::nullopt;
+    }
+    return socket_file{path, info.st_dev, info.st_ino};
+}
+
+/// libzmq would delete it.
+bool is_no_socket(const std::string& path) {
+    struct stat info {};
+    return ::lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode);
+}
+
 ino_t inode_of(int fd) {
     struct stat info {};
     return ::fstat(fd, &info) == 0 ? info.st_ino : 0;
@@ -64,6 +79,9 @@ expected<listener_info> socket_hub_impl::listen(std::string_view address) {
     }
     if (where->scheme == url::scheme_type::ipc && somebody_listens(where->path)) {
         return fail(ec::address_in_use, std::string{address} + ": somebody listens there already");
+    }
+    if (where->scheme == url::scheme_type::ipc && is_no_socket(where->path)) {
+        return fail(ec::address_in_use, std::string{address} + ": that is no socket, but a file");
     }
     if (where->scheme == url::scheme_type::tcp && where->kind == url::host_type::name) {
         // Left to libzmq where no resolver knows it: it may name a network interface.
@@ -122,8 +140,17 @@ expected<std::unique_ptr<listener>> socket_hub_impl::bind(const url& where, bool
         const auto digits = made->info.url.rfind(':') + 1;
         std::from_chars(made->info.url.data() + digits,
                         made->info.url.data() + made->info.url.size(), made->info.port);
+    } else {
+        made->file = socket_file_at(where.path);
     }
     return made;
+}
+
+/// libzmq leaves it. To be called while we still listen: nobody else takes the path before that.
+void socket_hub_impl::remove_file(const listener& of) {
+    if (of.file && socket_file_at(of.file->path) == of.file) {
+        ::unlink(of.file->path.c_str());
+    }
 }
 
 void socket_hub_impl::stop_listening(std::uint32_t id) {
@@ -138,6 +165,7 @@ void socket_hub_impl::stop_listening(std::uint32_t id) {
     unwatch(one.router_source);
     unwatch(one.monitor_source);
     one.watch->stop();
+    remove_file(one);
     one.router.set(ZMQ_LINGER, static_cast<int>(settings_.linger.count()));
     one.router.close();
     for (auto& [routing_id, gone] : one.by_routing_id) {

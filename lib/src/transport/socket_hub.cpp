@@ -125,6 +125,7 @@ socket_hub_impl::~socket_hub_impl() {
     }
     for (auto& [id, one] : listeners_) {
         one->watch->stop();
+        remove_file(*one);
         one->router.set(ZMQ_LINGER, linger);
     }
     ::close(epoll_);

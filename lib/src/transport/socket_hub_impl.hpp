@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -66,6 +67,14 @@ struct connection {
     bool spoke = false;        ///< its first frame has come
 };
 
+/// Where an ipc listener's socket lies, and which file that is.
+struct socket_file {
+    std::string path;
+    dev_t device = 0;
+    ino_t inode = 0;
+    friend bool operator==(const socket_file&, const socket_file&) = default;
+};
+
 struct listener {
     /// A connection that must speak by `due`, or has spoken or gone meanwhile.
     struct expected_word {
@@ -75,6 +84,7 @@ struct listener {
     };
 
     listener_info info;
+    std::optional<socket_file> file;
     zmq_socket router;
     std::unique_ptr<monitor> watch;
     source router_source, monitor_source;
@@ -166,6 +176,7 @@ class socket_hub_impl {
     expected<std::unique_ptr<listener>> bind(const url& where, bool ipv6);
     std::optional<std::string> refusal(const zap_handler::question& ask);
     bool allows(std::string_view public_key) const;
+    static void remove_file(const listener& of);
     void read_listener_monitor(listener& from);
     void read_router(listener& from);
     link* accept(listener& from, std::string_view routing_id, zmq_message& first);
