@@ -1,6 +1,9 @@
 // Peerings: how they begin and end, and what is told of them.
+#include "endpoint/scratch.hpp"
 #include "endpoint/support.hpp"
 
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <thread>
 

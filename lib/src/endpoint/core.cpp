@@ -311,9 +311,7 @@ bool endpoint_core::turn() {
     run_pending();
     if (now_ >= key_files_due_ && watches_key_files()) {
         key_files_due_ = now_ + key_files_interval;
-        if (auto done = sockets_->reload_allowed(); !done) {
-            journal_.warning(to_string(done.error()));
-        }
+        say_once(sockets_->reload_allowed(), allow_problem_);
         reload_permissions();
     }
     return busy || again_ || more_for_direct || direct_came_ || !failed_dials_.empty();

@@ -301,6 +301,8 @@ class endpoint_core final : public transport::events,
         return !options_.allow.empty() || permissions_;
     }
     void reload_permissions();
+    /// Tells why something failed, unless it is what was `told` of it last.
+    void say_once(const expected<bool>& done, std::string& told);
 
     lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
 
@@ -362,7 +364,7 @@ class endpoint_core final : public transport::events,
     std::map<node::request_id, bool> confirmations_;
     instant key_files_due_{};
     std::optional<permissions_file> permissions_;
-    std::string permissions_problem_;  // the last one that was told
+    std::string allow_problem_, permissions_problem_;  // the last ones that were told
     bool again_ = false;  // a pending entry wants another turn at once
 
     std::shared_ptr<endpoint_core> kept_;  // until the thread's end, where a callback let go of us

@@ -26,14 +26,18 @@ void endpoint_core::reload_permissions() {
         return;
     }
     const auto changed = permissions_->reload_if_changed();
-    auto problem = changed ? std::string{} : to_string(changed.error());
     if (changed && *changed) {
         hub_->set_permissions(now_, permissions_->rules());
     }
-    if (!changed && problem != permissions_problem_) {
-        say(changed.error());
+    say_once(changed, permissions_problem_);
+}
+
+void endpoint_core::say_once(const expected<bool>& done, std::string& told) {
+    auto problem = done ? std::string{} : to_string(done.error());
+    if (!done && problem != told) {
+        say(done.error());
     }
-    permissions_problem_ = std::move(problem);
+    told = std::move(problem);
 }
 
 void endpoint_core::link_closed(transport::link_id link, const error& reason) {

@@ -197,7 +197,7 @@ std::optional<std::string> socket_hub_impl::refusal(const zap_handler::question&
         why = "no key";
     } else {
         if (who_.allowed) {
-            // An error leaves the old list in force; reload_allowed reports it.
+            // Of a bad file the old keys hold; the owner's next reload_allowed reports it.
             static_cast<void>(reload_allowed());
         }
         if (allows(ask.public_key)) {
@@ -217,7 +217,7 @@ expected<bool> socket_hub_impl::reload_allowed() {
         return false;
     }
     auto changed = who_.allowed->reload_if_changed();
-    if (changed && *changed && who_.own) {
+    if (changed.value_or(true) && who_.own) {  // A bad file does not keep the others from counting.
         for (auto& [id, one] : links_) {
             if (one->in != nullptr && !one->muted && !allows(one->public_key)) {
                 evict(*one,
