@@ -283,6 +283,8 @@ class endpoint_core final : public transport::events,
     void peer_refused(std::string_view address, std::string_view public_key,
                       std::string_view why) override;
     void silent_ended(std::size_t count, std::string_view address) override;
+    void handshakes_failed(std::size_t count, std::string_view address,
+                           std::string_view why) override;
 
     // node::hub_output
     void send(node::link_id link, shared_bytes frame) override;

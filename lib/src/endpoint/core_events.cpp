@@ -3,6 +3,15 @@
 #include "endpoint/core.hpp"
 
 namespace bzmq {
+namespace {
+
+std::string who_came(std::size_t count, std::string_view address) {
+    return count == 1 ? std::string{address}
+                      : std::to_string(count) + " connections, the last of them from "
+                            + std::string{address} + ",";
+}
+
+}  // namespace
 
 // -- From the sockets to the hub ------------------------------------------------------------------
 // Not to one that a publisher's turn has left in the middle of something: the thread ends of it next.
@@ -83,11 +92,14 @@ void endpoint_core::peer_refused(std::string_view address, std::string_view publ
 void endpoint_core::silent_ended(std::size_t count, std::string_view address) {
     const auto limit =
         std::chrono::ceil<std::chrono::milliseconds>(options_.handshake_timeout).count();
-    std::string text = count == 1 ? std::string{address}
-                                  : std::to_string(count) + " connections, the last of them from "
-                                        + std::string{address} + ",";
-    text += " connected and sent no hello within " + std::to_string(limit) + " ms";
-    say(error{ec::peer_timeout, std::move(text)});
+    say(error{ec::peer_timeout, who_came(count, address) + " connected and sent no hello within "
+                                    + std::to_string(limit) + " ms"});
+}
+
+void endpoint_core::handshakes_failed(std::size_t count, std::string_view address,
+                                      std::string_view why) {
+    say(error{ec::peer_incompatible,
+              who_came(count, address) + " did not get in: " + std::string{why}});
 }
 
 // -- From the hub to the sockets and to subscribers -----------------------------------------------

@@ -27,6 +27,9 @@ constexpr std::chrono::milliseconds dying_max{100};
 constexpr std::chrono::milliseconds silence_grace{250};
 /// Silent connections are ended in bunches, for the sake of who reads of it.
 constexpr std::chrono::seconds silence_pause{1};
+/// So are failed handshakes told of, and not before libzmq can have said whose they were.
+constexpr std::chrono::seconds failures_pause{1};
+constexpr std::chrono::milliseconds failures_delay{10};
 
 /// Does a process listen at this path? libzmq would silently take the path away from it.
 bool somebody_listens(const std::string& path) {
@@ -61,6 +64,22 @@ std::optional<socket_file> socket_file_at(const std::string& path) {
 bool is_no_socket(const std::string& path) {
     struct stat info {};
     return ::lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode);
+}
+
+std::string failure_text(const monitor::event& what, bool secure) {
+    if (what.type == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
+        return secure ? "it hung up in the handshake; it may use no CURVE, or expect another key "
+                        "than ours (server_key)"
+                      : "it hung up in the handshake; it may want CURVE";
+    }
+    switch (what.value) {
+        case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            return secure ? "it does not use CURVE, we do" : "it uses CURVE, we do not";
+        case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+            return "it expects another key than ours (server_key)";
+        default:
+            return "it does not speak ZMTP 3";
+    }
 }
 
 ino_t inode_of(int fd) {
@@ -262,7 +281,10 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
                 expect_frame(from, fd);
                 break;
             case ZMQ_EVENT_DISCONNECTED: {
-                from.connected.erase(fd);
+                const auto gone = from.connected.extract(fd);
+                if (std::exchange(from.failed.ends_next, false) && gone) {
+                    from.failed.address = gone.mapped().address;
+                }
                 if (const auto found = from.by_fd.find(fd); found != from.by_fd.end()) {
                     let_die(*found->second, {ec::peer_unavailable, "the peer is gone"});
                 }
@@ -270,18 +292,41 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
             }
             default:
                 ++counters_.failed_handshakes;
+                if (what->type != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {  // That, ZAP has told.
+                    note_failure(from, *what);
+                }
                 break;
         }
     }
 }
 
+/// An operator who looks for a peer that does not come is to find it here. libzmq tells of the failure
+/// first, and then which connection has ended.
+void socket_hub_impl::note_failure(listener& from, const monitor::event& what) {
+    auto& failed = from.failed;
+    failed.why = failure_text(what, who_.own.has_value());
+    failed.address.clear();
+    failed.ends_next = true;
+    if (failed.count++ == 0) {
+        timers_.emplace(std::max(steady::now() + failures_delay, failed.told + failures_pause),
+                        timer{timer::kind_type::failures, from.info.id, 0});
+    }
+}
+
+void socket_hub_impl::tell_failures(listener& from) {
+    auto failed = std::exchange(from.failed, {});
+    from.failed.told = steady::now();
+    reported_ = true;
+    report_.handshakes_failed(failed.count, failed.address.empty() ? from.info.url : failed.address,
+                              failed.why);
+}
+
 /// A connection opens a link with its first frame. One that never sends any is known to nobody
 /// above, so its time is ours to watch.
 void socket_hub_impl::expect_frame(listener& from, int fd) {
-    const connection one{inode_of(fd), ++last_serial_, false};
-    from.connected[fd] = one;
+    from.connected[fd] = {inode_of(fd), ++last_serial_, false, remote_address(fd)};
     from.expected.push_back(
-        {steady::now() + settings_.handshake_timeout + silence_grace, fd, one.serial});
+        {steady::now() + settings_.handshake_timeout + silence_grace, fd, last_serial_});
     if (from.expected.size() == 1) {
         watch_silence(from);
     }
@@ -308,7 +353,7 @@ void socket_hub_impl::end_silent(listener& from) {
         }
         ++count;
         ++counters_.failed_handshakes;
-        address = remote_address(due.fd);
+        address = found->second.address;
         shut_down(due.fd, found->second.inode);
     }
     if (count > 0) {

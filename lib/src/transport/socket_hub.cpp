@@ -286,6 +286,12 @@ void socket_hub_impl::run_timers() {
             }
             continue;
         }
+        if (due.kind == timer::kind_type::failures) {
+            if (const auto found = listeners_.find(due.id); found != listeners_.end()) {
+                tell_failures(*found->second);
+            }
+            continue;
+        }
         if (due.kind == timer::kind_type::first_frames) {
             if (const auto found = listeners_.find(due.id); found != listeners_.end()) {
                 end_silent(*found->second);

@@ -65,6 +65,7 @@ struct connection {
     ino_t inode = 0;
     std::uint64_t serial = 0;  ///< descriptors are used again
     bool spoke = false;        ///< its first frame has come
+    std::string address;       ///< where it came from; may be empty
 };
 
 /// Where an ipc listener's socket lies, and which file that is.
@@ -82,6 +83,13 @@ struct listener {
         int fd = -1;
         std::uint64_t serial = 0;
     };
+    /// Handshakes that have failed and are not told of yet.
+    struct failures {
+        std::size_t count = 0;
+        std::string address, why;  ///< of the last of them
+        bool ends_next = false;    ///< its connection is the next that ends
+        steady::time_point told{};
+    };
 
     listener_info info;
     std::optional<socket_file> file;
@@ -93,6 +101,7 @@ struct listener {
     std::unordered_map<int, connection> connected;  ///< those that stand, by descriptor
     std::deque<expected_word> expected;             ///< in the order of their time
     steady::time_point silence_told{};              ///< when some were last ended
+    failures failed;
     std::vector<link_id> dying;
     steady::time_point dying_since;
     bool dead = false;
@@ -148,7 +157,7 @@ class socket_hub_impl {
         error reason;
     };
     struct timer {
-        enum class kind_type : std::uint8_t { attempt, linger, first_frames };
+        enum class kind_type : std::uint8_t { attempt, linger, first_frames, failures };
         kind_type kind{};
         std::uint32_t id = 0;      ///< target, link or listener
         std::uint64_t serial = 0;  ///< of the attempt
@@ -188,6 +197,8 @@ class socket_hub_impl {
     void expect_frame(listener& from, int fd);
     void watch_silence(const listener& from);
     void end_silent(listener& from);
+    void note_failure(listener& from, const monitor::event& what);
+    void tell_failures(listener& from);
     static void shut_down(const link& one) { shut_down(one.fd, one.inode); }
     static void shut_down(int fd, ino_t inode);
 
