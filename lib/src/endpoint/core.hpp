@@ -259,6 +259,7 @@ class endpoint_core final : public transport::events,
     void let_go(const error& why) noexcept;
     void say(const status_variant& what);
 
+    void check_server_keys() const;
     /// The target for `url`, made if need be, with one more who wants it.
     expected<node::target_id> join_target(const std::string& url, const std::string& server_key,
                                           const peering_options& how, bool waits);
