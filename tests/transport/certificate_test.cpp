@@ -86,6 +86,9 @@ TEST_F(certificate_files, nothing_is_overwritten_unless_forced) {
 
 TEST_F(certificate_files, malformed_input_is_refused_with_file_and_line) {
     const auto made = generate_certificate().value(), other = generate_certificate().value();
+    EXPECT_EQ(write_certificate("", generate_certificate().value()).error(), ec::cannot_write_file);
+    EXPECT_EQ(write_certificate(at(""), generate_certificate().value()).error(),
+              ec::cannot_write_file);
     EXPECT_EQ(load_certificate(at("absent")).error(), ec::cannot_open_file);
     EXPECT_EQ(load_certificate(directory).error(), ec::cannot_open_file);
     put("empty", "# nothing\n");
