@@ -260,6 +260,37 @@ TEST_F(configuration_test, an_error_outside_of_files_names_argument_or_variable)
               "environment: BZMQ_FORWARDING=maybe: expected true or false");
 }
 
+TEST_F(configuration_test, options_that_do_not_fit_each_other_are_told_with_their_place) {
+    const auto file = write_file("name = 'a'\npeer_timeout = '500ms'\n");
+    const auto message_of = [&](std::vector<const char*> arguments, const auto& change) {
+        configuration cfg;
+        cfg.config_file(file);
+        change(cfg.options());
+        const auto done = init(cfg, std::move(arguments));
+        return done ? std::string{"it fits"} : done.error().message();
+    };
+    const auto nothing = [](auto&) {};
+    const std::string told = "peer_timeout = 500ms: expected more than heartbeat_interval, which is ";
+    EXPECT_EQ(message_of({}, nothing), file + ":2:1: " + told + "1s");
+    EXPECT_EQ(message_of({"--bzmq.peer_timeout=500ms"}, nothing), "command line: " + told + "1s");
+    EXPECT_EQ(message_of({}, [](auto& o) { o.peer_timeout = 400ms; }),
+              "peer_timeout = 400ms: expected more than heartbeat_interval, which is 1s")
+        << "which no file says";
+    setenv("BZMQ_PEER_TIMEOUT", "500ms", 1);
+    EXPECT_EQ(message_of({}, nothing), "environment: " + told + "1s");
+    unsetenv("BZMQ_PEER_TIMEOUT");
+    write_file("heartbeat_interval = '5s'");
+    EXPECT_EQ(message_of({}, nothing),
+              file
+                  + ":1:1: peer_timeout = 3s: expected more than heartbeat_interval, which is 5s");
+    write_file("\n[[peers]]\nurl = 'a'\nserver_key = 'a.key'");
+    EXPECT_THAT(message_of({}, nothing),
+                HasSubstr(file + ":2:3: peers: server_key: expected a cert too"));
+    write_file("server_key = 'a.key'");
+    EXPECT_EQ(message_of({}, nothing),
+              file + ":1:1: server_key: expected a cert too, since only it turns encryption on");
+}
+
 TEST_F(configuration_test,
        a_variable_that_nearly_names_an_option_is_an_error_and_others_are_not_ours) {
     endpoint_options options;

@@ -111,6 +111,20 @@ TEST(messages, batches_and_publishers_keep_the_order) {
     EXPECT_EQ(got.back().text(), "last");
 }
 
+TEST(messages, a_publisher_takes_a_vector_as_one_value_and_a_batch_as_many) {
+    auto a = make("a");
+    auto messages = a.make_subscriber({"/t"});
+    auto out = a.make_publisher("/t");
+    const vector values{1, "two"};
+    EXPECT_EQ(out.publish(values), ec::none);
+    EXPECT_EQ(out.publish_batch(values), ec::none);
+    const auto got = messages.get(3, patience);
+    ASSERT_EQ(got.size(), 3U);
+    EXPECT_EQ(got[0].value(), data{values});
+    EXPECT_EQ(got[1].value(), values[0]);
+    EXPECT_EQ(got[2].value(), values[1]);
+}
+
 TEST(messages, arrive_once_and_in_order_in_a_ring) {
     auto a = make("a");
     auto b = make("b");

@@ -1,6 +1,9 @@
 // Peerings: how they begin and end, and what is told of them.
+#include "endpoint/scratch.hpp"
 #include "endpoint/support.hpp"
 
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <thread>
 
@@ -284,6 +287,21 @@ TEST(peering, listens_at_several_places_and_says_why_not) {
     EXPECT_EQ(*reached, a.node_id());
 }
 
+TEST(peering, what_was_dialled_by_name_goes_by_that_name) {
+    auto a = make("a");
+    auto b = make("b");
+    auto news = b.make_status_subscriber(true);
+    const auto url = "tcp://localhost:" + std::to_string(a.listen("127.0.0.1", 0));
+    const auto reached = b.peer_url(url, {{}, 1s, patience});
+    ASSERT_TRUE(reached) << to_string(reached.error());
+    const auto peers = b.peers();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_EQ(peers[0].peer.address, url);
+    EXPECT_EQ(get<status>(read_until(news, sc::peer_added).back()).context().address, url);
+    EXPECT_TRUE(b.unpeer_url(url));
+    EXPECT_EQ(get<status>(read_until(news, sc::peer_removed).back()).context().address, url);
+}
+
 TEST(peering, other_machines_need_keys_unless_told_otherwise) {
     auto a = make("a");
     error why;
@@ -435,15 +453,112 @@ TEST_F(keys, one_place_cannot_be_expected_to_have_two_keys) {
     EXPECT_TRUE(a.peer_url_nosync(url, {other, {}, {}}));
 }
 
-TEST_F(keys, an_endpoint_without_keys_does_not_get_in) {
+TEST_F(keys, an_endpoint_without_keys_does_not_get_in_and_both_sides_know) {
     const auto server = make_key("server");
     auto b = with_cert("b", server);
+    auto at_b = b.make_status_subscriber();
     const auto port = b.listen("127.0.0.1", 0);
     auto a = make("a");
     error why;
     EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, patience, &why));
     EXPECT_TRUE(why);
     EXPECT_TRUE(b.peers().empty());
+    const auto told = get<error>(read_until(at_b, ec::peer_incompatible).back()).message();
+    EXPECT_NE(told.find("tcp://127.0.0.1:"), std::string::npos) << told;
+    EXPECT_NE(told.find("CURVE"), std::string::npos) << told;
+}
+
+TEST_F(keys, a_listener_that_is_taken_for_another_tells_its_operator) {
+    auto b = with_cert("b", make_key("server"));
+    auto at_b = b.make_status_subscriber();
+    const auto port = b.listen("127.0.0.1", 0);
+    auto a = with_cert("a", make_key("client"), make_key("another"));
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, patience));
+    const auto told = get<error>(read_until(at_b, ec::peer_incompatible).back()).message();
+    EXPECT_NE(told.find("server_key"), std::string::npos) << told;
+}
+
+TEST_F(keys, whoever_names_a_server_key_is_encrypted_or_does_not_connect) {
+    const auto key = make_key("server") + ".key";
+    auto plain = make("plain");
+    const auto url = "tcp://127.0.0.1:" + std::to_string(plain.listen("127.0.0.1", 0));
+    auto a = make("a");
+    for (const auto& named : {key, load_certificate(key)->public_key}) {
+        const auto done = a.peer_url(url, {named, 0s, patience});
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error(), ec::invalid_configuration);
+        EXPECT_NE(done.error().message().find("server_key: expected a cert too"), std::string::npos)
+            << to_string(done.error());
+        EXPECT_FALSE(a.peer_url_nosync(url, {named, {}, {}}));
+    }
+    EXPECT_TRUE(a.peers().empty());
+    auto options = named("b");
+    options.server_key = key;
+    EXPECT_THROW(endpoint{configuration{options}}, endpoint_error);
+    options = named("c");
+    options.peers = {{url, key, {}}};
+    EXPECT_THROW(endpoint{configuration{options}}, endpoint_error);
+}
+
+TEST_F(keys, a_key_that_cannot_be_read_starts_no_endpoint_and_its_option_is_named) {
+    const auto problem_of = [&](const std::function<void(endpoint_options&)>& change) {
+        auto options = named("a");
+        options.cert = make_key("own") + ".key_secret";
+        change(options);
+        try {
+            const endpoint started{configuration{options}};
+        } catch (const endpoint_error& problem) {
+            return to_string(problem.why());
+        }
+        return std::string{"it starts"};
+    };
+    const std::string missing = "nope: No such file or directory";
+    const std::string expected =
+        "cannot_open_file: server_key: expected 40 characters of Z85 or the path of a .key file: ";
+    EXPECT_EQ(problem_of([](auto& o) { o.cert = "nope"; }), "cannot_open_file: cert: " + missing);
+    EXPECT_EQ(problem_of([](auto& o) { o.allow = "nope"; }), "cannot_open_file: allow: " + missing);
+    EXPECT_EQ(problem_of([](auto& o) { o.server_key = "nope"; }), expected + missing)
+        << "though nobody is dialled";
+    EXPECT_EQ(problem_of([](auto& o) {
+                  o.peers = {{"tcp://127.0.0.1:1", "nope", {}}};
+                  o.listen = {"no such host!"};
+              }),
+              expected + missing)
+        << "before it listens";
+}
+
+TEST_F(keys, a_bad_file_among_the_allowed_is_told_once_and_keeps_no_removed_key) {
+    const scratch folder;
+    const auto server = make_key("server");
+    const auto client = make_key("client");
+    const auto allowed = folder.path + "/client.key";
+    std::filesystem::copy_file(client + ".key", allowed);
+    auto options = named("b");
+    options.cert = server + ".key_secret";
+    options.allow = folder.path;
+    endpoint b{configuration{options}};
+    auto news = b.make_status_subscriber(true);
+    const auto port = b.listen("127.0.0.1", 0);
+    auto a = with_cert("a", client, server);
+    error why;
+    ASSERT_TRUE(a.peer("127.0.0.1", port, 0s, patience, &why)) << to_string(why);
+    std::ofstream{folder.path + "/z.key"} << "junk\n";
+    std::filesystem::remove(allowed);
+    const auto told = get<error>(read_until(news, ec::invalid_certificate).back()).message();
+    EXPECT_NE(told.find("z.key:1: not a key in Z85"), std::string::npos) << told;
+    EXPECT_TRUE(eventually([&] { return b.peers().empty(); }));
+    EXPECT_FALSE(a.peer("127.0.0.1", port, 0s, patience, &why));
+    EXPECT_EQ(why, ec::peer_not_authenticated) << to_string(why);
+    // It has looked again by the time that it has seen this.
+    std::filesystem::copy_file(client + ".key", allowed);
+    ASSERT_TRUE(eventually([&] { return a.peer("127.0.0.1", port, 0s, patience); }));
+    std::filesystem::remove(allowed);
+    EXPECT_TRUE(eventually([&] { return b.peers().empty(); }));
+    for (const auto& each : news.poll()) {
+        if (const auto* problem = get_if<error>(&each)) {
+            EXPECT_NE(problem->code(), ec::invalid_certificate) << to_string(*problem);
+        }
+    }
 }
 
 TEST(peering, a_listener_ends_with_its_links_and_its_port_is_free) {

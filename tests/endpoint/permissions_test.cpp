@@ -229,7 +229,7 @@ TEST_F(restricted, permissions_without_keys_or_a_good_file_start_no_endpoint) {
                                 "encrypted links know whose key is at their far end");
     options.cert = folder.path + "/hub.key_secret";
     EXPECT_EQ(refusal(options),
-              "cannot_open_file: " + file() + ": No such file or directory");
+              "cannot_open_file: permissions: " + file() + ": No such file or directory");
     put("[[permissions]]\nkey = \"*\"\npublish = 1\n");
     EXPECT_TRUE(refusal(options).starts_with("invalid_configuration: " + file() + ":3:11: publish: "))
         << refusal(options);

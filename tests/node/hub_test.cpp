@@ -562,6 +562,28 @@ TEST(hub, takes_topics_for_another_domain_without_subscribing_itself) {
     EXPECT_TRUE(net.hosts[1]->received.empty());
 }
 
+TEST(hub, its_topology_is_of_those_within_reach) {
+    // 0 - 1 - 2 - 3, and 1 relays nothing.
+    pipes net{4, [](hub_options& options) { options.forwarding = options.self != pipes::id(1); }};
+    net.peer(0, 1);
+    net.peer(1, 2);
+    net.peer(2, 3);
+    net.run(5s);
+    const auto distances = [&](std::size_t at) {
+        std::map<endpoint_id, std::uint32_t> out;
+        for (const auto& each : net.at(at).topology()) {
+            EXPECT_TRUE(net.at(at).reachable(each.id) || each.id == pipes::id(at));
+            out[each.id] = each.distance;
+        }
+        return out;
+    };
+    using seen = std::map<endpoint_id, std::uint32_t>;
+    EXPECT_EQ(distances(0), (seen{{pipes::id(0), 0}, {pipes::id(1), 1}}));
+    EXPECT_EQ(distances(1), (seen{{pipes::id(0), 1}, {pipes::id(1), 0}, {pipes::id(2), 1},
+                                  {pipes::id(3), 2}}));
+    EXPECT_EQ(distances(3), (seen{{pipes::id(1), 2}, {pipes::id(2), 1}, {pipes::id(3), 0}}));
+}
+
 TEST(hub, hides_its_peers_from_each_other_at_no_cost_to_them) {
     pipes net{5, [](hub_options& options) { options.hide_peers = options.self == pipes::id(0); }};
     net.at(0).add_subscriber(net.now, 1, {"/up"});

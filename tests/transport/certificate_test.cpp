@@ -86,6 +86,9 @@ TEST_F(certificate_files, nothing_is_overwritten_unless_forced) {
 
 TEST_F(certificate_files, malformed_input_is_refused_with_file_and_line) {
     const auto made = generate_certificate().value(), other = generate_certificate().value();
+    EXPECT_EQ(write_certificate("", generate_certificate().value()).error(), ec::cannot_write_file);
+    EXPECT_EQ(write_certificate(at(""), generate_certificate().value()).error(),
+              ec::cannot_write_file);
     EXPECT_EQ(load_certificate(at("absent")).error(), ec::cannot_open_file);
     EXPECT_EQ(load_certificate(directory).error(), ec::cannot_open_file);
     put("empty", "# nothing\n");
@@ -174,6 +177,27 @@ TEST_F(certificate_files, an_allow_directory_follows_files_that_come_and_go) {
     ASSERT_TRUE(write_certificate(at("b"), b));
     EXPECT_TRUE(list.reload_if_changed().value());
     EXPECT_EQ(list.size(), 2U);
+    std::filesystem::remove(at("a.key"));
+    EXPECT_TRUE(list.reload_if_changed().value());
+    EXPECT_FALSE(list.contains(a.public_key));
+}
+
+TEST_F(certificate_files, a_bad_file_in_an_allow_directory_holds_up_no_other) {
+    const auto a = generate_certificate().value(), b = generate_certificate().value(),
+               c = generate_certificate().value();
+    put("a.key", a.public_key + "\n");
+    put("b.key", b.public_key + "\n");
+    auto list = allow_list::load(directory).value();
+    put("a.key", "nonsense\n");
+    std::filesystem::remove(at("b.key"));
+    put("c.key", c.public_key + "\n");
+    const auto told = list.reload_if_changed();
+    EXPECT_EQ(told.error(), ec::invalid_certificate);
+    EXPECT_THAT(told.error().message(), HasSubstr("a.key:1:"));
+    EXPECT_TRUE(list.contains(a.public_key)) << "as it was";
+    EXPECT_FALSE(list.contains(b.public_key));
+    EXPECT_TRUE(list.contains(c.public_key));
+    EXPECT_EQ(list.reload_if_changed().error(), ec::invalid_certificate) << "until it is mended";
     std::filesystem::remove(at("a.key"));
     EXPECT_TRUE(list.reload_if_changed().value());
     EXPECT_FALSE(list.contains(a.public_key));

@@ -196,6 +196,8 @@ TEST(socket_hub, a_listener_with_another_key_than_expected_is_not_connected_to) 
     EXPECT_EQ(client.failed[0].second, ec::peer_disconnect_during_handshake);
     EXPECT_THAT(client.failed[0].second.message(), testing::HasSubstr("key"));
     EXPECT_TRUE(client.links.empty());
+    ASSERT_TRUE(drive({&listener, &client}, [&] { return !listener.handshakes.empty(); }));
+    EXPECT_THAT(listener.handshakes[0].why, testing::HasSubstr("server_key"));
 }
 
 TEST(socket_hub, plain_and_encrypted_do_not_mix) {
@@ -211,7 +213,42 @@ TEST(socket_hub, plain_and_encrypted_do_not_mix) {
                     testing::AnyOf(ec::peer_incompatible, ec::peer_disconnect_during_handshake));
         EXPECT_THAT(client.failed[0].second.message(), testing::HasSubstr("CURVE"));
         EXPECT_TRUE(listener.links.empty());
+        ASSERT_TRUE(drive({&listener, &client}, [&] { return !listener.handshakes.empty(); }));
+        EXPECT_THAT(listener.handshakes[0].address, testing::StartsWith("tcp://127.0.0.1:"));
+        EXPECT_THAT(listener.handshakes[0].why, testing::HasSubstr("CURVE"));
     }
+}
+
+TEST(socket_hub, failed_handshakes_are_told_of_once_a_second) {
+    test_hub listener{secured(new_certificate())};
+    const auto info = listener.hub.listen("tcp://127.0.0.1:*").value();
+    const auto start = std::chrono::steady_clock::now();
+    std::set<std::string> from;
+    for (int i = 0; i < 30; ++i) {
+        const int fd = raw_connection(info.port);
+        ASSERT_GE(fd, 0);
+        sockaddr_in own{};
+        socklen_t size = sizeof own;
+        ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size), 0);
+        from.insert("tcp://127.0.0.1:" + std::to_string(ntohs(own.sin_port)));
+        ASSERT_TRUE(drive({&listener}, [&] {
+            return listener.hub.counters().accepted_connections == from.size();
+        }));
+        ::close(fd);
+    }
+    std::size_t told = 0;
+    ASSERT_TRUE(drive({&listener}, [&] {
+        told = 0;
+        for (const auto& each : listener.handshakes) {
+            told += each.count;
+        }
+        return told == from.size();
+    }));
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_LE(listener.handshakes.size(), 2U + static_cast<std::size_t>(took / 1s));
+    EXPECT_TRUE(from.contains(listener.handshakes.back().address))
+        << listener.handshakes.back().address;
+    EXPECT_EQ(listener.hub.counters().failed_handshakes, told);
 }
 
 TEST(socket_hub, a_refused_connection_is_told_at_once) {
@@ -295,6 +332,36 @@ TEST(socket_hub, ipc_links_work_and_end) {
     EXPECT_EQ(second.error(), ec::address_in_use);
     a.hub.close(at_a);
     EXPECT_TRUE(drive({&a, &b}, [&] { return !b.closed.empty(); }));
+}
+
+TEST(socket_hub, an_ipc_listener_deletes_nothing_but_its_own_socket) {
+    const auto folder = temporary_directory();
+    const auto path = folder + "/socket";
+    const auto url = "ipc://" + path;
+    test_hub hub;
+    std::ofstream{path} << "precious";
+    EXPECT_EQ(hub.hub.listen(url).error(), ec::address_in_use);
+    EXPECT_TRUE(std::filesystem::is_regular_file(path));
+    EXPECT_EQ(hub.hub.listen("ipc://" + folder).error(), ec::address_in_use);
+    std::filesystem::remove(path);
+
+    const auto listener = hub.hub.listen(url).value();
+    EXPECT_TRUE(std::filesystem::is_socket(path));
+    hub.hub.stop_listening(listener.id);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    {
+        test_hub other;
+        ASSERT_TRUE(other.hub.listen(url));
+    }
+    EXPECT_FALSE(std::filesystem::exists(path)) << "nor at the hub's end";
+    {
+        test_hub other;
+        ASSERT_TRUE(other.hub.listen(url));
+        std::filesystem::remove(path);
+        std::ofstream{path} << "somebody else's";
+    }
+    EXPECT_TRUE(std::filesystem::is_regular_file(path));
+    std::filesystem::remove_all(folder);
 }
 
 TEST(socket_hub, addresses_in_use_and_malformed_ones_are_named) {

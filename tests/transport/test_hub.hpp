@@ -27,6 +27,10 @@ class test_hub : public events {
         link_id link;
         shared_bytes bytes;
     };
+    struct failure {
+        std::size_t count;
+        std::string address, why;
+    };
     struct refusal {
         std::string address, key, why;
     };
@@ -62,12 +66,18 @@ class test_hub : public events {
         silent.emplace_back(count, address);
     }
 
+    void handshakes_failed(std::size_t count, std::string_view address,
+                           std::string_view why) override {
+        handshakes.push_back({count, std::string{address}, std::string{why}});
+    }
+
     std::vector<opened> links;
     std::vector<std::pair<link_id, error>> closed;
     std::vector<std::pair<std::uint32_t, error>> failed;
     std::vector<frame> frames;
     std::vector<refusal> refused;
     std::vector<std::pair<std::size_t, std::string>> silent;
+    std::vector<failure> handshakes;
     std::function<void(link_id, const shared_bytes&)> on_frame;
     std::function<void(link_id)> on_closed;
     socket_hub hub;

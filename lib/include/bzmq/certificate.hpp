@@ -52,8 +52,8 @@ BZMQ_EXPORT expected<certificate> generate_certificate();
 
 /// Writes PREFIX.key (public, mode 0644) and PREFIX.key_secret (both keys, mode 0600). Each file
 /// appears complete or not at all. Without `force` nothing is overwritten: where either file exists
-/// neither is written (`cannot_write_file`). A certificate without secret key gives PREFIX.key
-/// only. Fails with `invalid_certificate` where a key or the metadata is malformed.
+/// neither is written (`cannot_write_file`, as where PREFIX names no file). A certificate without
+/// secret key gives PREFIX.key only. Fails with `invalid_certificate` where a key or the metadata is malformed.
 BZMQ_EXPORT expected<void> write_certificate(const std::string& path_prefix,
                                              const certificate& what, bool force = false);
 

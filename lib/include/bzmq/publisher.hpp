@@ -31,7 +31,8 @@ class BZMQ_EXPORT publisher {
     requires std::convertible_to<const text&, std::string_view> ec publish(const text& value) {
         return publish_text(value);
     }
-    ec publish(std::span<const data> values);
+    /// Many at once, each a message of its own. Stops at the first failure.
+    ec publish_batch(std::span<const data> values);
     /// A payload that is encoded already, such as `message::payload()`.
     ec publish_raw(std::span<const std::byte> payload);
 

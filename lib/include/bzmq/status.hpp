@@ -34,7 +34,7 @@ BZMQ_EXPORT std::string_view to_string(sc code) noexcept;
 struct endpoint_info {
     endpoint_id node;
     std::string name;     ///< its configured display name, may be empty
-    std::string address;  ///< for direct peers: where it was dialled or came from
+    std::string address;  ///< for direct peers: the URL that was dialled, or where it came from
 };
 
 /// A change in the overlay.

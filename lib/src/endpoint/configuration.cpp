@@ -12,20 +12,33 @@ namespace bzmq {
 namespace {
 
 /// The checks of all options, for values that no parser has seen.
-expected<void> check_all(const endpoint_options& options) {
+expected<void> check_all(const endpoint_options& options, const config::places& where = {}) {
     for (const auto& known : config::options()) {
         if (const auto done = config::check(options, known); !done) {
             return fail(ec::invalid_configuration, std::string{known.key} + ": " + done.error());
         }
     }
-    const auto done = config::check_together(options);
-    return done ? expected<void>{} : fail(ec::invalid_configuration, done.error());
+    const auto problem = config::check_together(options);
+    if (!problem) {
+        return {};
+    }
+    auto place = where.find(problem->key);
+    if (place == where.end()) {
+        place = where.find(problem->other);
+    }
+    return fail(ec::invalid_configuration,
+                (place != where.end() ? place->second + ": " : "") + problem->text);
 }
 
-/// Everything outside of code, over the defaults.
-expected<endpoint_options> load(const std::string& config_file,
-                                const config::command_line& arguments) {
+struct loaded_options {
     endpoint_options options;
+    config::places where;
+};
+
+/// Everything outside of code, over the defaults.
+expected<loaded_options> load(const std::string& config_file,
+                              const config::command_line& arguments) {
+    loaded_options out;
     const auto* named = std::getenv(std::string{config::config_file_variable}.c_str());
     const auto file = !config_file.empty()             ? config_file
                       : !arguments.config_file.empty() ? arguments.config_file
@@ -33,15 +46,15 @@ expected<endpoint_options> load(const std::string& config_file,
                                                        : std::string{};
     expected<void> done;
     if (!file.empty()) {
-        done = config::apply_file(options, file);
+        done = config::apply_file(out.options, file, &out.where);
     }
     if (done) {
-        done = config::apply_environment(options, environ);
+        done = config::apply_environment(out.options, environ, &out.where);
     }
     if (done) {
-        done = config::apply_command_line(options, arguments);
+        done = config::apply_command_line(out.options, arguments, &out.where);
     }
-    return done.map([&] { return std::move(options); });
+    return done.map([&] { return std::move(out); });
 }
 
 }  // namespace
@@ -54,8 +67,10 @@ expected<void> configuration::init(int argc, const char* const* argv) {
         [this](const config::command_line& parsed) { return load(config_file_, parsed); });
     auto merged = loaded;
     if (merged) {
-        config::copy_where_changed(*merged, options_, loaded_);
-        if (auto done = check_all(*merged); !done) {
+        for (const auto key : config::copy_where_changed(merged->options, options_, loaded_)) {
+            merged->where.erase(key);
+        }
+        if (auto done = check_all(merged->options, merged->where); !done) {
             merged = tl::unexpected{std::move(done.error())};
         }
     }
@@ -70,8 +85,8 @@ expected<void> configuration::init(int argc, const char* const* argv) {
         error_ = merged.error();
         return tl::unexpected{error_};
     }
-    options_ = std::move(*merged);
-    loaded_ = std::move(*loaded);
+    options_ = std::move(merged->options);
+    loaded_ = std::move(loaded->options);
     return {};
 }
 

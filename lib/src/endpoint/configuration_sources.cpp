@@ -46,13 +46,19 @@ bool is_argument(std::string_view argument, std::string_view name) {
            && (argument.size() == name.size() || argument[name.size()] == '=');
 }
 
+void note(places* where, std::string_view key, std::string place) {
+    if (where != nullptr) {
+        where->insert_or_assign(key, std::move(place));
+    }
+}
+
 bool is_switch(const option& what) {
     return std::holds_alternative<bool endpoint_options::*>(what.member);
 }
 
 }  // namespace
 
-expected<void> apply_file(endpoint_options& to, const std::string& path) {
+expected<void> apply_file(endpoint_options& to, const std::string& path, places* where) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rbe"),
                                                                std::fclose};
     std::string document;
@@ -70,10 +76,11 @@ expected<void> apply_file(endpoint_options& to, const std::string& path) {
         return invalid(path + ": expected a configuration file of at most "
                        + size_text(file_bytes_max));
     }
-    return apply_toml(to, document, path);
+    return apply_toml(to, document, path, where);
 }
 
-expected<void> apply_environment(endpoint_options& to, const char* const* variables) {
+expected<void> apply_environment(endpoint_options& to, const char* const* variables,
+                                 places* where) {
     for (; variables != nullptr && *variables != nullptr; ++variables) {
         const std::string_view variable{*variables};
         const auto equals = variable.find('=');
@@ -99,6 +106,7 @@ expected<void> apply_environment(endpoint_options& to, const char* const* variab
         if (auto done = set_from_text(to, *what, value); !done) {
             return invalid("environment: " + printable(variable) + ": " + done.error());
         }
+        note(where, what->key, "environment");
     }
     return {};
 }
@@ -158,7 +166,7 @@ expected<command_line> parse_command_line(int argc, const char* const* argv) {
     return out;
 }
 
-expected<void> apply_command_line(endpoint_options& to, const command_line& from) {
+expected<void> apply_command_line(endpoint_options& to, const command_line& from, places* where) {
     std::vector<std::string_view> met;
     for (const auto& setting : from.settings) {
         const auto* what = find_option(setting.key);
@@ -170,6 +178,7 @@ expected<void> apply_command_line(endpoint_options& to, const command_line& from
                            + printable(setting.value) + ": " + done.error());
         }
         met.push_back(setting.key);
+        note(where, what->key, "command line");
     }
     return {};
 }

@@ -2,6 +2,7 @@
 
 #include "bzmq/configuration.hpp"
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,16 +16,21 @@ constexpr std::size_t file_bytes_max = 1 << 20;
 /// The variable that names it.
 constexpr std::string_view config_file_variable = "BZMQ_CONFIG_FILE";
 
+/// Where options were set, by their keys, as messages name the place: "bzmq.toml:7:1",
+/// "environment", "command line".
+using places = std::map<std::string_view, std::string>;
+
 /// Applies a TOML document; `file_name` is for messages only.
 expected<void> apply_toml(endpoint_options& to, std::string_view document,
-                          std::string_view file_name);
+                          std::string_view file_name, places* where = nullptr);
 
 /// Reads and applies a TOML file.
-expected<void> apply_file(endpoint_options& to, const std::string& path);
+expected<void> apply_file(endpoint_options& to, const std::string& path, places* where = nullptr);
 
 /// Applies the variables of a null-terminated "NAME=value" list. Names that begin with BZMQ_ but
 /// resemble no option are somebody else's and are left alone.
-expected<void> apply_environment(endpoint_options& to, const char* const* variables);
+expected<void> apply_environment(endpoint_options& to, const char* const* variables,
+                                 places* where = nullptr);
 
 /// A command line taken apart.
 struct command_line {
@@ -40,6 +46,7 @@ struct command_line {
 
 expected<command_line> parse_command_line(int argc, const char* const* argv);
 /// Applies the settings in order. The first of a list replaces what it had, more of them append.
-expected<void> apply_command_line(endpoint_options& to, const command_line& from);
+expected<void> apply_command_line(endpoint_options& to, const command_line& from,
+                                  places* where = nullptr);
 
 }  // namespace bzmq::config

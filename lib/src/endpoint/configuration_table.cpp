@@ -422,48 +422,70 @@ checked<void> check_limits(const peering_limits& limits) {
     return {};
 }
 
-checked<void> check_together(const endpoint_options& from) {
+std::optional<misfit> check_together(const endpoint_options& from) {
     if (from.peer_timeout <= from.heartbeat_interval) {
-        return wrong("peer_timeout = " + duration_text(from.peer_timeout)
-                     + ": expected more than heartbeat_interval, which is "
-                     + duration_text(from.heartbeat_interval));
+        return misfit{"peer_timeout", "heartbeat_interval",
+                      "peer_timeout = " + duration_text(from.peer_timeout)
+                          + ": expected more than heartbeat_interval, which is "
+                          + duration_text(from.heartbeat_interval)};
     }
     if (from.retry_max < from.retry_min) {
-        return wrong("retry_max = " + duration_text(from.retry_max)
-                     + ": expected at least retry_min, which is " + duration_text(from.retry_min));
+        return misfit{"retry_max", "retry_min",
+                      "retry_max = " + duration_text(from.retry_max)
+                          + ": expected at least retry_min, which is "
+                          + duration_text(from.retry_min)};
     }
     if (from.link_window_bytes < from.frame_bytes) {
-        return wrong("link_window_bytes = " + size_text(from.link_window_bytes)
-                     + ": expected at least frame_bytes, which is " + size_text(from.frame_bytes));
+        return misfit{"link_window_bytes", "frame_bytes",
+                      "link_window_bytes = " + size_text(from.link_window_bytes)
+                          + ": expected at least frame_bytes, which is "
+                          + size_text(from.frame_bytes)};
     }
     if (from.allow_any_client && !from.allow.empty()) {
-        return wrong("allow_any_client = true: expected false, since allow names who may connect");
+        return misfit{"allow_any_client", "allow",
+                      "allow_any_client = true: expected false, since allow names who may connect"};
     }
-    if (from.cert.empty() && !from.allow.empty()) {
-        return wrong("allow: expected a cert too, since only encrypted links know who connects");
+    if (!from.cert.empty()) {
+        return std::nullopt;
     }
-    if (from.cert.empty() && from.allow_any_client) {
-        return wrong(
-            "allow_any_client = true: expected a cert too, since only it turns encryption on");
+    if (!from.allow.empty()) {
+        return misfit{"allow", "cert",
+                      "allow: expected a cert too, since only encrypted links know who connects"};
     }
-    if (from.cert.empty() && !from.permissions.empty()) {
-        return wrong("permissions: expected a cert too, since only encrypted links know whose key is "
-                     "at their far end");
+    if (from.allow_any_client) {
+        return misfit{
+            "allow_any_client", "cert",
+            "allow_any_client = true: expected a cert too, since only it turns encryption on"};
     }
-    return {};
+    if (!from.permissions.empty()) {
+        return misfit{"permissions", "cert",
+                      "permissions: expected a cert too, since only encrypted links know whose key "
+                      "is at their far end"};
+    }
+    if (!from.server_key.empty()) {
+        return misfit{"server_key", "cert", key_without_cert};
+    }
+    if (std::any_of(from.peers.begin(), from.peers.end(),
+                    [](const auto& peer) { return !peer.server_key.empty(); })) {
+        return misfit{"peers", "cert", std::string{"peers: "} + key_without_cert};
+    }
+    return std::nullopt;
 }
 
-void copy_where_changed(endpoint_options& to, const endpoint_options& from,
-                        const endpoint_options& base) {
+std::vector<std::string_view> copy_where_changed(endpoint_options& to, const endpoint_options& from,
+                                                 const endpoint_options& base) {
+    std::vector<std::string_view> changed;
     for (const auto& known : options()) {
         std::visit(
             [&](auto member) {
                 if (from.*member != base.*member) {
                     to.*member = from.*member;
+                    changed.push_back(known.key);
                 }
             },
             known.member);
     }
+    return changed;
 }
 
 std::string markdown_table() {

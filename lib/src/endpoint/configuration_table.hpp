@@ -5,6 +5,7 @@
 #include "endpoint/configuration_text.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,12 +61,21 @@ checked<void> add_from_text(endpoint_options& to, const option& what, std::strin
 checked<void> check(const endpoint_options& from, const option& what);
 /// Checks the limits of one peering against the ranges of the options that they stand in for.
 checked<void> check_limits(const peering_limits& limits);
+/// Two options of which each is good, but which do not fit each other.
+struct misfit {
+    std::string_view key, other;
+    std::string text;  ///< begins with `key`
+};
 /// Checks what concerns more than one option.
-checked<void> check_together(const endpoint_options& from);
+std::optional<misfit> check_together(const endpoint_options& from);
 
-/// Copies one option's value where `from` differs from `base` in it.
-void copy_where_changed(endpoint_options& to, const endpoint_options& from,
-                        const endpoint_options& base);
+/// Whoever pins a listener's key means to be encrypted.
+constexpr const char* key_without_cert =
+    "server_key: expected a cert too, since only it turns encryption on";
+
+/// Copies the values of options where `from` differs from `base` in them; which these are.
+std::vector<std::string_view> copy_where_changed(endpoint_options& to, const endpoint_options& from,
+                                                 const endpoint_options& base);
 
 /// docs/configuration.md's table.
 std::string markdown_table();

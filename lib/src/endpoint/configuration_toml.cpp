@@ -19,8 +19,8 @@ constexpr std::array<std::string_view, 7> peer_keys{
 /// Applies one parsed document; knows the file's name for its messages.
 class toml_source {
   public:
-    toml_source(endpoint_options& to, std::string_view file_name)
-        : to_(to), file_name_(file_name) {}
+    toml_source(endpoint_options& to, std::string_view file_name, places* where = nullptr)
+        : to_(to), file_name_(file_name), where_(where) {}
 
     expected<void> apply(const toml::table& document) {
         for (const auto& [key, node] : document) {
@@ -33,6 +33,9 @@ class toml_source {
                                    what->member);
             if (!done) {
                 return done;
+            }
+            if (where_ != nullptr) {
+                where_->insert_or_assign(what->key, place_text(file_name_, key.source().begin));
             }
         }
         return {};
@@ -204,14 +207,15 @@ class toml_source {
 
     endpoint_options& to_;
     std::string_view file_name_;
+    places* where_;
 };
 
 }  // namespace
 
 expected<void> apply_toml(endpoint_options& to, std::string_view document,
-                          std::string_view file_name) {
+                          std::string_view file_name, places* where) {
     const auto parsed = parse_toml(document, file_name);
-    return parsed ? toml_source{to, file_name}.apply(*parsed)
+    return parsed ? toml_source{to, file_name, where}.apply(*parsed)
                   : expected<void>{tl::unexpected{parsed.error()}};
 }
 

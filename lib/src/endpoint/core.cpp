@@ -49,12 +49,19 @@ endpoint_options checked(endpoint_options options) {
     return options;
 }
 
+/// A file that cannot be read is told by the option that names it.
+endpoint_error in_option(std::string_view key, const error& what) {
+    return endpoint_error{what == ec::cannot_open_file
+                              ? error{what.code(), std::string{key} + ": " + what.message()}
+                              : what};
+}
+
 transport::security security_of(const endpoint_options& options) {
     transport::security who;
     if (!options.cert.empty()) {
         auto own = load_certificate(options.cert);
         if (!own) {
-            throw endpoint_error{std::move(own.error())};
+            throw in_option("cert", own.error());
         }
         if (!own->secret) {
             throw endpoint_error{error{ec::invalid_certificate,
@@ -66,7 +73,7 @@ transport::security security_of(const endpoint_options& options) {
     if (!options.allow.empty()) {
         auto allowed = transport::allow_list::load(options.allow);
         if (!allowed) {
-            throw endpoint_error{std::move(allowed.error())};
+            throw in_option("allow", allowed.error());
         }
         who.allowed = std::move(*allowed);
     }
@@ -132,6 +139,7 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
                      options_.frame_bytes + std::size_t{16} * 1024)) {
     try {
         auto who = security_of(options_);
+        check_server_keys();
         own_key_ = who.own ? who.own->public_key : std::string{};
         sockets_ = std::make_unique<transport::socket_hub>(*this, std::move(who),
                                                            transport_settings(options_));
@@ -150,7 +158,7 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
     if (!options_.permissions.empty()) {
         auto loaded = permissions_file::load(options_.permissions);
         if (!loaded) {
-            throw endpoint_error{std::move(loaded.error())};
+            throw in_option("permissions", loaded.error());
         }
         permissions_ = std::move(*loaded);
         hub_->set_permissions(instant{}, permissions_->rules());
@@ -314,9 +322,7 @@ bool endpoint_core::turn() {
     run_pending();
     if (now_ >= key_files_due_ && watches_key_files()) {
         key_files_due_ = now_ + key_files_interval;
-        if (auto done = sockets_->reload_allowed(); !done) {
-            journal_.warning(to_string(done.error()));
-        }
+        say_once(sockets_->reload_allowed(), allow_problem_);
         reload_permissions();
     }
     return busy || again_ || more_for_direct || direct_came_ || !failed_dials_.empty();

@@ -261,6 +261,7 @@ class endpoint_core final : public transport::events,
     void let_go(const error& why) noexcept;
     void say(const status_variant& what);
 
+    void check_server_keys() const;
     /// The target for `url`, made if need be, with one more who wants it.
     expected<node::target_id> join_target(const std::string& url, const std::string& server_key,
                                           const peering_options& how, bool waits);
@@ -285,6 +286,8 @@ class endpoint_core final : public transport::events,
     void peer_refused(std::string_view address, std::string_view public_key,
                       std::string_view why) override;
     void silent_ended(std::size_t count, std::string_view address) override;
+    void handshakes_failed(std::size_t count, std::string_view address,
+                           std::string_view why) override;
 
     // node::hub_output
     void send(node::link_id link, shared_bytes frame) override;
@@ -303,6 +306,8 @@ class endpoint_core final : public transport::events,
         return !options_.allow.empty() || permissions_;
     }
     void reload_permissions();
+    /// Tells why something failed, unless it is what was `told` of it last.
+    void say_once(const expected<bool>& done, std::string& told);
 
     lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
 
@@ -365,7 +370,7 @@ class endpoint_core final : public transport::events,
     std::map<node::request_id, bool> confirmations_;
     instant key_files_due_{};
     std::optional<permissions_file> permissions_;
-    std::string permissions_problem_;  // the last one that was told
+    std::string allow_problem_, permissions_problem_;  // the last ones that were told
     bool again_ = false;  // a pending entry wants another turn at once
 
     std::shared_ptr<endpoint_core> kept_;  // until the thread's end, where a callback let go of us

@@ -22,11 +22,18 @@ using namespace std::chrono_literals;
 constexpr auto goodbye_max = 3s;
 
 /// A server's key, given as such or as the path of its file.
+/// The key that a `server_key` names.
 expected<std::string> key_of(const std::string& text) {
     if (text.empty() || is_key_text(text)) {
         return text;
     }
-    return load_certificate(text).map([](const certificate& from) { return from.public_key; });
+    auto from = load_certificate(text);
+    if (!from) {
+        return fail(from.error().code(),
+                    "server_key: expected 40 characters of Z85 or the path of a .key file: "
+                        + from.error().message());
+    }
+    return std::move(from->public_key);
 }
 
 peer_info public_view(node::peer_view&& from) {
@@ -184,6 +191,9 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
     if (!key) {
         return tl::unexpected{std::move(key.error())};
     }
+    if (!key->empty() && !encrypted_) {
+        return fail(ec::invalid_configuration, config::key_without_cert);
+    }
     if (key->empty()) {
         *key = own_key_;
     }
@@ -227,6 +237,19 @@ expected<endpoint_id> endpoint_core::peer(std::string_view url, const peering_op
         return tl::unexpected{std::move(result)};
     }
     return *reached;
+}
+
+/// A mistake in one that is dialled late, or not at all, is to show at the start.
+void endpoint_core::check_server_keys() const {
+    const auto check = [](const std::string& text) {
+        if (auto key = key_of(text); !key) {
+            throw endpoint_error{std::move(key.error())};
+        }
+    };
+    check(options_.server_key);
+    for (const auto& each : options_.peers) {
+        check(each.server_key);
+    }
 }
 
 expected<node::target_id> endpoint_core::join_target(const std::string& url,

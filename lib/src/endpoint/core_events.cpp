@@ -3,6 +3,15 @@
 #include "endpoint/core.hpp"
 
 namespace bzmq {
+namespace {
+
+std::string who_came(std::size_t count, std::string_view address) {
+    return count == 1 ? std::string{address}
+                      : std::to_string(count) + " connections, the last of them from "
+                            + std::string{address} + ",";
+}
+
+}  // namespace
 
 // -- From the sockets to the hub ------------------------------------------------------------------
 // Not to one that a publisher's turn has left in the middle of something: the thread ends of it next.
@@ -14,7 +23,10 @@ void endpoint_core::link_opened(transport::link_id link, bool outgoing, std::uin
     }
     now_ = monotonic_now();
     reload_permissions();  // Who adds a key to the allow list may have added it here just before.
-    hub_->link_opened(now_, link, outgoing ? from : node::no_target, remote_address, public_key);
+    // What we dialled goes by the URL that it was dialled by, not by what a name was resolved to.
+    const auto dialled = outgoing ? targets_.find(from) : targets_.end();
+    hub_->link_opened(now_, link, outgoing ? from : node::no_target,
+                      dialled != targets_.end() ? dialled->second.url : remote_address, public_key);
 }
 
 /// A file that cannot be read leaves the old rules in force, and is told of once.
@@ -23,14 +35,18 @@ void endpoint_core::reload_permissions() {
         return;
     }
     const auto changed = permissions_->reload_if_changed();
-    auto problem = changed ? std::string{} : to_string(changed.error());
     if (changed && *changed) {
         hub_->set_permissions(now_, permissions_->rules());
     }
-    if (!changed && problem != permissions_problem_) {
-        say(changed.error());
+    say_once(changed, permissions_problem_);
+}
+
+void endpoint_core::say_once(const expected<bool>& done, std::string& told) {
+    auto problem = done ? std::string{} : to_string(done.error());
+    if (!done && problem != told) {
+        say(done.error());
     }
-    permissions_problem_ = std::move(problem);
+    told = std::move(problem);
 }
 
 void endpoint_core::link_closed(transport::link_id link, const error& reason) {
@@ -76,11 +92,14 @@ void endpoint_core::peer_refused(std::string_view address, std::string_view publ
 void endpoint_core::silent_ended(std::size_t count, std::string_view address) {
     const auto limit =
         std::chrono::ceil<std::chrono::milliseconds>(options_.handshake_timeout).count();
-    std::string text = count == 1 ? std::string{address}
-                                  : std::to_string(count) + " connections, the last of them from "
-                                        + std::string{address} + ",";
-    text += " connected and sent no hello within " + std::to_string(limit) + " ms";
-    say(error{ec::peer_timeout, std::move(text)});
+    say(error{ec::peer_timeout, who_came(count, address) + " connected and sent no hello within "
+                                    + std::to_string(limit) + " ms"});
+}
+
+void endpoint_core::handshakes_failed(std::size_t count, std::string_view address,
+                                      std::string_view why) {
+    say(error{ec::peer_incompatible,
+              who_came(count, address) + " did not get in: " + std::string{why}});
 }
 
 // -- From the hub to the sockets and to subscribers -----------------------------------------------

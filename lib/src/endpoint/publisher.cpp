@@ -11,7 +11,7 @@ ec publisher::publish(const data& value) {
     return core_ ? core_->publish(topic_, value, mode_) : ec::shutting_down;
 }
 
-ec publisher::publish(std::span<const data> values) {
+ec publisher::publish_batch(std::span<const data> values) {
     for (const auto& each : values) {
         if (const auto problem = publish(each); problem != ec::none) {
             return problem;

@@ -37,10 +37,14 @@ toml::source_position flaw_position(std::string_view document) {
 
 }  // namespace
 
+std::string place_text(std::string_view file_name, const toml::source_position& at) {
+    return std::string{file_name} + ':' + std::to_string(at.line) + ':'
+           + std::to_string(at.column);
+}
+
 unexpected invalid_at(std::string_view file_name, const toml::source_position& at,
                       std::string_view message) {
-    std::string text{file_name};
-    text += ':' + std::to_string(at.line) + ':' + std::to_string(at.column) + ": ";
+    auto text = place_text(file_name, at) + ": ";
     text += message;
     return fail(ec::invalid_configuration, std::move(text));
 }

@@ -4,10 +4,14 @@
 
 #include "endpoint/toml_parser.hpp"
 
+#include <string>
 #include <string_view>
 
 /// TOML from outside, and errors that say where in it.
 namespace bzmq::config {
+
+/// "bzmq.toml:7:1".
+std::string place_text(std::string_view file_name, const toml::source_position& at);
 
 /// `invalid_configuration` that says where: "bzmq.toml:7:1: …".
 unexpected invalid_at(std::string_view file_name, const toml::source_position& at,

@@ -388,6 +388,10 @@ std::vector<topology_node> hub::topology() const {
     std::vector<topology_node> out;
     const auto& db = impl_->db_;
     for (const auto index : db.connected_nodes()) {
+        const bool self = index == db.self_index();
+        if (!self && !impl_->paths_.reachable(index)) {
+            continue;  // Linked, but over endpoints that do not relay.
+        }
         topology_node node;
         node.id = db.id_of(index);
         node.name = db.name(index);
@@ -397,7 +401,7 @@ std::vector<topology_node> hub::topology() const {
         db.each_edge(index, [&](const overlay::edge& edge) {
             node.links.push_back({db.id_of(edge.to), edge.cost});
         });
-        if (impl_->paths_.reachable(index) && index != db.self_index()) {
+        if (!self) {
             node.distance = impl_->paths_[index].hops;
             node.next_hop = db.id_of(impl_->paths_.first_hop(index));
         }

@@ -57,15 +57,25 @@ expected<bool> allow_list::reload_if_changed() {
     if (!*files) {
         return false;
     }
-    key_set keys;
+    std::map<std::string, key_set> by_file;
+    error problem;
     for (const auto& file : **files) {
-        if (auto done = read_keys(file, keys); !done) {
-            return tl::make_unexpected(done.error());
+        if (auto done = read_keys(file, by_file[file]); !done) {
+            by_file[file] = by_file_[file];
+            problem = problem ? problem : done.error();
         }
     }
-    watch_.settle();
+    by_file_ = std::move(by_file);
+    key_set keys;
+    for (const auto& [file, of_file] : by_file_) {
+        keys.insert(of_file.begin(), of_file.end());
+    }
     const bool changed = keys != keys_;
     keys_ = std::move(keys);
+    if (problem) {
+        return tl::make_unexpected(problem);
+    }
+    watch_.settle();
     return changed;
 }
 

@@ -4,6 +4,7 @@
 
 #include "transport/file_watch.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,8 +25,9 @@ class allow_list {
     [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
     [[nodiscard]] const std::string& path() const noexcept { return watch_.path(); }
 
-    /// Reads the source again where it changed (one stat a file). True where it did. On an error
-    /// the keys stay as they were, and the next call tries again.
+    /// Reads the source again where it changed (one stat a file). True where the keys did. On an
+    /// error the keys of the file that it names stay as they were, all others are those of now, and
+    /// the next call tries again.
     expected<bool> reload_if_changed();
 
   private:
@@ -35,7 +37,8 @@ class allow_list {
     explicit allow_list(std::string path) : watch_(std::move(path)) {}
 
     file_watch watch_;
-    key_set keys_;
+    std::map<std::string, key_set> by_file_;
+    key_set keys_;  ///< all of them
 };
 
 }  // namespace bzmq::transport

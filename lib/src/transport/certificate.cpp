@@ -163,6 +163,10 @@ expected<void> write_certificate(const std::string& path_prefix, const certifica
     if (auto good = check(what); !good) {
         return good;
     }
+    if (path_prefix.empty() || path_prefix.back() == '/') {
+        return fail(ec::cannot_write_file,
+                    "expected a name for the files of the keys, such as keys/relay-1");
+    }
     const std::string public_path = path_prefix + ".key";
     const std::string secret_path = path_prefix + ".key_secret";
     if (!force) {

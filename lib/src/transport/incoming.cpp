@@ -27,6 +27,9 @@ constexpr std::chrono::milliseconds dying_max{100};
 constexpr std::chrono::milliseconds silence_grace{250};
 /// Silent connections are ended in bunches, for the sake of who reads of it.
 constexpr std::chrono::seconds silence_pause{1};
+/// So are failed handshakes told of, and not before libzmq can have said whose they were.
+constexpr std::chrono::seconds failures_pause{1};
+constexpr std::chrono::milliseconds failures_delay{10};
 
 /// Does a process listen at this path? libzmq would silently take the path away from it.
 bool somebody_listens(const std::string& path) {
@@ -48,6 +51,37 @@ bool somebody_listens(const std::string& path) {
     return found;
 }
 
+/// The socket at this path; nothing where there is none, or something else.
+std::optional<socket_file> socket_file_at(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
+        return std::nullopt;
+    }
+    return socket_file{path, info.st_dev, info.st_ino};
+}
+
+/// libzmq would delete it.
+bool is_no_socket(const std::string& path) {
+    struct stat info {};
+    return ::lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode);
+}
+
+std::string failure_text(const monitor::event& what, bool secure) {
+    if (what.type == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
+        return secure ? "it hung up in the handshake; it may use no CURVE, or expect another key "
+                        "than ours (server_key)"
+                      : "it hung up in the handshake; it may want CURVE";
+    }
+    switch (what.value) {
+        case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            return secure ? "it does not use CURVE, we do" : "it uses CURVE, we do not";
+        case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+            return "it expects another key than ours (server_key)";
+        default:
+            return "it does not speak ZMTP 3";
+    }
+}
+
 ino_t inode_of(int fd) {
     struct stat info {};
     return ::fstat(fd, &info) == 0 ? info.st_ino : 0;
@@ -64,6 +98,9 @@ expected<listener_info> socket_hub_impl::listen(std::string_view address) {
     }
     if (where->scheme == url::scheme_type::ipc && somebody_listens(where->path)) {
         return fail(ec::address_in_use, std::string{address} + ": somebody listens there already");
+    }
+    if (where->scheme == url::scheme_type::ipc && is_no_socket(where->path)) {
+        return fail(ec::address_in_use, std::string{address} + ": that is no socket, but a file");
     }
     if (where->scheme == url::scheme_type::tcp && where->kind == url::host_type::name) {
         // Left to libzmq where no resolver knows it: it may name a network interface.
@@ -122,8 +159,17 @@ expected<std::unique_ptr<listener>> socket_hub_impl::bind(const url& where, bool
         const auto digits = made->info.url.rfind(':') + 1;
         std::from_chars(made->info.url.data() + digits,
                         made->info.url.data() + made->info.url.size(), made->info.port);
+    } else {
+        made->file = socket_file_at(where.path);
     }
     return made;
+}
+
+/// libzmq leaves it. To be called while we still listen: nobody else takes the path before that.
+void socket_hub_impl::remove_file(const listener& of) {
+    if (of.file && socket_file_at(of.file->path) == of.file) {
+        ::unlink(of.file->path.c_str());
+    }
 }
 
 void socket_hub_impl::stop_listening(std::uint32_t id) {
@@ -138,6 +184,7 @@ void socket_hub_impl::stop_listening(std::uint32_t id) {
     unwatch(one.router_source);
     unwatch(one.monitor_source);
     one.watch->stop();
+    remove_file(one);
     one.router.set(ZMQ_LINGER, static_cast<int>(settings_.linger.count()));
     one.router.close();
     for (auto& [routing_id, gone] : one.by_routing_id) {
@@ -169,7 +216,7 @@ std::optional<std::string> socket_hub_impl::refusal(const zap_handler::question&
         why = "no key";
     } else {
         if (who_.allowed) {
-            // An error leaves the old list in force; reload_allowed reports it.
+            // Of a bad file the old keys hold; the owner's next reload_allowed reports it.
             static_cast<void>(reload_allowed());
         }
         if (allows(ask.public_key)) {
@@ -189,7 +236,7 @@ expected<bool> socket_hub_impl::reload_allowed() {
         return false;
     }
     auto changed = who_.allowed->reload_if_changed();
-    if (changed && *changed && who_.own) {
+    if (changed.value_or(true) && who_.own) {  // A bad file does not keep the others from counting.
         for (auto& [id, one] : links_) {
             if (one->in != nullptr && !one->muted && !allows(one->public_key)) {
                 evict(*one,
@@ -234,7 +281,10 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
                 expect_frame(from, fd);
                 break;
             case ZMQ_EVENT_DISCONNECTED: {
-                from.connected.erase(fd);
+                const auto gone = from.connected.extract(fd);
+                if (std::exchange(from.failed.ends_next, false) && gone) {
+                    from.failed.address = gone.mapped().address;
+                }
                 if (const auto found = from.by_fd.find(fd); found != from.by_fd.end()) {
                     let_die(*found->second, {ec::peer_unavailable, "the peer is gone"});
                 }
@@ -242,18 +292,41 @@ void socket_hub_impl::read_listener_monitor(listener& from) {
             }
             default:
                 ++counters_.failed_handshakes;
+                if (what->type != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {  // That, ZAP has told.
+                    note_failure(from, *what);
+                }
                 break;
         }
     }
 }
 
+/// An operator who looks for a peer that does not come is to find it here. libzmq tells of the failure
+/// first, and then which connection has ended.
+void socket_hub_impl::note_failure(listener& from, const monitor::event& what) {
+    auto& failed = from.failed;
+    failed.why = failure_text(what, who_.own.has_value());
+    failed.address.clear();
+    failed.ends_next = true;
+    if (failed.count++ == 0) {
+        timers_.emplace(std::max(steady::now() + failures_delay, failed.told + failures_pause),
+                        timer{timer::kind_type::failures, from.info.id, 0});
+    }
+}
+
+void socket_hub_impl::tell_failures(listener& from) {
+    auto failed = std::exchange(from.failed, {});
+    from.failed.told = steady::now();
+    reported_ = true;
+    report_.handshakes_failed(failed.count, failed.address.empty() ? from.info.url : failed.address,
+                              failed.why);
+}
+
 /// A connection opens a link with its first frame. One that never sends any is known to nobody
 /// above, so its time is ours to watch.
 void socket_hub_impl::expect_frame(listener& from, int fd) {
-    const connection one{inode_of(fd), ++last_serial_, false};
-    from.connected[fd] = one;
+    from.connected[fd] = {inode_of(fd), ++last_serial_, false, remote_address(fd)};
     from.expected.push_back(
-        {steady::now() + settings_.handshake_timeout + silence_grace, fd, one.serial});
+        {steady::now() + settings_.handshake_timeout + silence_grace, fd, last_serial_});
     if (from.expected.size() == 1) {
         watch_silence(from);
     }
@@ -280,7 +353,7 @@ void socket_hub_impl::end_silent(listener& from) {
         }
         ++count;
         ++counters_.failed_handshakes;
-        address = remote_address(due.fd);
+        address = found->second.address;
         shut_down(due.fd, found->second.inode);
     }
     if (count > 0) {

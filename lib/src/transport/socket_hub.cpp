@@ -125,6 +125,7 @@ socket_hub_impl::~socket_hub_impl() {
     }
     for (auto& [id, one] : listeners_) {
         one->watch->stop();
+        remove_file(*one);
         one->router.set(ZMQ_LINGER, linger);
     }
     ::close(epoll_);
@@ -282,6 +283,12 @@ void socket_hub_impl::run_timers() {
         if (due.kind == timer::kind_type::linger) {
             if (const auto found = links_.find(due.id); found != links_.end()) {
                 shut_down(*found->second);
+            }
+            continue;
+        }
+        if (due.kind == timer::kind_type::failures) {
+            if (const auto found = listeners_.find(due.id); found != listeners_.end()) {
+                tell_failures(*found->second);
             }
             continue;
         }

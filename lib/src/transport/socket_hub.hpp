@@ -95,6 +95,11 @@ class events {
     /// `handshake_timeout`, and were ended; `address` is that of the last of them. At most once a
     /// second for each listener.
     virtual void silent_ended(std::size_t count, std::string_view address) = 0;
+    /// So many connections to a listener of ours ended before they had shown who they are, those
+    /// that `peer_refused` tells of left out; `address` and `why` are those of the last of them, as
+    /// far as libzmq lets us know. At most once a second for each listener.
+    virtual void handshakes_failed(std::size_t count, std::string_view address,
+                                   std::string_view why) = 0;
 };
 
 class socket_hub_impl;

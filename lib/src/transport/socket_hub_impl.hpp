@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -64,6 +65,15 @@ struct connection {
     ino_t inode = 0;
     std::uint64_t serial = 0;  ///< descriptors are used again
     bool spoke = false;        ///< its first frame has come
+    std::string address;       ///< where it came from; may be empty
+};
+
+/// Where an ipc listener's socket lies, and which file that is.
+struct socket_file {
+    std::string path;
+    dev_t device = 0;
+    ino_t inode = 0;
+    friend bool operator==(const socket_file&, const socket_file&) = default;
 };
 
 struct listener {
@@ -73,8 +83,16 @@ struct listener {
         int fd = -1;
         std::uint64_t serial = 0;
     };
+    /// Handshakes that have failed and are not told of yet.
+    struct failures {
+        std::size_t count = 0;
+        std::string address, why;  ///< of the last of them
+        bool ends_next = false;    ///< its connection is the next that ends
+        steady::time_point told{};
+    };
 
     listener_info info;
+    std::optional<socket_file> file;
     zmq_socket router;
     std::unique_ptr<monitor> watch;
     source router_source, monitor_source;
@@ -83,6 +101,7 @@ struct listener {
     std::unordered_map<int, connection> connected;  ///< those that stand, by descriptor
     std::deque<expected_word> expected;             ///< in the order of their time
     steady::time_point silence_told{};              ///< when some were last ended
+    failures failed;
     std::vector<link_id> dying;
     steady::time_point dying_since;
     bool dead = false;
@@ -138,7 +157,7 @@ class socket_hub_impl {
         error reason;
     };
     struct timer {
-        enum class kind_type : std::uint8_t { attempt, linger, first_frames };
+        enum class kind_type : std::uint8_t { attempt, linger, first_frames, failures };
         kind_type kind{};
         std::uint32_t id = 0;      ///< target, link or listener
         std::uint64_t serial = 0;  ///< of the attempt
@@ -166,6 +185,7 @@ class socket_hub_impl {
     expected<std::unique_ptr<listener>> bind(const url& where, bool ipv6);
     std::optional<std::string> refusal(const zap_handler::question& ask);
     bool allows(std::string_view public_key) const;
+    static void remove_file(const listener& of);
     void read_listener_monitor(listener& from);
     void read_router(listener& from);
     link* accept(listener& from, std::string_view routing_id, zmq_message& first);
@@ -177,6 +197,8 @@ class socket_hub_impl {
     void expect_frame(listener& from, int fd);
     void watch_silence(const listener& from);
     void end_silent(listener& from);
+    void note_failure(listener& from, const monitor::event& what);
+    void tell_failures(listener& from);
     static void shut_down(const link& one) { shut_down(one.fd, one.inode); }
     static void shut_down(int fd, ino_t inode);
 
