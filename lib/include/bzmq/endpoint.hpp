@@ -192,9 +192,9 @@ class BZMQ_EXPORT endpoint {
     ec publish_batch(std::span<const outgoing_message> batch,
                      delivery_mode mode = delivery_mode::best_effort,
                      std::size_t* accepted = nullptr);
-    /// To one endpoint only, anywhere in the overlay, whatever it subscribes to; it reaches those
-    /// of its subscribers that match the topic. Also `ec::no_path_to_peer`. Waits for the endpoint's
-    /// thread, so that it is much slower than the others.
+    /// To one endpoint only, anywhere in the overlay, whatever it subscribes to; it reaches those of its
+    /// subscribers that match the topic. Passes messages to all that are held up. Waits for the
+    /// endpoint's thread, so that it is much slower than the others. Also `ec::no_path_to_peer`.
     ec publish(const endpoint_id& destination, std::string_view topic, const data& value,
                delivery_mode mode = delivery_mode::best_effort);
     /// A payload that is encoded already, such as `message::payload()`; it is not checked.

@@ -152,6 +152,8 @@ endpoint_core::endpoint_core(endpoint_options options, const endpoint_id& self)
         lanes_[static_cast<std::size_t>(mode)] =
             std::make_unique<lane>(queue_settings(options_, mode), pool_, *sockets_);
     }
+    asking_ = std::make_unique<publish_queue>(queue_settings(options_, delivery_mode::reliable),
+                                              pool_, *sockets_);
     auto hub_options = hub_options_of(options_, self_);
     hub_options.public_key = own_key_;
     hub_ = std::make_unique<node::hub>(std::move(hub_options), *this);
@@ -308,8 +310,12 @@ bool endpoint_core::turn() {
     // In this order: who subscribes and then publishes must find both in this order here.
     take_published(commands_came_.exchange(false));
     run_commands(true);
+    note_overlay();
+    lanes_tried_ = false;
+    run_pending();  // What waits for room from before all that the lanes have takes it first.
     bool busy = publish_taken(delivery_mode::best_effort);
     busy = publish_taken(delivery_mode::reliable) || busy;
+    lanes_tried_ = true;
     end_disconnected();
     busy = stores_->turn(now_) || busy;
     if (now_ >= hub_->next_deadline()) {
@@ -409,7 +415,7 @@ bool endpoint_core::publish_taken(delivery_mode mode) {
     std::size_t done = 0;
     bool held_up = false;
     while (from.next < from.taken.size() && done < turn_bytes) {
-        if (!hub_->publish_ready(mode)) {
+        if (!std::exchange(from.try_anew, false) && !hub_->publish_ready(mode)) {
             held_up = true;
             break;
         }
@@ -444,6 +450,9 @@ bool endpoint_core::publish_taken(delivery_mode mode) {
 }
 
 void endpoint_core::run_pending() {
+    for (auto& each : no_room_) {
+        each.clear();
+    }
     std::size_t kept = 0;
     for (std::size_t i = 0; i < pending_.size(); ++i) {
         auto& each = pending_[i];
@@ -475,6 +484,7 @@ void endpoint_core::wind_down() {
     for (auto& each : lanes_) {
         each->queue.close();
     }
+    asking_->close();
     const auto left = [this] {
         std::size_t bytes = 0;
         for (const auto& each : lanes_) {
@@ -517,6 +527,7 @@ void endpoint_core::let_go(const error& why) noexcept {
     for (auto& each : lanes_) {
         attempt([&] { each->queue.close(); });
     }
+    attempt([&] { asking_->close(); });
     stores_->abandon(why);
     ++overlay_version_;  // Nobody is within reach from here on.
     std::vector<command> last;

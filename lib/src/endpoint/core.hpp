@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -108,6 +109,19 @@ class endpoint_core final : public transport::events,
     /// The same in best effort, without waiting and without knowing what becomes of it.
     void publish_nosync(const endpoint_id& destination, std::string_view topic, const data& value);
 
+    struct asking {
+        endpoint_id to;  ///< nil: whoever receives the topic, this endpoint included
+        std::string topic;
+        delivery_mode mode = delivery_mode::reliable;
+        timespan timeout{};
+        std::function<bool()> wanted;
+        /// On the core's thread, where it is wanted and in time: why it went to nobody, or to whom.
+        std::function<void(error, std::vector<endpoint_id>)> sent;
+    };
+    /// Publishes a request, which waits for room at its receivers only, and its asker for none but
+    /// where too many requests wait so.
+    ec publish_request(const data& value, asking how);
+
     std::pair<node::subscriber_id, std::shared_ptr<subscriber_queue>> subscribe(
         std::vector<std::string> topics, const queue_options& how);
     /// Fails where others could not be told of all topics; then nothing has changed.
@@ -177,6 +191,7 @@ class endpoint_core final : public transport::events,
         std::vector<publish_queue::chunk> taken;  // not published yet, oldest first from `next`
         std::size_t next = 0;
         bool held_up = false;
+        bool try_anew = false;  // what the hub last said of this mode was of something else
     };
     /// Asked in every turn until it is done, its deadline passes or the endpoint ends.
     struct pending {
@@ -245,6 +260,12 @@ class endpoint_core final : public transport::events,
     bool publish_taken(delivery_mode mode);
     ec publish_at_once(const endpoint_id& destination, delivery_mode mode,
                        const shared_bytes& record);
+    /// May go what is in no lane, and came when this one stood at `mark`?
+    [[nodiscard]] bool may_go(delivery_mode mode, std::size_t mark) const;
+    error send_to(const endpoint_id& destination, delivery_mode mode, const shared_bytes& record);
+    std::vector<endpoint_id> servers_of(const asking& what) const;
+    error send_to(const std::vector<endpoint_id>& servers, delivery_mode mode,
+                  const shared_bytes& record);
     void run_pending();
     /// True where there is more for them.
     bool run_direct_workers();
@@ -310,6 +331,9 @@ class endpoint_core final : public transport::events,
     void say_once(const expected<bool>& done, std::string& told);
 
     lane& lane_of(delivery_mode mode) noexcept { return *lanes_[static_cast<std::size_t>(mode)]; }
+    [[nodiscard]] const lane& lane_of(delivery_mode mode) const noexcept {
+        return *lanes_[static_cast<std::size_t>(mode)];
+    }
 
     const endpoint_options options_;
     endpoint_id self_;
@@ -320,6 +344,7 @@ class endpoint_core final : public transport::events,
     transport::block_pool pool_;
     std::unique_ptr<transport::socket_hub> sockets_;
     std::unique_ptr<lane> lanes_[2];
+    std::unique_ptr<publish_queue> asking_;  // only the bound of the requests that wait for room
     std::atomic<node::subscriber_id> last_subscriber_{0};
     std::atomic<bool> stopped_{false};
     std::atomic<std::uint64_t> overlay_version_{0};
@@ -372,6 +397,8 @@ class endpoint_core final : public transport::events,
     std::optional<permissions_file> permissions_;
     std::string allow_problem_, permissions_problem_;  // the last ones that were told
     bool again_ = false;  // a pending entry wants another turn at once
+    bool lanes_tried_ = false;          // in this turn; what they still have waits for room
+    std::set<endpoint_id> no_room_[2];  // at whom pending entries have found none just now, by mode
 
     std::shared_ptr<endpoint_core> kept_;  // until the thread's end, where a callback let go of us
     std::thread thread_;

@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 
 // Longest wait of `unpeer` for the goodbye; the hub gives up earlier.
 constexpr auto goodbye_max = 3s;
+// So many requests may wait for room at their servers: each is asked about in every turn.
+constexpr std::size_t asking_max = 1024;
 
 /// A server's key, given as such or as the path of its file.
 /// The key that a `server_key` names.
@@ -414,22 +416,15 @@ ec endpoint_core::publish(const endpoint_id& destination, std::string_view topic
     const auto until = std::min(latest, held.until());
     const auto now = clock::now();
     const bool at_once = until <= now;
-    // What this thread published before is taken at the latest in the turn after the command.
     const auto result = wait(
         [this, destination, mode, record = *record, at_once,
-         next_turn = false]() mutable -> std::optional<error> {
-            if (!next_turn) {
-                next_turn = again_ = true;
+         mark = lane_of(mode).queue.mark()]() -> std::optional<error> {
+            if (!may_go(mode, mark)) {
                 return std::nullopt;
             }
-            const auto full = at_once ? std::optional{error{ec::queue_full}} : std::nullopt;
-            const auto& before = lane_of(mode);
-            if (before.next < before.taken.size()) {
-                return before.held_up ? full : std::nullopt;
-            }
-            auto done = hub_->publish_to(now_, wall_now(), destination, mode, record);
+            auto done = send_to(destination, mode, record);
             if (done == ec::queue_full) {
-                return full;
+                return at_once ? std::optional{std::move(done)} : std::nullopt;
             }
             again_ = true;  // Its frames leave with the next flush.
             return done;
@@ -486,10 +481,92 @@ ec endpoint_core::publish_at_once(const endpoint_id& destination, delivery_mode 
     take_published(true);
     while (publish_taken(mode)) {
     }
+    return hub_->publish_to(now_, wall_now(), destination, mode, record).code();
+}
+
+/// Either all that was published before it is out, or the lane has just had its turn and what is left
+/// of it waits: for others, as far as there is room at its own receivers now.
+bool endpoint_core::may_go(delivery_mode mode, std::size_t mark) const {
     const auto& before = lane_of(mode);
-    return before.next < before.taken.size()
-               ? ec::queue_full
-               : hub_->publish_to(now_, wall_now(), destination, mode, record).code();
+    return before.queue.passed(mark) || (before.held_up && lanes_tried_);
+}
+
+error endpoint_core::send_to(const endpoint_id& destination, delivery_mode mode,
+                             const shared_bytes& record) {
+    auto& no_room = no_room_[static_cast<std::size_t>(mode)];
+    if (no_room.contains(destination)) {
+        return ec::queue_full;  // Many may wait for the same.
+    }
+    auto done = hub_->publish_to(now_, wall_now(), destination, mode, record);
+    if (done == ec::queue_full) {
+        no_room.insert(destination);
+    }
+    return done;
+}
+
+error endpoint_core::send_to(const std::vector<endpoint_id>& servers, delivery_mode mode,
+                             const shared_bytes& record) {
+    if (servers.size() == 1) {
+        return send_to(servers.front(), mode, record);
+    }
+    lane_of(mode).try_anew = true;
+    const auto end = hub_->publish(now_, wall_now(), mode, record, 0);
+    return end == record.size() ? error{} : error{ec::queue_full};
+}
+
+ec endpoint_core::publish_request(const data& value, asking how) {
+    if (in_child()) {
+        return ec::shutting_down;
+    }
+    auto record = record_of(how.topic, value);
+    if (!record) {
+        return record.error().code();
+    }
+    const auto share = std::max(record->size(), options_.publish_queue_bytes / asking_max);
+    if (const auto problem = asking_->reserve(share); problem != ec::none) {
+        return problem;
+    }
+    const auto mark = lane_of(how.mode).queue.mark();
+    const auto deadline = after(how.timeout);
+    auto step = [this, how = std::move(how), record = std::move(*record), share,
+                 mark](pending::why why) {
+        if (why == pending::why::asked && how.wanted()) {
+            if (!may_go(how.mode, mark)) {
+                return false;
+            }
+            auto to = servers_of(how);
+            auto done = to.empty() ? error{} : send_to(to, how.mode, record);
+            if (done == ec::queue_full) {
+                return false;
+            }
+            again_ = true;  // Its frames leave with the next flush.
+            how.sent(std::move(done), std::move(to));
+        }
+        asking_->release(share);
+        return true;
+    };
+    const bool posted = post([this, deadline, step = std::move(step)](bool alive) mutable {
+        if (alive) {
+            pending_.push_back({deadline, std::move(step)});
+        } else {
+            step(pending::why::closing);
+        }
+    });
+    if (!posted) {
+        asking_->release(share);
+    }
+    return posted ? ec::none : ec::shutting_down;
+}
+
+std::vector<endpoint_id> endpoint_core::servers_of(const asking& what) const {
+    if (!what.to.is_nil()) {
+        return hub_->reachable(what.to) ? std::vector{what.to} : std::vector<endpoint_id>{};
+    }
+    auto out = hub_->receivers(what.topic);
+    if (overlay::matches(hub_->filter_of(self_), what.topic)) {
+        out.push_back(self_);
+    }
+    return out;
 }
 
 error endpoint_core::check_room(node::subscriber_id id, const std::vector<std::string>& topics,
@@ -805,6 +882,7 @@ endpoint_metrics endpoint_core::metrics() const {
             out.publish_refused += each->queue.refused();
             out.publish_queue_bytes += each->queue.bytes();
         }
+        out.publish_refused += asking_->refused();
         const auto& wire = sockets_->counters();
         out.sent_frames = wire.sent_frames;
         out.sent_bytes = wire.sent_bytes;

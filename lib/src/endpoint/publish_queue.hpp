@@ -103,6 +103,26 @@ class publish_queue {
         }
         return ec::none;
     }
+    /// Room for what waits outside the queue, until `release`. ec::none, queue_full, shutting_down.
+    ec reserve(std::size_t bytes) {
+        auto lock = lock_briefly(mutex_);
+        if (waiting_bytes() + bytes > settings_.bytes_max || closed_) {
+            if (const auto problem = wait_for_room(lock, bytes); problem != ec::none) {
+                return problem;
+            }
+        }
+        pushed_bytes_ += bytes;
+        return ec::none;
+    }
+    /// Behind all that was pushed so far; `passed` tells when that is published.
+    [[nodiscard]] std::size_t mark() const {
+        const std::lock_guard lock{mutex_};
+        return pushed_bytes_;
+    }
+    [[nodiscard]] bool passed(std::size_t mark) const noexcept {
+        return static_cast<std::ptrdiff_t>(released_bytes_.load(std::memory_order_relaxed) - mark)
+               >= 0;
+    }
     /// From now on publishers wait even when only the core is slow.
     void always_wait() {
         const std::lock_guard lock{mutex_};

@@ -13,7 +13,6 @@
 #include "endpoint/core.hpp"
 #include "endpoint/core_thread.hpp"
 #include "endpoint/gone.hpp"
-#include "overlay/filter.hpp"
 #include "storage/thread_start.hpp"
 
 namespace bzmq {
@@ -103,51 +102,46 @@ pending_request request_room::ask(std::string_view topic, const data& value,
         open_.emplace(state->id, state);
     }
     // Whoever goes out of reach from here on is told to the machine.
-    auto servers = servers_of(*state);
-    error problem;
-    if (!servers.empty()) {
-        problem = send(*state, {kind::ask, state->id, how.timeout, value, {}});
+    if (auto problem = send(state, {kind::ask, state->id, how.timeout, value, {}})) {
+        sent(state->id, std::move(problem), {});
+    } else {
+        wake();  // There is a new deadline.
     }
-    {
-        const std::lock_guard lock{mutex_};
-        if (problem) {
-            machine_.end(state->id, std::move(problem));
-        } else {
-            machine_.set_servers(state->id, std::move(servers));
-        }
-    }
-    wake();  // There is a new deadline, or the end already.
     return pending_request{std::move(state)};
 }
 
-std::vector<endpoint_id> request_room::servers_of(const request_state& about) const {
-    const auto core = core_.lock();
-    if (!core) {
-        return {};
-    }
-    return core->ask([self = core->self(), to = about.how.to, topic = about.topic](
-                         const node::hub& hub) -> std::vector<endpoint_id> {
-        if (!to.is_nil()) {
-            return hub.reachable(to) ? std::vector{to} : std::vector<endpoint_id>{};
-        }
-        auto out = hub.receivers(topic);
-        if (overlay::matches(hub.filter_of(self), topic)) {
-            out.push_back(self);
-        }
-        return out;
-    });
-}
-
-error request_room::send(const request_state& about, envelope what) {
+error request_room::send(const std::shared_ptr<request_state>& about, envelope what) {
     const auto core = core_.lock();
     if (!core) {
         return gone();
     }
-    const auto value = to_data(std::move(what));
-    const auto code = about.how.to.is_nil()
-                          ? core->publish(about.topic, value, about.how.mode)
-                          : core->publish(about.how.to, about.topic, value, about.how.mode);
+    const auto& how = about->how;
+    const auto code = core->publish_request(
+        to_data(std::move(what)),
+        {how.to, about->topic, how.mode, how.timeout,
+         [asked = std::weak_ptr{about}] {
+             const auto still = asked.lock();
+             return still && !still->done();
+         },
+         [room = weak_from_this(), id = about->id](error why, std::vector<endpoint_id> to) {
+             if (const auto self = room.lock()) {
+                 self->sent(id, std::move(why), std::move(to));
+             }
+         }});
     return code == ec::none ? error{} : error{code, "the request was not published"};
+}
+
+/// Also from the core's thread.
+void request_room::sent(std::uint64_t id, error why, std::vector<endpoint_id> to) {
+    const std::lock_guard lock{mutex_};
+    if (why) {
+        machine_.end(id, std::move(why));
+    } else {
+        machine_.set_servers(id, std::move(to));
+    }
+    if (!effects_.empty()) {
+        wake();
+    }
 }
 
 void request_room::cancel(std::uint64_t id) {

@@ -62,8 +62,9 @@ class request_room final : public std::enable_shared_from_this<request_room>,
     void pass_on();
     void pass_on(effect what);
     void tell_servers(const request_state& about);
-    error send(const request_state& about, request_wire::envelope what);
-    [[nodiscard]] std::vector<endpoint_id> servers_of(const request_state& about) const;
+    error send(const std::shared_ptr<request_state>& about, request_wire::envelope what);
+    /// Why it went to nobody, or to whom it went.
+    void sent(std::uint64_t id, error why, std::vector<endpoint_id> to);
     void guarded(const std::function<void()>& callback);
 
     void answered(std::uint64_t id, const endpoint_id& from, expected<data> value) override;
