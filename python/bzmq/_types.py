@@ -112,7 +112,46 @@ class Port:
         return (Port, (self._number, int(self._protocol)))
 
 
-class Timespan(datetime.timedelta):
+class _Exact:
+    """Comparisons of a timedelta or datetime that also see what lies below its microsecond."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        same = super().__eq__(other)
+        return _below(self) == _below(other) if same is True else same
+
+    def __ne__(self, other):
+        return _not(self.__eq__(other))
+
+    def __lt__(self, other):
+        less = super().__lt__(other)
+        return _below(self) < _below(other) if less is False and super().__eq__(other) else less
+
+    def __gt__(self, other):
+        more = super().__gt__(other)
+        return _below(self) > _below(other) if more is False and super().__eq__(other) else more
+
+    def __le__(self, other):
+        return _not(self.__gt__(other))
+
+    def __ge__(self, other):
+        return _not(self.__lt__(other))
+
+    def __hash__(self):
+        plain, below = super().__hash__(), _below(self)
+        return hash((plain, below)) if below else plain
+
+
+def _below(value):
+    return getattr(value, "nanoseconds", 0) % 1000
+
+
+def _not(answer):
+    return answer if answer is NotImplemented else not answer
+
+
+class Timespan(_Exact, datetime.timedelta):
     """A timedelta that knows its nanoseconds: made where microseconds are not exact.
 
     As a timedelta it is the microseconds below; `nanoseconds` is exact, and is what is sent.
@@ -130,7 +169,7 @@ class Timespan(datetime.timedelta):
         return (Timespan, (self.nanoseconds,))
 
 
-class Timestamp(datetime.datetime):
+class Timestamp(_Exact, datetime.datetime):
     """A datetime in UTC that knows its nanoseconds: made where microseconds are not exact.
 
     `nanoseconds` counts from 1970-01-01T00:00:00Z, and is what is sent.

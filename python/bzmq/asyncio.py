@@ -349,7 +349,7 @@ class Endpoint(_Base):
         return StatusSubscriber(self._own.make_status_subscriber(receive_statuses))
 
     async def attach_master(self, name, type=Backend.Memory, opts=None, **options):
-        return Store(await self._elsewhere(self._own.attach_master, name, int(type),
+        return Store(await self._elsewhere(self._own.attach_master, name, int(Backend(type)),
                                            {**(opts or {}), **options}))
 
     async def attach_clone(self, name, resync_interval=10.0, stale_interval=300.0,

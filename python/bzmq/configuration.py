@@ -1,5 +1,6 @@
 """The options of an endpoint."""
 
+import os
 import sys
 
 from . import _bzmq
@@ -15,6 +16,8 @@ class BrokerOptions:
     ignore_broker_conf   accepted; no file is read unless one is named
     use_real_time        must be True
     """
+
+    __slots__ = ("disable_ssl", "disable_forwarding", "ignore_broker_conf", "use_real_time")
 
     def __init__(self):
         self.disable_ssl = False
@@ -61,7 +64,7 @@ class Configuration(_bzmq.Configuration):
             name = "_max_threads"
         if name not in self._fields and not name.startswith("_"):
             raise AttributeError(f"no option {name}; Configuration.help_text() lists them")
-        super().__setattr__(name, value)
+        super().__setattr__(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
     @property
     def max_threads(self):

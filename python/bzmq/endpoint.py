@@ -316,7 +316,7 @@ class Endpoint(_Base):
         log_bytes, map_bytes_max; of failover: sync_replicas, electors, elector, failover_timeout.
         Raises MasterExists, CannotOpenFile, InvalidConfiguration.
         """
-        return Store(self._own.attach_master(name, int(type), {**(opts or {}), **options}))
+        return Store(self._own.attach_master(name, int(Backend(type)), {**(opts or {}), **options}))
 
     def promote_store(self, name, node=None, timeout=15.0):
         """Makes the standby of a store at another endpoint its master and waits until all know; None: the

@@ -84,9 +84,17 @@ class ForkError(_CLASSES[EC.ShuttingDown], RuntimeError):
     """An object of the parent was used in a forked child."""
 
 
+# Of what a store's master only answers with a code.
+_SENTENCES = {
+    EC.TypeClash: "the value there has a type that this cannot be done to",
+    EC.InvalidData: "nothing to take there, or the result is out of range",
+}
+
+
 def make_error(code, message=""):
     """The exception for a code."""
     try:
+        message = message or _SENTENCES.get(code, "")
         return _CLASSES[EC(code)](message)
     except ValueError:
         return Error(f"{message} (code {code})")

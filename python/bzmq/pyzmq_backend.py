@@ -8,10 +8,11 @@ guide.
 from zmq.backend.cython import (IPC_PATH_MAX_LEN, Frame, Message, curve_keypair, curve_public, has,
                                 strerror, zmq_errno, zmq_version_info)
 
-from ._pyzmq import monitored_queue
+from ._pyzmq import authentication, monitored_queue
 from ._pyzmq.polling import device, proxy, proxy_steerable, zmq_poll
 from ._pyzmq.socket import Context, Socket, carry_all_from_environment
 
+authentication.install()
 monitored_queue.install()
 Socket._carry_all = carry_all_from_environment()
 

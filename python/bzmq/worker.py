@@ -39,7 +39,7 @@ class Worker:
                 on_init()
             for message in self._subscriber:
                 on_next(message)
-        except Exception as failed:
+        except BaseException as failed:  # SystemExit, too: nobody reads from now on.
             problem = failed
             self._subscriber.close()
         if on_end is not None:

@@ -132,6 +132,9 @@ address from_address(py::handle value) {
         std::memcpy(four.data(), bytes.data(), four.size());
         return address{four};
     }
+    if (!value.attr("scope_id").is_none()) {
+        raise(PyExc_TypeError, "an address with a scope (fe80::1%eth0) has no type of bzmq's");
+    }
     address::bytes_type all{};
     std::memcpy(all.data(), bytes.data(), all.size());
     return address{all};
@@ -346,6 +349,10 @@ data to_data(py::handle value) {
 
 py::object to_python(const data& value, form how) {
     return visit(builder{how, false}, value);
+}
+
+std::string to_path(py::handle value) {
+    return to_name(py::reinterpret_steal<py::object>(check(PyOS_FSPath(value.ptr()))));
 }
 
 std::string to_name(py::handle value) {

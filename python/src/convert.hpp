@@ -32,6 +32,8 @@ py::object to_python(const data& value, form how = form::usual);
 /// Text of a topic or a name: str (lone surrogates stand for bytes that are not UTF-8), bytes, or
 /// an object that converts to str.
 std::string to_name(py::handle value);
+/// A path: str, bytes or an os.PathLike.
+std::string to_path(py::handle value);
 py::object name_to_python(std::string_view name);
 
 /// A str (or, with `form::bytes`, bytes); a str that is not UTF-8 becomes bytes.

@@ -268,8 +268,8 @@ void publish(held_type& self, const py::object& topic, const py::object& value, 
     const outgoing_value out{value};
     auto& to = *self;
     const auto send = [&](const auto& held) { return to.publish(name, held, mode_of(reliable)); };
-    check(publish_interruptibly(to_timespan(longest), [&](auto&) { return out.publish(send); }),
-          "not published");
+    check_published(
+        publish_interruptibly(to_timespan(longest), [&](auto&) { return out.publish(send); }));
 }
 
 void publish_to(held_type& self, const std::string& id, const py::object& topic,
@@ -278,10 +278,9 @@ void publish_to(held_type& self, const std::string& id, const py::object& topic,
     const auto to = to_id(id);
     const auto held = to_data(value);
     auto& from = *self;
-    check(publish_interruptibly(
-              to_timespan(longest),
-              [&](auto&) { return from.publish(to, name, held, mode_of(reliable)); }),
-          "not published");
+    check_published(publish_interruptibly(
+        to_timespan(longest),
+        [&](auto&) { return from.publish(to, name, held, mode_of(reliable)); }));
 }
 
 void publish_raw(held_type& self, const py::object& topic, const py::buffer& payload, bool reliable,
@@ -289,10 +288,9 @@ void publish_raw(held_type& self, const py::object& topic, const py::buffer& pay
     const auto name = to_name(topic);
     const raw_payload out{payload};
     auto& to = *self;
-    check(publish_interruptibly(
-              to_timespan(longest),
-              [&](auto&) { return to.publish_raw(name, out.bytes(), mode_of(reliable)); }),
-          "not published");
+    check_published(publish_interruptibly(
+        to_timespan(longest),
+        [&](auto&) { return to.publish_raw(name, out.bytes(), mode_of(reliable)); }));
 }
 
 /// For event loops: publishes on a thread, which waits for room. `id`: to one endpoint only.
@@ -309,7 +307,7 @@ std::unique_ptr<background_call> publish_later(held_type& self, const py::object
             problem = to ? held->publish(*to, name, what, mode) : held->publish(name, what, mode);
         } while (problem == ec::queue_full && limit.ran_out() && !given_up());
         return [problem]() -> py::object {
-            check(problem, "not published");
+            check_published(problem);
             return py::none();
         };
     });

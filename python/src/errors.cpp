@@ -1,5 +1,7 @@
 #include "errors.hpp"
 
+#include "bzmq/configuration.hpp"
+
 namespace bzmq::python {
 
 py::object to_exception(const error& why) {
@@ -18,6 +20,23 @@ void raise(const error& why) {
 void raise(PyObject* type, const std::string& message) {
     PyErr_SetString(type, message.c_str());
     throw py::error_already_set{};
+}
+
+void check_published(ec code) {
+    if (code == ec::none) {
+        return;
+    }
+    std::string why = "not published";
+    if (code == ec::invalid_topic) {
+        why += ": a topic has 1 to " + std::to_string(topic_bytes_max) + " bytes";
+    } else if (code == ec::message_too_big) {
+        why += ": longer than the option max_message_bytes says";
+    } else if (code == ec::invalid_data) {
+        why += ": the value is longer, or deeper, than values may be";
+    } else if (code == ec::queue_full) {
+        why += ": no room in its queue, or for a reliable receiver";
+    }
+    raise(error{code, why});
 }
 
 }  // namespace bzmq::python

@@ -26,11 +26,8 @@ T* check(T* result) {
     return result;
 }
 
-inline void check(ec code, const char* what) {
-    if (code != ec::none) {
-        raise(error{code, what});
-    }
-}
+/// Throws where a message was not published, with a word on the bound that `code` is about.
+void check_published(ec code);
 
 template <class T>
 T value_or_raise(expected<T> result) {

@@ -30,22 +30,17 @@ void bind_publisher(py::module_& module) {
              [](held_type& self, const py::object& value, const py::object& longest) {
                  const outgoing_value out{value};
                  auto& to = *self;
-                 check(publish_interruptibly(
-                           to_timespan(longest),
-                           [&](auto&) {
-                               return out.publish(
-                                   [&to](const auto& held) { return to.publish(held); });
-                           }),
-                       "not published");
+                 check_published(publish_interruptibly(to_timespan(longest), [&](auto&) {
+                     return out.publish([&to](const auto& held) { return to.publish(held); });
+                 }));
              },
              py::arg("value"), py::arg("longest") = py::none())
         .def("publish_raw",
              [](held_type& self, const py::buffer& payload, const py::object& longest) {
                  const raw_payload out{payload};
                  auto& to = *self;
-                 check(publish_interruptibly(to_timespan(longest),
-                                             [&](auto&) { return to.publish_raw(out.bytes()); }),
-                       "not published");
+                 check_published(publish_interruptibly(
+                     to_timespan(longest), [&](auto&) { return to.publish_raw(out.bytes()); }));
              })
         .def(
             "publish_many",

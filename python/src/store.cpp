@@ -260,7 +260,7 @@ master_options to_master_options(const py::dict& from) {
     for (const auto& [key, value] : from) {
         const auto name = to_name(key);
         if (name == "path") {
-            made.path = to_name(value);
+            made.path = to_path(value);
         } else if (name == "durability") {
             const auto level = levels.find(to_name(value));
             if (level == levels.end()) {

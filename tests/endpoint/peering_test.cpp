@@ -593,5 +593,46 @@ TEST(peering, a_wait_for_other_subscriptions_ends_with_the_change) {
     EXPECT_TRUE(a.peer_subscriptions().empty());
 }
 
+TEST(peering, subscriptions_to_which_no_path_leads_are_not_told) {
+    auto options = named("m");
+    options.forwarding = false;
+    endpoint m{configuration{options}};
+    auto a = make("a");
+    auto c = make("c");
+    auto there = c.make_subscriber({"/far"});
+    auto near = m.make_subscriber({"/near"});
+    join(a, m);
+    join(c, m);
+    ASSERT_TRUE(there.wait_ready(patience));
+    ASSERT_TRUE(eventually([&] { return !a.subscriptions_of(c.node_id()).empty(); }));
+    ASSERT_TRUE(a.wait_for_subscriber("/near", 1, patience));
+    EXPECT_EQ(a.peer_subscriptions(), std::vector<std::string>{"/near"});
+    EXPECT_FALSE(a.await_subscriptions({"/near"}, 20ms));
+    join(a, c);
+    EXPECT_TRUE(a.await_subscriptions({"/near"}, patience)) << "now a path leads there";
+    EXPECT_EQ(a.peer_subscriptions(), (std::vector<std::string>{"/far", "/near"}));
+}
+
+TEST(peering, what_is_published_when_a_subscription_shows_arrives) {
+    for (int round = 0; round < 10; ++round) {
+        auto options = named("a");
+        options.forwarding = false;
+        endpoint a{configuration{options}};
+        options.name = "b";
+        endpoint b{configuration{options}};
+        auto messages = b.make_subscriber({"/t"});
+        const auto port = b.listen("127.0.0.1", 0);
+        a.peer_nosync("127.0.0.1", port);
+        ASSERT_TRUE(a.await_subscriptions({}, patience));
+        a.publish("/t", round);
+        // In order per publisher: if the first is lost, the last one comes without it.
+        ASSERT_TRUE(a.wait_for_subscriber("/t", 1, patience));
+        a.publish("/t", "last");
+        const auto got = messages.get(patience);
+        ASSERT_TRUE(got);
+        EXPECT_EQ(got->value(), data{round});
+    }
+}
+
 }  // namespace
 }  // namespace bzmq::testing

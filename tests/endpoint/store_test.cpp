@@ -191,6 +191,19 @@ TEST(store, events_tell_what_happens) {
     EXPECT_EQ(clone.exists("x"), data{false});
 }
 
+TEST(store, events_that_nobody_reads_any_more_keep_no_descriptor) {
+    auto only = testing::make("only");
+    auto quiet = *only.attach_master("s");
+    const auto descriptors = [] {
+        return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {});
+    };
+    const auto before = descriptors();
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_GE(quiet.events().fd(), 0);
+    }
+    EXPECT_EQ(descriptors(), before);
+}
+
 TEST(store, events_that_wait_are_bounded_in_bytes_too) {
     const auto item_of = [](std::size_t size) {
         const std::string value(size, 'v');

@@ -62,6 +62,20 @@ def test_nanoseconds_survive():
     assert Timestamp(1_500) + datetime.timedelta(seconds=1) > Timestamp(1_500)
 
 
+def test_times_that_differ_by_nanoseconds_are_different_keys():
+    assert len(Data.to_py(Data.parse("{1001ns -> 1, 1002ns -> 2, 1us -> 3}"))) == 3
+    micro = datetime.timedelta(microseconds=1)
+    for kind, plain in ((Timespan, micro), (Timestamp, datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+                                             + micro)):
+        assert kind(1000) == plain == kind(1000) and hash(kind(1000)) == hash(plain)
+        assert kind(1001) != plain != kind(1001) and not kind(1001) == plain
+        assert plain < kind(1001) < kind(1002) and kind(1002) > kind(1001) > plain
+        assert plain <= kind(1001) <= kind(1001) >= kind(1001) >= plain and not plain >= kind(1001)
+        assert len({kind(1), kind(2), kind(2)}) == 2 and kind(1) != 1
+    with pytest.raises(TypeError):
+        Timestamp(1) < datetime.datetime(2026, 1, 31)  # without a zone
+
+
 def test_a_time_without_zone_is_local_as_everywhere_in_python():
     naive = datetime.datetime(2026, 7, 1, 12, 0)
     assert Data.to_py(Data(naive)) == naive.astimezone()
@@ -82,6 +96,11 @@ def test_other_zones_are_understood():
 def test_what_has_no_counterpart_is_refused(value, problem):
     with pytest.raises(problem):
         Data(value)
+
+
+def test_an_address_with_a_scope_is_refused():
+    with pytest.raises(TypeError, match="scope"):
+        Data(ipaddress.ip_address("fe80::1%eth0"))
 
 
 def test_a_list_that_contains_itself_is_refused():
@@ -186,5 +205,7 @@ def test_configuration(tmp_path, monkeypatch):
     with pytest.raises(bzmq.errors.InvalidConfiguration, match="peer_timeout"):
         bzmq.Endpoint(cfg)
     options = bzmq.BrokerOptions()
+    with pytest.raises(AttributeError):
+        options.forward = False
     options.disable_forwarding = True
     assert bzmq.Configuration(options).forwarding is False

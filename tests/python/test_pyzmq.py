@@ -12,6 +12,7 @@ pytest.importorskip("zmq")
 
 import bzmq  # noqa: E402
 import bzmq.zmq as zmq  # noqa: E402
+from zmq import Context as LibzmqContext  # noqa: E402
 from bzmq._pyzmq.messages import HEAD_MAX  # noqa: E402
 from conftest import PATIENCE, eventually, interrupt_when  # noqa: E402
 
@@ -158,6 +159,31 @@ def test_a_message_goes_only_where_sockets_are_connected(context):
         each.close()
     context.term()
     assert ended.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("kind", [zmq.SUB, zmq.XPUB], ids=["sub_binds", "xpub_binds"])
+def test_what_an_xpub_sends_when_it_hears_a_subscription_arrives(context, kind):
+    for _ in range(10):
+        one, at = bound(context, kind)
+        other = context.socket(zmq.SUB if kind == zmq.XPUB else zmq.XPUB)
+        sub, xpub = (other, one) if kind == zmq.XPUB else (one, other)
+        sub.subscribe("")
+        other.connect(at)
+        assert xpub.recv() == b"\x01"
+        xpub.send(b"first")
+        xpub.send(b"second")
+        assert sub.recv() == b"first"
+
+
+def test_an_xpub_hears_those_whom_it_is_connected_with(context):
+    (one, at_one), (two, at_two) = bound(context, zmq.XPUB), bound(context, zmq.XPUB)
+    both = connected(context, at_one, at_two, topics=(b"both",))
+    connected(context, at_two, topics=(b"far",))
+    assert {two.recv(), two.recv()} == {b"\x01both", b"\x01far"}
+    assert one.recv() == b"\x01both"
+    eventually(lambda: len(one.bzmq_endpoint.topology()) == 4)  # It knows of the far one,
+    both.subscribe("last")
+    assert one.recv() == b"\x01last"                            # and does not hear it.
 
 
 def test_many_publishers_connect_to_a_bound_subscriber(context):
@@ -494,20 +520,48 @@ def test_other_sockets_are_libzmqs(context):
 
 
 CHILD = """
-import os, signal, sys, time
+import os, signal, sys
 import bzmq.zmq as zmq
 context = zmq.Context()
-pub = context.socket(zmq.PUB)
-pub.bind("tcp://127.0.0.1:*")
+pub, sub, xpub = (context.socket(kind) for kind in (zmq.PUB, zmq.SUB, zmq.XPUB))
+for each in (pub, sub, xpub):
+    each.bind("tcp://127.0.0.1:*")
+watched = sub.get_monitor_socket()
+operations = [
+    lambda: pub.send(b"x"), lambda: pub.send_multipart([b"x", b"y"]), lambda: sub.recv(zmq.NOBLOCK),
+    lambda: sub.recv_multipart(), lambda: sub.poll(10), lambda: zmq.select([sub], [], [], 0.01),
+    lambda: sub.EVENTS, lambda: sub.FD, lambda: sub.subscribe("a"), lambda: xpub.recv(zmq.NOBLOCK),
+    lambda: pub.connect("tcp://127.0.0.1:1"), lambda: pub.bind("tcp://127.0.0.1:*"),
+    lambda: sub.unbind(sub.LAST_ENDPOINT), lambda: pub.get_monitor_socket(), sub.disable_monitor]
 child = os.fork()
 if child == 0:
-    try:
-        pub.send(b"x")
-    except zmq.ZMQError as problem:
-        os._exit(7)
-    os._exit(1)
+    signal.alarm(30)   # Whoever hangs is ended, and so told.
+    for i, each in enumerate(operations):
+        try:
+            each()
+        except zmq.ZMQError as problem:
+            if problem.errno == zmq.ENOTSOCK:
+                continue
+        os._exit(100 + i)
+    for each in (pub, sub, xpub):
+        each.close()
+    os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+sub.unbind(sub.LAST_ENDPOINT)   # The parent's own go on, its monitor too.
+assert watched.poll(30_000)
+context.destroy(linger=0)
 """
+
+
+@pytest.mark.parametrize("address, number", [("tcp://nosuch.invalid:5555", errno.ENODEV),
+                                             ("tcp://203.0.113.1:5555", errno.EADDRNOTAVAIL),
+                                             ("ipc:///proc/nope", errno.ENOENT)])
+def test_a_bind_fails_with_the_systems_number(context, address, number):
+    with LibzmqContext() as libzmq:
+        for each in (context, libzmq):
+            with each.socket(zmq.PUB) as one, pytest.raises(zmq.ZMQError) as why:
+                one.bind(address)
+            assert why.value.errno == number
 
 
 def test_times_become_the_endpoints():

@@ -309,3 +309,46 @@ def test_an_authenticator_decides_who_comes_in(program, certificates, handler):
         assert len(lines) == 1 and "ZAP handler" in lines[0]
     else:
         assert lines == ["True", "False", "b'client hello'"]
+
+
+IRONHOUSE = """
+import sys, zmq, zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+folder, address = sys.argv[1:]
+context = zmq.Context.instance()
+auth = ThreadAuthenticator(context)
+auth.start()
+auth.allow("127.0.0.1")
+auth.configure_curve(domain="*", location=folder + "/allowed")
+pub = context.socket(zmq.PUB)
+pub.curve_publickey, pub.curve_secretkey = zmq.auth.load_certificate(folder + "/server.key_secret")
+pub.curve_server = True
+try:
+    port = pub.bind_to_random_port(address)
+    def join(name):
+        sub = context.socket(zmq.SUB)
+        sub.curve_publickey, sub.curve_secretkey = zmq.auth.load_certificate(f"{folder}/{name}.key_secret")
+        sub.curve_serverkey = zmq.auth.load_certificate(folder + "/server.key")[0]
+        sub.subscribe(b"")
+        sub.connect(f"{address}:{port}")
+        return sub
+    stranger, client = join("stranger"), join("client")
+    while not client.poll(100):
+        pub.send(b"Hello")
+    print(client.recv(), stranger.poll(300))
+    stranger.close(0), client.close(0)
+except zmq.ZMQError as problem:
+    print(problem)
+auth.stop()
+pub.close(0)
+"""
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "tcp://*"])
+def test_pyzmqs_own_authenticator_decides_who_comes_in(pyzmq, certificates, address):
+    """A program that knows nothing of bzmq. What it says of addresses holds at the loopback, or is refused."""
+    told = finish(pyzmq(IRONHOUSE, certificates, address, carry="all")).strip()
+    if "*" in address:
+        assert "loopback" in told
+    else:
+        assert told == "b'Hello' 0"

@@ -141,7 +141,10 @@ def test_what_cannot_be_attached_is_told(pair, tmp_path):
         first.attach_master("two", Backend.LMDB, {"nonsense": 1})
     (tmp_path / "file").write_text("")
     with pytest.raises(bzmq.errors.CannotOpenFile):
-        first.attach_master("three", Backend.LMDB, path=str(tmp_path / "file"))
+        first.attach_master("three", Backend.LMDB, path=tmp_path / "file")
+    for number in (-1, 2, 7):
+        with pytest.raises(ValueError):
+            first.attach_master("three", number)
     with pytest.raises(TypeError):
         first.attach_clone("four", nonsense=1)
 
@@ -182,3 +185,25 @@ def test_threads_share_a_store(stores):
     for each in threads:
         each.join()
     assert clone.await_idle(PATIENCE) and clone["n"] == 800
+
+
+def test_what_cannot_be_done_to_a_value_is_told_in_words(endpoints):
+    store = endpoints().attach_master("s")
+    store.put("text", "a").wait()
+    for write, kind in ((store.increment("text"), bzmq.errors.TypeClash),
+                        (store.append("n", "a"), None), (store.increment("n"), bzmq.errors.TypeClash)):
+        if kind is None:
+            write.wait()
+            continue
+        with pytest.raises(kind) as why:
+            write.wait()
+        assert why.value.message()
+
+
+def test_times_that_differ_by_nanoseconds_are_different_entries(endpoints):
+    store = endpoints().attach_master("s")
+    for i in range(3):
+        store.put(bzmq.Timestamp(1_700_000_000_000_000_000 + i), i).wait()
+    assert len(store.keys()) == store.size() == 3
+    assert {key.nanoseconds % 10: value for key, value in store.snapshot().items()
+            if isinstance(key, bzmq.Timestamp)} == {1: 1, 2: 2}

@@ -105,3 +105,19 @@ def test_a_stub_leaves_nothing_out(stub):
         if runtime.__module__ == "bzmq._types":
             continue  # overrides of what datetime and dict declare
         assert not missing, f"{name}: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("stub", STUBS)
+def test_an_int_finds_its_own_overload_before_that_of_floats(stub):
+    """To type checkers an int is a float: the first overload that fits counts."""
+    for node in ast.walk(ast.parse((FOLDER / f"{stub}.pyi").read_text())):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        seen = set()
+        for each in node.body:
+            if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            taken = [ast.unparse(one.annotation) for one in each.args.args[1:2] if one.annotation]
+            assert taken != ["int"] or each.name not in seen, f"{node.name}.{each.name}"
+            if taken and "float" in taken[0]:
+                seen.add(each.name)

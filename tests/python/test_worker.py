@@ -155,3 +155,16 @@ def test_options_that_a_master_does_not_have_are_told(endpoints, tmp_path):
         node.attach_clone("s", standby={"colour": "red"})
     with pytest.raises(bzmq.errors.InvalidConfiguration, match="durability"):
         node.attach_master("s", bzmq.Backend.LMDB, path=str(tmp_path), durability="some")
+
+
+def test_a_callback_that_exits_ends_its_subscription(endpoints):
+    log = Log()
+    node = endpoints()
+
+    def leave(_message):
+        raise SystemExit(3)
+
+    worker = node.subscribe("/t", leave, on_end=log.note("end"), queue_messages=2, overflow="block")
+    node.publish_many(("/t", i) for i in range(100))   # Nobody waits for a reader that is gone.
+    assert worker.wait(PATIENCE)
+    assert len(log) == 1 and isinstance(log[0][1], SystemExit)

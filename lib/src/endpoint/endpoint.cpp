@@ -60,10 +60,11 @@ bool set_option(master_options& how, std::string_view key, const data& value) {
     return key == "failover_timeout" && time != nullptr;
 }
 
-std::vector<std::string> wanted_by_others(const node::hub& hub, const endpoint_id& self) {
+std::vector<std::string> wanted_by_others(const node::hub& hub) {
     std::vector<std::string> all;
     for (auto& each : hub.topology()) {
-        if (each.id != self) {
+        // Neither ourselves nor those to whom no path leads, as round endpoints that relay nothing.
+        if (!each.next_hop.is_nil()) {
             std::move(each.filter.begin(), each.filter.end(), std::back_inserter(all));
         }
     }
@@ -215,16 +216,15 @@ void endpoint::unpeer_nosync(const std::string& address, std::uint16_t port) {
 std::vector<peer_info> endpoint::peers() const { return core_->peers(); }
 
 std::vector<std::string> endpoint::peer_subscriptions() const {
-    return core_->ask([self = node_id()](const node::hub& hub) { return wanted_by_others(hub, self); });
+    return core_->ask([](const node::hub& hub) { return wanted_by_others(hub); });
 }
 
 bool endpoint::await_subscriptions(const std::vector<std::string>& known, timespan timeout) {
-    // Asked in each turn of the core; only a change of the view is worth a closer look.
+    // Asked in each turn of the core; only a change of filters or paths is worth a closer look.
     return core_->await(
-        [self = node_id(), known, seen = std::optional<std::uint64_t>{}](
-            const node::hub& hub) mutable {
-            const auto view = hub.view_hash();
-            return std::exchange(seen, view) != view && wanted_by_others(hub, self) != known;
+        [known, seen = std::optional<std::uint64_t>{}](const node::hub& hub) mutable {
+            const auto version = hub.routing_version();
+            return std::exchange(seen, version) != version && wanted_by_others(hub) != known;
         },
         timeout);
 }

@@ -63,13 +63,13 @@ class mailbox {
         arrived_.notify_all();
     }
 
-    /// Forgets what is there.
+    /// Forgets what is there, and its descriptor: nobody takes or waits any more.
     void discard() {
         std::deque<T> gone;  // Destroyed without the lock.
         const std::lock_guard lock{mutex_};
         gone.swap(entries_);
         bytes_ = 0;
-        fd_.set(ended_);
+        fd_.close();
     }
 
     /// Up to `max`, waiting until `deadline` for `enough` of them, or for the end.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <utility>
 
 namespace bzmq {
 
@@ -14,11 +15,7 @@ class ready_fd {
     ready_fd() = default;
     ready_fd(const ready_fd&) = delete;
     ready_fd& operator=(const ready_fd&) = delete;
-    ~ready_fd() {
-        if (fd_ >= 0) {
-            ::close(fd_);
-        }
-    }
+    ~ready_fd() { close(); }
 
     int open(bool ready) noexcept {
         if (fd_ < 0) {
@@ -36,6 +33,11 @@ class ready_fd {
         std::uint64_t count = 1;
         [[maybe_unused]] const auto size = ready ? ::write(fd_, &count, sizeof count)
                                                  : ::read(fd_, &count, sizeof count);
+    }
+    void close() noexcept {
+        if (fd_ >= 0) {
+            ::close(std::exchange(fd_, -1));
+        }
     }
 
   private:

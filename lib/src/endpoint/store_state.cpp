@@ -265,6 +265,7 @@ void store_state::add_events(std::shared_ptr<store_event_queue> queue) {
         queue->end();
         return;
     }
+    std::erase_if(events_, [](const auto& each) { return each->closed(); });
     events_.push_back(std::move(queue));
     has_events_ = true;
 }

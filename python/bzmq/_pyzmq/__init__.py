@@ -6,6 +6,7 @@ One implementation under two faces: `bzmq.pyzmq_backend` and `bzmq.zmq`. docs/py
     addresses     what bind and connect take
     options       what each socket option does
     security      CURVE keys for an endpoint
+    authentication  pyzmq's authenticators under the back end
     signal        the edge-triggered descriptor
     subscriptions what a SUB wants, what an XPUB hears
     attachments   bind and connect, and the endpoint behind them

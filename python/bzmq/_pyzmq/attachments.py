@@ -18,7 +18,7 @@ from ..errors import Error
 from . import addresses
 from .errors import ZMQError, as_zmq_error, refuse
 from .options import check_set, endpoint_options, retry_of
-from .security import curve_options, role, who_may_connect
+from .security import check_addresses, curve_options, role, who_may_connect
 
 __all__ = ["INPROC_PATIENCE", "Attachments"]
 
@@ -37,6 +37,7 @@ class Attachments:
         self.shown = b""          # LAST_ENDPOINT
         self._overlay = False     # attached by bzmq://?
         self._inproc = False      # attached by inproc://?
+        self._like_zap = False    # a CURVE server that lets in whom the context's authenticator does?
         self._bound = {}          # address -> (URL, what to do at its end)
         self._connected = {}      # address -> URL, or how to end an inproc wait
 
@@ -51,6 +52,8 @@ class Attachments:
             raise refuse("CURVE_SERVERKEY", "on the side that binds; the CURVE server must bind")
         place = None if scheme == "inproc" else addresses.parse(address, binding=True)
         self._start(socket, scheme)
+        if self._like_zap:
+            check_addresses(socket.context.underlying, place.url if place else address)
         if scheme == "inproc":
             context = socket.context.underlying
             url = addresses.inproc_bind(context, name, self, self._listen)
@@ -154,6 +157,7 @@ class Attachments:
                 if role(socket) == "server" and not configuration.allow:
                     for name, value in who_may_connect(socket.context.underlying).items():
                         setattr(configuration, name, value)
+                    self._like_zap = True
                 self.endpoint = Endpoint(configuration)
             self._overlay, self.active = overlay, True
             self._open_queues()
@@ -161,7 +165,7 @@ class Attachments:
             raise as_zmq_error(problem) from problem
 
     def _end_attachments(self):
-        """Stops waiting, hands on what was sent, ends the endpoint. Raises ForkError in a child."""
+        """Stops waiting, hands on what was sent, ends the endpoint."""
         for target in self._connected.values():
             if callable(target):
                 target()

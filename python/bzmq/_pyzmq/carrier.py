@@ -8,7 +8,7 @@ import time
 from zmq.backend.cython import Socket as LibzmqSocket
 from zmq.constants import NOBLOCK, POLLIN, POLLOUT, SNDMORE, SocketOption, SocketType
 
-from ..errors import Error, ForkError, QueueFull
+from ..errors import Error, QueueFull
 from .attachments import INPROC_PATIENCE, Attachments
 from .errors import Again, ZMQError, as_zmq_error, refuse
 from .messages import MESSAGE_MAX, decode, encode
@@ -16,7 +16,7 @@ from .options import check_set
 from .signal import Signal
 from .subscriptions import Heard, Wanted
 
-__all__ = ["CARRIED_TYPES", "Carrier"]
+__all__ = ["CARRIED_TYPES", "Carrier", "ForkedCarrier"]
 
 CARRIED_TYPES = {int(SocketType.PUB), int(SocketType.SUB), int(SocketType.XPUB), int(SocketType.XSUB)}
 _SENDING = {int(SocketType.PUB), int(SocketType.XPUB)}
@@ -260,12 +260,27 @@ class Carrier(Attachments):
         if self._closed:
             return
         self._closed = True
-        try:
-            self._end_attachments()
-        except ForkError:
-            return  # The parent's; it ends it itself.
+        self._end_attachments()
         if self._heard is not None:
             self._heard.close()
         if self.signal is not None:
             self.signal.close()
         self._publish = self._subscriber = self._subscriber_fd = None
+
+
+class ForkedCarrier(Carrier):
+    """What the parent's carriers are in a forked child: the endpoint and its descriptors are the parent's, so
+    nothing is asked, taken or ended here."""
+
+    def refuse(self, *_arguments):
+        raise ZMQError(errno.ENOTSOCK, "this socket belongs to the process before the fork; make new ones in "
+                                       "the child")
+
+    events = clear_signal = next_frame = next_message = send = send_message = refuse
+
+    def set(self, socket, option, value):
+        if self.active:
+            self.refuse()
+
+    def close(self):
+        self._closed = True

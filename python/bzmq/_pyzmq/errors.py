@@ -1,11 +1,12 @@
 """bzmq's failures as pyzmq's."""
 
 import errno
+import os
 
 from zmq.error import Again, ContextTerminated, ZMQError
 
 from ..enums import EC
-from ..errors import Error, ForkError
+from ..errors import Error
 
 __all__ = ["Again", "ContextTerminated", "ZMQError", "as_zmq_error", "refuse"]
 
@@ -24,13 +25,16 @@ _ERRNO = {
     EC.ShuttingDown: errno.ENOTSOCK,
 }
 
+# What the system said of an address stands at the end of bzmq's sentence.
+_OF_THE_SYSTEM = {os.strerror(each): each for each in errno.errorcode}
+
 
 def as_zmq_error(problem):
     """The ZMQError that tells a program of pyzmq what bzmq says."""
-    if isinstance(problem, ForkError):
-        return ZMQError(errno.ENOTSOCK, str(problem))
-    code = _ERRNO.get(problem.code(), errno.EFAULT) if isinstance(problem, Error) else errno.EFAULT
-    return ZMQError(code, f"{problem.message()}" if isinstance(problem, Error) else str(problem))
+    if not isinstance(problem, Error):
+        return ZMQError(errno.EFAULT, str(problem))
+    said = problem.message().rpartition(": ")[2]
+    return ZMQError(_OF_THE_SYSTEM.get(said, _ERRNO.get(problem.code(), errno.EFAULT)), problem.message())
 
 
 def refuse(what, why):

@@ -9,9 +9,10 @@ from zmq.backend.cython import Socket as LibzmqSocket, curve_public
 from zmq.constants import SocketOption
 from zmq.utils import z85
 
+from .. import _bzmq
 from .errors import ZMQError, refuse
 
-__all__ = ["Allowed", "ZAP_ADDRESS", "curve_options", "role", "who_may_connect"]
+__all__ = ["Allowed", "ZAP_ADDRESS", "check_addresses", "curve_options", "role", "who_may_connect"]
 
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _CURVE = 2  # zmq.CURVE
@@ -19,7 +20,9 @@ _CURVE = 2  # zmq.CURVE
 # Contexts with a ZAP handler, by their libzmq address, and what it was told by bzmq.zmq.auth: the folder
 # of keys that may connect, or zmq.auth.CURVE_ALLOW_ANY. Without a word nobody can say whom it lets in.
 _ANY = "*"
+_LOCAL = {"127.0.0.1", "::1"}
 _handlers = {}
+_allowed, _denied = {}, {}  # By context, the addresses that its authenticator was told.
 
 
 class Allowed:
@@ -31,11 +34,20 @@ class Allowed:
 
     @staticmethod
     def handler_gone(context):
-        _handlers.pop(context, None)
+        for each in (_handlers, _allowed, _denied):
+            each.pop(context, None)
 
     @staticmethod
     def tell(context, who):
         _handlers[context] = who
+
+    @staticmethod
+    def tell_allowed(context, *addresses):
+        _allowed.setdefault(context, set()).update(addresses)
+
+    @staticmethod
+    def tell_denied(context, *addresses):
+        _denied.setdefault(context, set()).update(addresses)
 
 
 def role(socket):
@@ -86,3 +98,15 @@ def who_may_connect(context):
         raise refuse("CURVE_SERVER with a ZAP handler",
                      "the overlay cannot ask it; name the allowed keys in BZMQ_ALLOW, or use bzmq.zmq.auth")
     return {"allow": os.path.abspath(told)}
+
+
+def check_addresses(context, url):
+    """Refuses to listen where the authenticator's addresses would have to be looked at. At a loopback address
+    only this machine arrives, so there they hold."""
+    allowed, denied = _allowed.get(context), _denied.get(context, ())
+    if not allowed and not denied:
+        return
+    local = url.startswith("tcp://") and _bzmq.is_loopback_url(url)
+    if not local or (allowed and _LOCAL.isdisjoint(allowed)) or not _LOCAL.isdisjoint(denied):
+        raise refuse("Authenticator.allow and deny", "the overlay admits by keys, not by addresses; bind to a "
+                                                     "loopback address, or leave them out")

@@ -8,7 +8,7 @@ from zmq.backend.cython import Context as LibzmqContext, Frame as LibzmqFrame, S
 from zmq.constants import Event, SocketOption
 
 from . import addresses
-from .carrier import CARRIED_TYPES, Carrier
+from .carrier import CARRIED_TYPES, Carrier, ForkedCarrier
 from .errors import ZMQError
 from .monitor import Monitor
 from .security import ZAP_ADDRESS, Allowed
@@ -19,6 +19,14 @@ _FD, _RCVMORE = int(SocketOption.FD), int(SocketOption.RCVMORE)
 
 # Sockets' states by their libzmq address: a socket and its shadows share one.
 _carriers = weakref.WeakValueDictionary()
+
+
+def _forked():
+    for each in list(_carriers.values()):
+        each.__class__ = ForkedCarrier
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def carry_all_from_environment():
@@ -116,6 +124,8 @@ class Socket(LibzmqSocket):
     def _alive(self):
         if self._closed:
             raise ZMQError(errno.ENOTSOCK)
+        if isinstance(self._carrier, ForkedCarrier):
+            self._carrier.refuse()
         LibzmqSocket.get(self, SocketOption.TYPE)  # Raises once the context has ended.
 
     # -- Options ----------------------------------------------------------------------------------
@@ -198,7 +208,7 @@ class Socket(LibzmqSocket):
             return super().close(linger)
         if self._answers_zap:
             Allowed.handler_gone(self._answers_zap)
-        if self._carrier_monitor is not None:
+        if self._carrier_monitor is not None and not isinstance(self._carrier, ForkedCarrier):
             self._carrier_monitor.close()
         address = None if self._carrier is None else self.underlying
         super().close(linger)
