@@ -85,7 +85,6 @@ class zeek_log_reader_test : public testing::Test {
         return failure.message();
     }
 
-  private:
     std::filesystem::path folder_;
 };
 
