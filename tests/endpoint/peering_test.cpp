@@ -521,7 +521,7 @@ TEST_F(keys, a_key_that_cannot_be_read_starts_no_endpoint_and_its_option_is_name
         << "though nobody is dialled";
     EXPECT_EQ(problem_of([](auto& o) {
                   o.peers = {{"tcp://127.0.0.1:1", "nope", {}}};
-                  o.listen = {"no such host!"};
+                  o.listen = {"ipc:///nonexistent/socket"};
               }),
               expected + missing)
         << "before it listens";
