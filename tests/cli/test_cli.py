@@ -148,7 +148,7 @@ def test_a_peer_can_be_named_by_its_host(start):
 def test_a_topic_that_cannot_be_published_is_told_with_its_limits(start):
     node = start("hub", kind=Node)
     sent = run("pub", "-", "--peer", node.url, *WAIT, data=b'{"topic":"","data":1}\n')
-    assert sent.returncode == FAILURE
+    assert sent.returncode == USAGE
     assert b"line 1: message 1 not published: expected a topic of 1 to 65535 bytes" in sent.stderr
 
 
@@ -416,8 +416,9 @@ def test_a_subscriber_ends_on_a_signal(start, number, code):
 
 def test_a_subscriber_tells_that_its_peer_is_lost_and_that_it_is_back(start):
     node = start("hub", kind=Node)
-    reader = start("sub", "--peer", node.url, "/t", "-n", "1", *WAIT)
-    node.event("peer_added")
+    reader = start("sub", "--peer", node.url, "/t", "-n", "2", *WAIT)
+    told = run("pub", "--peer", node.url, "/t", "0", "--wait", *WAIT)
+    assert told.returncode == OK and reader.line() == b"/t 0"
     node.signal(signal.SIGKILL)
     await_error_text(reader, f"lost {re.escape(node.url)}, trying again\n")
     node.wait()

@@ -68,6 +68,7 @@ std::string command_section(const command_entry& command) {
     std::string synopsis = "\\fB" + command.name + "\\fR [\\fIOPTION\\fR]...";
     std::string items;
     bool connects = false;
+    bool waits = false;
     for (const auto& argument : command.arguments) {
         const auto shown = "\\fI" + argument.name + "\\fR" + (argument.many ? "..." : "");
         synopsis += argument.required ? " " + shown : " [" + shown + "]";
@@ -75,13 +76,15 @@ std::string command_section(const command_entry& command) {
     }
     for (const auto& option : command.options) {
         connects = connects || shared(option);
+        waits = waits || (shared(option) && option.names.back() == "--timeout");
         if (!shared(option) && option.names.back() != "--help") {
             items += item(heading(option), option.description);
         }
     }
     auto out = fmt::format(".SS {}\n.PP\n{}.\n", synopsis, escaped(command.description));
     if (connects) {
-        out += "Also takes the connection options.\n";
+        out += waits ? "Also takes the connection options.\n"
+                     : "Also takes the connection options, but for \\-\\-timeout and \\-\\-relay.\n";
     }
     out += items;
     return out + footer_section(command.footer);
@@ -101,9 +104,13 @@ std::string page(const std::vector<command_entry>& commands, std::string_view ve
         out += command_section(command);
     }
     out += ".SH CONNECTION OPTIONS\n";
-    const auto connected = std::find_if(commands.begin(), commands.end(), [](const auto& command) {
-        return std::any_of(command.options.begin(), command.options.end(), shared);
-    });
+    const auto shared_count = [](const command_entry& command) {
+        return std::count_if(command.options.begin(), command.options.end(), shared);
+    };
+    const auto connected = std::max_element(
+        commands.begin(), commands.end(), [&](const auto& one, const auto& other) {
+            return shared_count(one) < shared_count(other);
+        });
     if (connected != commands.end()) {
         for (const auto& option : connected->options) {
             if (shared(option)) {
