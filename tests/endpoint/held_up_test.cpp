@@ -53,7 +53,9 @@ class held_up : public ::testing::Test {
         ASSERT_TRUE(is_held_up());
     }
     bool is_held_up() {
-        return eventually([&] { return source.metrics().publish_queue_bytes > 60 * 1024; });
+        return eventually([&] {
+            return reader.available() >= 10 && source.metrics().publish_queue_bytes > 60 * 1024;
+        });
     }
     static expected<data> echo(const request& what) { return what.value; }
     void expect_answers(endpoint& from, count times = 10, std::string_view topic = "/echo") {
@@ -183,17 +185,21 @@ TEST_F(held_up, a_request_to_the_full_one_ends_in_time_and_holds_no_asker_up) {
     ASSERT_TRUE(source.wait_for_server("/echo", 1, patience));
     hold_up();
     request_options how;
-    how.timeout = 50ms;
+    how.timeout = 300ms;
     std::vector<pending_request> asked;
     for (count i = 0; i < 100; ++i) {
         asked.push_back(source.request_async("/echo", i, how));
     }
+    count answered = 0;  // While the last acknowledgements come there may be room.
     for (const auto& each : asked) {
-        EXPECT_EQ(each.wait().why, ec::request_timeout);
+        const auto why = each.wait().why;
+        answered += why ? 0 : 1;
+        EXPECT_TRUE(!why || why == ec::request_timeout) << to_string(why);
     }
+    EXPECT_LT(answered, 100U);
     expect_all_in_order();
     expect_answers(source);
-    EXPECT_EQ(serves.requests(), 10U);  // Those that were given up were not asked late.
+    EXPECT_EQ(serves.requests(), answered + 10);  // Those that were given up are not asked late.
 }
 
 TEST_F(held_up, a_full_subscriber_at_home_holds_no_request_up) {
