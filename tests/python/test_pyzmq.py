@@ -178,12 +178,13 @@ def test_what_an_xpub_sends_when_it_hears_a_subscription_arrives(context, kind):
 def test_an_xpub_hears_those_whom_it_is_connected_with(context):
     (one, at_one), (two, at_two) = bound(context, zmq.XPUB), bound(context, zmq.XPUB)
     both = connected(context, at_one, at_two, topics=(b"both",))
-    connected(context, at_two, topics=(b"far",))
+    far = connected(context, at_two, topics=(b"far",))
     assert {two.recv(), two.recv()} == {b"\x01both", b"\x01far"}
     assert one.recv() == b"\x01both"
     eventually(lambda: len(one.bzmq_endpoint.topology()) == 4)  # It knows of the far one,
     both.subscribe("last")
     assert one.recv() == b"\x01last"                            # and does not hear it.
+    far.close()
 
 
 def test_many_publishers_connect_to_a_bound_subscriber(context):
