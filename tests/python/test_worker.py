@@ -101,7 +101,7 @@ def test_a_standby_is_promoted_where_it_is(endpoints, tmp_path):
     news = second.make_status_subscriber(receive_statuses=True)
     standby.promote(PATIENCE)
     assert standby.is_master() and standby.info().commits > 0
-    while (told := news.get(PATIENCE)).code() != bzmq.SC.StorePromoted:
+    while (told := news.get(float(PATIENCE))).code() != bzmq.SC.StorePromoted:
         pass
     assert "store s: " in told.message() and "store s: " in str(told)
     standby.put("key", "new").wait()
