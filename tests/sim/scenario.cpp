@@ -331,9 +331,9 @@ class swarm {
         if (plan_.blocking > 0 || plan_.small_queues) {
             return 600s;
         }
-        // The smallest parts go some 50 KB/s fast, and on a long line megabytes may wait at each link
-        // (seed 1736 needs 570 s).
-        return plan_.hub.part_bytes > 0 && plan_.hub.part_bytes < 100 ? 900s : 60s;
+        // Parts go one each round trip: of 60 bytes some 50 KB/s, and on a long line megabytes may wait
+        // at each link (seed 1736 needs 570 s; 7750, with parts of 500 bytes, more than a minute).
+        return plan_.hub.part_bytes > 0 && plan_.hub.part_bytes < 1000 ? 900s : 60s;
     }
 
     bool calm() {
